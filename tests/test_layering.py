@@ -74,7 +74,7 @@ PACKAGES = {
 }
 EXCEPTIONS = {
     ("operations.gate", "psycopg"): "the type of a connection that it looks through",
-    ("operations.migrate", "psycopg"): "the type of a connection that it hands on",
+    ("operations.migration_target", "psycopg"): "the type of a connection that it hands on",
     ("local.daemon", "botocore"): "moto would load the models of AWS three times at import",
     ("operations.workspace", "boto3"): "the emulator is opened with a key of its own",
     ("operations.workspace", "botocore"): "the emulator is opened without the operator's profiles and proxies",

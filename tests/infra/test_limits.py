@@ -34,6 +34,7 @@ LONGEST = {
     "rds-parameter-group": 255,
     "rds-subnet-group": 255,
     "s3-bucket": 63,
+    "secretsmanager-login": 512,
     "secretsmanager-pointer": 512,
     "secretsmanager-secret": 512,
     "sns-topic": 256,
@@ -192,5 +193,5 @@ def test_every_role_of_an_environment_has_the_path_and_the_boundary(tmp_path: Pa
 
     roles = [resource for resource in [*declared.infra, *declared.release({})] if isinstance(resource, IamRole)]
 
-    assert len(roles) == 5
+    assert len(roles) == 7
     assert {(role.path, role.permissions_boundary) for role in roles} == {("/team/", boundary)}

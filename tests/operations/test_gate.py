@@ -13,7 +13,8 @@ from orderops.migrations.ledger.table import Author
 from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import read_migrations
 from orderops.operations.gate import RehearsalGate
-from orderops.operations.migrate import MigrationTarget, open_runner
+from orderops.operations.migrate import open_runner
+from orderops.operations.migration_target import MigrationTarget
 from orderops.rehearsal.gate import NotRehearsed
 from orderops.rehearsal.receipts import Receipt, RehearsedMigration
 from orderops.remote.job import CurrentJob

@@ -114,6 +114,14 @@ def test_the_service_answers_with_rows_of_a_real_database(orderops: Orderops, ru
     )
 
 
+def test_the_service_logs_in_as_a_role_of_its_own(orderops: Orderops, running: dict[str, Any]) -> None:
+    fetch(f"{running['load_balancer_url']}/users")
+
+    named = "application_name not like 'orderops migrate%' and application_name not like 'psql%'"
+    query = f"select distinct usename from pg_stat_activity where datname = 'orders' and {named}"
+    assert orderops("local", "psql", "-At", "-c", query).out.split() == ["orderops_service"]
+
+
 def test_a_second_up_makes_no_changing_call(laptop: Path, running: dict[str, Any]) -> None:
     session = laptop_session()
     calls: list[str] = []

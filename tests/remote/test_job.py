@@ -19,7 +19,7 @@ from orderops.database.connection import Login, login_from_secret
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.local.ports import free_port
-from orderops.operations.migrate import files_of
+from orderops.operations.migration_target import files_of
 from orderops.operations.workspace import open_workspace
 from orderops.remote.job import JobObserver, JobRequest, JobResult, run_job
 from orderops.runs.lease import key_of
@@ -109,6 +109,12 @@ class Isolated:
         response = workspace.aws.s3.list_objects_v2(Bucket=bucket, Prefix="local/jobs/")
         return [document["Key"] for document in response.get("Contents", ())]
 
+    def forget_login(self) -> None:
+        """Let the account not know that the services have a role in the database."""
+        aws = self.workspace.aws.guarded(lambda: None)
+        [instance] = aws.rds.describe_db_instances()["DBInstances"]
+        aws.rds.remove_tags_from_resource(ResourceName=instance["DBInstanceArn"], TagKeys=["orderops:service-secret"])
+
     def terminate_session(self) -> None:
         """Terminate the session of a migration that sleeps."""
         self.rows("select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'")
@@ -164,6 +170,23 @@ def test_the_ledger_names_the_operator_and_not_the_task(isolated: Isolated) -> N
     assert record["command"] == "migrate apply --to 1 --env local"
     assert [step["migration"] for step in record["steps"]] == ["V001__make_parcels.sql"]
     assert isolated.documents() == []
+
+
+def test_a_migration_by_a_task_gives_the_services_a_role_of_their_own(isolated: Isolated) -> None:
+    isolated.write("001__make_parcels", "create table parcels (id bigint primary key);\n", "drop table parcels;\n")
+    isolated.forget_login()
+
+    applied = isolated.migrate("apply", "--yes")
+
+    assert applied.code == 0, applied.err
+    assert "role orderops_service reads and writes orders" in applied.err
+    privileges = "select privilege_type from information_schema.role_table_grants where table_name = 'parcels'"
+    granted = {row[0] for row in isolated.rows(f"{privileges} and grantee = 'orderops_service'")}
+    assert granted == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert isolated("infra", "plan").code == 0
+    again = isolated("migrate", "grant", "--yes")
+    assert again.code == 0, again.err
+    assert "reads and writes" not in again.err
 
 
 def test_an_error_inside_the_task_is_shown_once(isolated: Isolated) -> None:

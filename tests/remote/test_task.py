@@ -59,7 +59,7 @@ def test_a_url_too_long_for_ecs_is_an_error_before_a_task_is_started(aws: Aws, p
 
 def test_a_service_that_was_never_released_is_an_error(aws: Aws) -> None:
     with pytest.raises(OrderopsError, match="orders was never released") as refused:
-        placement_of(aws, environment="dev", cluster="cluster", service="orders")
+        placement_of(aws, environment="dev", cluster="cluster", service="orders", role="jobs")
 
     assert "orderops up --env dev" in refused.value.hint
 

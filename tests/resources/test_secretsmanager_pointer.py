@@ -16,6 +16,7 @@ from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from support.contract import Up, keeps_its_promises, remove
@@ -32,7 +33,8 @@ DB = RdsInstance(
     RdsParameterGroup("orderops-dev-postgres16", "postgres16"),
     (),
 )
-POINTER = DatabasePointer("orderops/dev/database", DB, "orders", "verify-full")
+LOGIN = SecretsmanagerLogin("orderops/dev/database-login", "orderops_service")
+POINTER = DatabasePointer("orderops/dev/database", DB, LOGIN, "orders", "verify-full")
 
 
 def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
@@ -51,6 +53,7 @@ def test_the_secret_holds_the_endpoint_and_no_password(aws: Aws, up: Up) -> None
         "dbname": "orders",
         "sslmode": "verify-full",
         "credentials": raw["MasterUserSecret"]["SecretArn"],
+        "master": raw["MasterUserSecret"]["SecretArn"],
     }
     assert password not in _value(aws)
 
@@ -94,12 +97,13 @@ def test_pointers_and_secrets_share_one_listing_without_interfering(aws: Aws, up
 
     assert [call for call in the_faults.calls if call.startswith("secretsmanager.")] == [
         "secretsmanager.ListSecrets",
-        # The listing may show a deleted secret, so the secret is read by its name too.
+        # The listing may show a deleted secret, so the login and the other secret are read by their names too.
+        "secretsmanager.DescribeSecret",
         "secretsmanager.DescribeSecret",
         "secretsmanager.GetSecretValue",
     ]
     remove(POINTER, aws)
-    assert [listed["Name"] for listed in _all(aws)] == [secret.name]
+    assert sorted(listed["Name"] for listed in _all(aws)) == [LOGIN.name, secret.name]
 
 
 def test_a_deleted_resource_can_be_created_again_at_once(aws: Aws, up: Up) -> None:

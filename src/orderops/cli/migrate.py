@@ -86,6 +86,15 @@ def apply(
 
 @commands.command()
 @grouped()
+def grant(where: MigrateOptions, options: ChangeOptions) -> None:
+    """Let the services log in as a role of their own that changes no schema; `apply` does it as well when due."""
+    from orderops.operations.migrate_grant import grant
+
+    grant(where, options)
+
+
+@commands.command()
+@grouped()
 def undo(
     where: MigrateOptions,
     options: ChangeOptions,

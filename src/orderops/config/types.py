@@ -32,6 +32,7 @@ RESERVED_USERS = frozenset(
         "table",
         "user",
         "orderops_ledger",
+        "orderops_service",
     }
 )
 # RDS creates rdsadmin, and PostgreSQL creates the templates, in every instance.

@@ -1,7 +1,8 @@
 """Connections to the environment's PostgreSQL, and their credentials.
 
-The pointer is a secret with the endpoint of the database and the name of the secret that holds its credentials. A
-password is read from Secrets Manager for every connection and never stored.
+The pointer is a secret with the endpoint of the database and the names of the secrets that hold the logins of the
+services and of the master user, as which orderops connects. A password is read from Secrets Manager for every
+connection and never stored.
 """
 
 from __future__ import annotations
@@ -121,12 +122,15 @@ class EndpointShape:
     port: Port
     dbname: str
     credentials: str
+    """The secret of the services."""
     sslmode: str = "verify-full"
+    master: str = ""
+    """The secret of the master user; empty where services log in as that user too."""
 
 
 @dataclass(frozen=True)
 class CredentialsShape:
-    """The secret that RDS manages."""
+    """The secret of a login: of the master user's, which RDS manages, or of the services'."""
 
     username: str
     password: str = field(repr=False)
@@ -145,9 +149,14 @@ def login_at_endpoint(aws: Aws, endpoint: Mapping[str, Any]) -> Login:
         raise OrderopsError(f"the endpoint of the database {error}", "re-run this command") from None
 
 
+def credentials_in(aws: Aws, secret: str, repair: str) -> CredentialsShape:
+    """Read a secret with user name and password; `repair` is the command that writes a broken one again."""
+    return _secret(aws, secret, CredentialsShape, repair)
+
+
 def _login(aws: Aws, endpoint: EndpointShape) -> Login:
-    rotate = f"aws secretsmanager rotate-secret --secret-id {shlex.quote(endpoint.credentials)}"
-    credentials = _secret(aws, endpoint.credentials, CredentialsShape, rotate)
+    secret = endpoint.master or endpoint.credentials
+    credentials = credentials_in(aws, secret, f"aws secretsmanager rotate-secret --secret-id {shlex.quote(secret)}")
     return Login(
         host=endpoint.host,
         port=endpoint.port,

@@ -270,11 +270,17 @@ PASSWORDS = Grant(
         }
     },
 )
+SERVICE_LOGIN = Grant(
+    "OpenDatabasesForServices",
+    ("secretsmanager:GetSecretValue",),
+    _arns("secretsmanager", "secret:orderops/{environment}/database-login-??????"),
+)
 DATABASE_ACCESS: Mapping[str, tuple[Grant, ...]] = {
     "task": (),
-    "direct": (PASSWORDS,),
+    "direct": (PASSWORDS, SERVICE_LOGIN),
     "tunnel": (
         PASSWORDS,
+        SERVICE_LOGIN,
         Grant(
             "OpenTunnels",
             ("ssm:StartSession",),

@@ -49,6 +49,12 @@ class Apply:
         """Create and update what runs the services. The infrastructure has to exist."""
         yield from self._reconcile(self.workspace.stack.release(self.images or {}), self._terms)
 
+    def look_again(self) -> None:
+        """Read the infrastructure again, after something else than this apply has changed it."""
+        self._inventory = self.workspace.inventory()
+        for _ in reconcile(self._infra, self._inventory, outputs=self.outputs, dry_run=True):
+            pass
+
     def prune(self) -> Iterator[Step]:
         """Delete owned resources that are not declared and hold no data, releases included."""
         # Read again: the inventory of the plan does not show what this apply created.

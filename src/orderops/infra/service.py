@@ -22,7 +22,7 @@ from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.logs_group import LogsGroup
-from orderops.resources.secretsmanager_pointer import DatabasePointer
+from orderops.resources.secretsmanager_pointer import DatabasePointer, PointedCredentials
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
@@ -60,6 +60,8 @@ class ServiceBase:
     rule: Elbv2Rule
     execution_role: IamRole
     task_role: IamRole
+    jobs_role: IamRole
+    """The role of one-off tasks in which orderops runs commands as the master user."""
     alarms: tuple[CloudwatchAlarm, ...]
 
     def resources(self) -> Iterator[Resource]:
@@ -96,6 +98,7 @@ def service_base_of(context: ServiceContext, key: str, security_group: Ec2Securi
         rule=rule,
         execution_role=_execution_role(environment, name, repository, log_group, tuple(secrets.values())),
         task_role=_task_role(environment, name, queue, dead_letters, context.pointer),
+        jobs_role=_jobs_role(environment, name, context.pointer),
         alarms=_alarms(declared, name, context.cluster, queue, dead_letters, context.topic),
     )
 
@@ -233,7 +236,6 @@ def _task_role(
 ) -> IamRole:
     uses = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
     channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
-    master = Output(pointer.instance, "MasterUserSecretArn")
     return role_of(
         environment,
         f"{name}-task",
@@ -241,16 +243,31 @@ def _task_role(
         (
             Allow(tuple(f"sqs:{use}" for use in uses), (queue,)),
             Allow(("sqs:GetQueueAttributes",), (dead_letters,)),
-            Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), master)),
-            _passwords_of(environment),
+            # The last one is the same as the second, once the services have their own role in the database.
+            Allow(
+                ("secretsmanager:GetSecretValue",),
+                (Output(pointer, "arn"), Output(pointer.login, "arn"), PointedCredentials(pointer)),
+            ),
             # For ECS Exec. These actions support no resource-level permissions.
             Allow(tuple(f"ssmmessages:{channel}" for channel in channels), ("*",)),
         ),
     )
 
 
+def _jobs_role(environment: Environment, name: str, pointer: DatabasePointer) -> IamRole:
+    return role_of(
+        environment,
+        f"{name}-jobs",
+        "ecs-tasks.amazonaws.com",
+        (
+            Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), Output(pointer.login, "arn"))),
+            _passwords_of(environment),
+        ),
+    )
+
+
 def _passwords_of(environment: Environment) -> Allow:
-    """Access to the passwords that RDS manages for the environment's instances, for remote jobs.
+    """Access to the passwords that RDS manages for the environment's instances.
 
     Restored instances are included: they may be made after the role.
     """

@@ -8,6 +8,7 @@ from itertools import chain
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
+from orderops.database import service_role
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
@@ -39,6 +40,7 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.s3_bucket import S3Bucket
+from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.resources.sns_topic import SnsTopic
@@ -69,6 +71,7 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     RdsParameterGroup,
     RdsSubnetGroup,
     S3Bucket,
+    SecretsmanagerLogin,
     SecretsmanagerSecret,
     SnsTopic,
     SqsQueue,
@@ -92,6 +95,8 @@ class Stack:
     """The security group of the load balancer."""
     database: RdsInstance
     database_group: Ec2SecurityGroup
+    login: SecretsmanagerLogin
+    """What the services log in to the database with."""
     pointer: DatabasePointer
     topic: SnsTopic
     context: ServiceContext
@@ -102,7 +107,7 @@ class Stack:
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
         entrance = (self.entrance, self.balancer, self.listener)
-        database = (self.database_group, self.database, self.pointer)
+        database = (self.database_group, self.database, self.login, self.pointer)
         network = self.network
         tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
         services = chain.from_iterable(service.resources() for service in self.services.values())
@@ -140,9 +145,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         for key, declared in environment.services.items()
     }
     database, database_needs = database_of(environment, network, tuple(groups.items()))
-    pointer = DatabasePointer(
-        f"orderops/{environment.name}/database", database, environment.database.name, environment.database.sslmode
-    )
+    pointer = pointer_of(environment, database)
     context = ServiceContext(environment, network, listener, cluster, pointer, topic)
     services = {key: service_base_of(context, key, groups[key]) for key in environment.services}
     # AWS creates these roles at their first use, and the first CreateService in a new account fails while that goes on.
@@ -156,12 +159,20 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         entrance=entrance,
         database=database,
         database_group=database.security_groups[0],
+        login=pointer.login,
         pointer=pointer,
         topic=topic,
         context=context,
         services=services,
         shared=(bucket, *cluster.log_groups, *database_needs, *linked_roles),
     )
+
+
+def pointer_of(environment: Environment, database: RdsInstance) -> DatabasePointer:
+    """The secret with the database's endpoint, and the login of the services beside it."""
+    name, declared = f"orderops/{environment.name}/database", environment.database
+    login = SecretsmanagerLogin(f"{name}-login", service_role.ROLE)
+    return DatabasePointer(name, database, login, declared.name, declared.sslmode)
 
 
 def cluster_of(environment: Environment) -> EcsCluster:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from orderops.database.service_role import ROLE
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
@@ -14,6 +15,7 @@ from orderops.images.retention import keep_released
 from orderops.infra.apply import Apply
 from orderops.infra.left_out import ServicesLeftOut
 from orderops.infra.plan import Plan, make_plan
+from orderops.infra.service_login import login_is_due_in
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
@@ -128,10 +130,17 @@ class _ApplyEverything(Change[Plan]):
             console.show_json(_result(self._workspace, self, None, released=self._choices is not None))
             return
         show_pending(self._workspace, plan, self._migrations)
+        if self._makes_login(plan):
+            console.data(f"+ role {ROLE} in the database, which the services log in as from then on")
 
     def is_needed(self, plan: Plan) -> bool:
         # In this order: the database is read only if the plan alone does not decide.
-        return _differs(plan) or bool(to_migrate(self._workspace, plan, self._migrations))
+        return _differs(plan) or self._makes_login(plan) or bool(to_migrate(self._workspace, plan, self._migrations))
+
+    def _makes_login(self, plan: Plan) -> bool:
+        """Whether the services get their own role in the database along with the migrations."""
+        migrates = self._choices is not None and self._workspace.environment.migrations.on_up
+        return migrates and login_is_due_in(self._workspace.stack, plan.outputs)
 
     def ask(self, plan: Plan) -> bool:
         _check_not_all_refused(plan)
@@ -157,6 +166,9 @@ class _ApplyEverything(Change[Plan]):
             work.images = materialize(self._workspace.aws, self._choices, console.info)
             keep_images(self._workspace, work.images)
             migrate(self._workspace, self._migrations, run)
+            if self._makes_login(plan):
+                # The services' secrets and permissions are others now.
+                work.look_again()
             for step in work.release():
                 progress.done(step)
         # Last: what is pruned may still be in use until the release has replaced it.

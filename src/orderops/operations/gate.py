@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from orderops.infra.workspace import Workspace
-    from orderops.operations.migrate import MigrationTarget
+    from orderops.operations.migration_target import MigrationTarget
 
 
 def settings_of(workspace: Workspace) -> dict[str, Any]:

@@ -1,18 +1,15 @@
-"""What all migration commands share: which database, how it is reached, the question, the run and its report."""
+"""What all migration commands share: the question, the run and its report."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orderops.database.connection import Login, connect, connect_by_access, login_from_dsn
+from orderops.engine.task import RecentWrites
 from orderops.errors import OrderopsError, UsageError
 from orderops.migrations import migrator
 from orderops.migrations.execution.blocker import Blocker
@@ -22,16 +19,14 @@ from orderops.migrations.execution.runner import Runner
 from orderops.migrations.execution.sessions import OnSessionWait, Sessions, opened
 from orderops.migrations.execution.transaction import locks_of_file, tables_made
 from orderops.migrations.ledger.status import MigrationStatus
-from orderops.migrations.ledger.table import Author
-from orderops.migrations.sql.batches import BatchLimits
 from orderops.migrations.sql.files import Migration, SqlFile, read_migrations, sql_folder
 from orderops.migrations.sql.locks import ExecutionMode, execution_mode
 from orderops.migrations.sql.parser import Statement
 from orderops.migrations.sql.validation import checked
-from orderops.operations.options import ChangeOptions, MigrateOptions
-from orderops.operations.workspace import confirm_change, open_workspace
-from orderops.remote.job import CurrentJob
-from orderops.remote.tunnel import tunnel_of
+from orderops.operations import service_login
+from orderops.operations.migration_target import MigrationTarget, connected, target_of
+from orderops.operations.options import ChangeOptions
+from orderops.operations.workspace import confirm_change
 from orderops.text.durations import measured
 from orderops.text.lists import joined
 from orderops.ui import console
@@ -39,94 +34,9 @@ from orderops.ui.background import unblocked_stderr
 from orderops.ui.progress import Progress
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from orderops.infra.plan import Plan
     from orderops.infra.workspace import Workspace
-    from orderops.operations.locked import LeaseReading
     from orderops.runs.run import Run
-
-DSN = "ORDEROPS_DSN"
-
-
-@dataclass(frozen=True)
-class MigrationTarget:
-    """The database to migrate, and how it is reached."""
-
-    login: Login
-    author: Author
-    name: str
-    """The environment's name, or the description of another database."""
-    options: str
-    """The options that lead another command to the same database and files."""
-    workspace: Workspace | None = None
-    lease: LeaseReading | None = None
-    job: CurrentJob | None = None
-
-    @property
-    def limits(self) -> BatchLimits:
-        """The environment's limits for a backfill."""
-        settings = settings_of(self.workspace) if self.workspace else self.job.request.settings if self.job else None
-        if not settings:
-            # Another database than an environment's has no file that could set limits.
-            return BatchLimits()
-        return BatchLimits(settings["max_replication_lag_seconds"], settings["max_waiting_sessions"])
-
-
-@contextmanager
-def target(where: MigrateOptions, *, changes: bool = False) -> Iterator[MigrationTarget]:
-    """Open the database of an environment, or the one that a connection string names.
-
-    With `changes`, reading the environment's lease starts in the background.
-    """
-    if login := _login(where.dsn):
-        # A connection string from the environment variable applies to the next command as well.
-        options = f"--dsn {shlex.quote(where.dsn)}" if where.dsn else ""
-        yield MigrationTarget(login, _author(_user()), login.describe, _with_sql(options, where.sql))
-        return
-    if where.job:
-        request = where.job.request
-        author = Author(request.who, request.host)
-        yield MigrationTarget(where.job.login(), author, request.environment, request.options, job=where.job)
-        return
-    from orderops.operations.locked import read_lease
-
-    workspace = open_workspace(where.env, where.environments)
-    lease = read_lease(workspace) if changes else None
-    with _open_login(workspace) as login:
-        yield MigrationTarget(
-            login, _author(workspace.aws.caller), where.env, lead_of(where.env, where.sql), workspace, lease
-        )
-
-
-def is_other_database(dsn: str | None) -> bool:
-    """Whether a connection string names the database instead of the environment."""
-    return dsn is not None or bool(os.environ.get(DSN))
-
-
-def files_of(folder: Path | None) -> dict[str, str]:
-    """Return the text of each migration file by its name. Raises UsageError if a file is invalid."""
-    migrations = read_migrations(sql_folder(folder))
-    return {file.name: file.text for migration in migrations for file in (migration.forwards, migration.back)}
-
-
-def settings_of(workspace: Workspace) -> dict[str, int]:
-    """The settings of the environment file that limit backfills."""
-    declared = workspace.environment.migrations
-    names = ("max_replication_lag_seconds", "max_waiting_sessions")
-    return {name: getattr(declared, name) for name in names}
-
-
-def lead_of(env: str, sql: Path | None) -> str:
-    """The options that lead another command to the same environment and files."""
-    return _with_sql(f"--env {env}", sql)
-
-
-@contextmanager
-def connected(database: MigrationTarget) -> Iterator[Connection]:
-    """Open a connection for reading."""
-    with connect(database.login, name="orderops migrate monitor") as connection:
-        yield connection
 
 
 @contextmanager
@@ -157,19 +67,27 @@ Note = Callable[..., None]
 """Adds an entry to the run's record."""
 
 
+@dataclass(frozen=True)
+class ConfirmedChange:
+    """A change that was agreed to: what adds to its record, and the writes that its lease has to outlast."""
+
+    note: Note
+    recent_writes: RecentWrites = field(default_factory=RecentWrites)
+
+
 @contextmanager
-def confirmed(database: MigrationTarget, options: ChangeOptions, question: str) -> Iterator[Note]:
-    """Ask, and hold the environment's lease if the database belongs to one; yields what adds to the run's record."""
+def confirmed(database: MigrationTarget, options: ChangeOptions, question: str) -> Iterator[ConfirmedChange]:
+    """Ask, and hold the environment's lease if the database belongs to one."""
     if database.workspace is None or database.lease is None:
         console.confirm(question, yes=options.yes)
         # The operator's machine holds the lease of a remote job, and copies the job's notes into the record.
-        yield database.job.note if database.job else lambda **_: None
+        yield ConfirmedChange(database.job.note if database.job else lambda **_: None)
         return
     from orderops.operations.locked import locked_run
 
     confirm_change(database.workspace, question, options)
     with locked_run(database.workspace, options, database.lease) as run:
-        yield run.record.note
+        yield ConfirmedChange(run.record.note, run.recent_writes)
 
 
 @dataclass(frozen=True)
@@ -197,13 +115,12 @@ def run_migrations(
     if terminate:
         check_can_ask(terminate)
     names = joined([status.name for status in wanted])
-    with (
-        confirmed(database, options, f"{change.verb} {names} {change.preposition} {database.name}?") as note,
-        open_runner(database, wait=options.wait, budget=change.budget, terminate=terminate) as (runner, progress),
-    ):
-        finished = show_done(progress, note, run(runner), change.action, change.done)
-        # Without the time that a slow reader of the output takes.
-        elapsed = progress.elapsed
+    with confirmed(database, options, f"{change.verb} {names} {change.preposition} {database.name}?") as agreed:
+        with open_runner(database, wait=options.wait, budget=change.budget, terminate=terminate) as (runner, progress):
+            finished = show_done(progress, agreed.note, run(runner), change.action, change.done)
+            # Without the time that a slow reader of the output takes.
+            elapsed = progress.elapsed
+        service_login.follow_migrations(database, agreed.recent_writes)
     meanwhile = "" if finished else f": another operator has {change.done} them"
     console.info(f"{len(finished)} {change.done} in {measured(elapsed)}{meanwhile}")
     console.info(f"next: orderops migrate info {database.options}".rstrip())
@@ -285,15 +202,16 @@ def migrations_of(workspace: Workspace, folder: Path | None) -> list[Migration]:
 
 
 def migrate(workspace: Workspace, migrations: Sequence[Migration], run: Run) -> None:
-    """Apply pending migrations and show each."""
-    if not migrations:
+    """Apply pending migrations and show each; then the services have a role of their own in the database."""
+    if not workspace.environment.migrations.on_up:
         return
-    with (
-        _target_of(workspace) as database,
-        # `on_up` is meant for laptops, where failing after a minute is better than waiting for ten.
-        open_runner(database, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (runner, progress),
-    ):
-        show_done(progress, run.record.note, migrator.apply(runner, migrations), "apply", "applied")
+    # `on_up` is meant for laptops, where failing after a minute is better than waiting for ten.
+    limit = timedelta(minutes=1)
+    with target_of(workspace) as database:
+        if migrations:
+            with open_runner(database, wait=limit, budget=limit) as (runner, progress):
+                show_done(progress, run.record.note, migrator.apply(runner, migrations), "apply", "applied")
+        service_login.follow_migrations(database, run.recent_writes)
 
 
 def to_migrate(workspace: Workspace, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
@@ -303,7 +221,7 @@ def to_migrate(workspace: Workspace, planned: Plan, migrations: Sequence[Migrati
     to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
     if not migrations or workspace.stack.pointer.address in to_create:
         return list(migrations)
-    with _target_of(workspace) as database, connected(database) as connection:
+    with target_of(workspace) as database, connected(database) as connection:
         statuses = migrator.plan(migrator.overview(connection, migrations))
         return [status.migration for status in statuses if status.migration]
 
@@ -316,22 +234,6 @@ def show_pending(workspace: Workspace, planned: Plan, migrations: Sequence[Migra
     except OrderopsError as error:
         # A dry run also works while the database is stopped.
         console.info_error("migrations: ", error)
-
-
-@contextmanager
-def _target_of(workspace: Workspace) -> Iterator[MigrationTarget]:
-    name = workspace.environment.name
-    with _open_login(workspace) as login:
-        yield MigrationTarget(login, _author(workspace.aws.caller), name, f"--env {name}", workspace)
-
-
-@contextmanager
-def _open_login(workspace: Workspace) -> Iterator[Login]:
-    access, name = workspace.environment.database.access, workspace.environment.name
-    with connect_by_access(
-        workspace.aws, workspace.stack.pointer.name, access=access, name=name, tunnel=tunnel_of(workspace)
-    ) as login:
-        yield login
 
 
 def _sessions(database: MigrationTarget, wait: timedelta, progress: Progress) -> AbstractContextManager[Sessions]:
@@ -361,38 +263,3 @@ def _transaction_of(file: SqlFile, statement: Statement) -> str:
     mode = execution_mode(statement, repeatable=file.head.repeatable)
     outside = mode in (ExecutionMode.NON_TRANSACTIONAL, ExecutionMode.COMMITS)
     return str(mode) if outside else "in a transaction of its own"
-
-
-def _login(given: str | None) -> Login | None:
-    """The login of a connection string, if there is one. Raises UsageError if it is empty or holds a password."""
-    if given is None:
-        from_environment = os.environ.get(DSN)
-        return login_from_dsn(from_environment) if from_environment else None
-    if not given.strip():
-        # An unset variable in a script must not lead to the environment's database instead.
-        raise UsageError("--dsn is empty", "check that the variable it comes from is set; or pass --env instead")
-    login = login_from_dsn(given)
-    if login.password:
-        raise UsageError(
-            "--dsn holds a password, which every user of this machine can read in the list of processes",
-            f"pass the password as PGPASSWORD or in ~/.pgpass, or the whole connection string as {DSN}",
-        )
-    return login
-
-
-def _with_sql(options: str, sql: Path | None) -> str:
-    return f"{options} --sql {shlex.quote(str(sql))}".strip() if sql else options
-
-
-def _author(who: str) -> Author:
-    return Author(who, socket.gethostname())
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run with a user id that has no entry in /etc/passwd.
-        return "unknown user"

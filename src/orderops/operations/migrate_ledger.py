@@ -7,7 +7,8 @@ from orderops.migrations import migrator
 from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.serialize import to_json
 from orderops.migrations.sql.files import read_migrations, sql_folder
-from orderops.operations.migrate import confirmed, connected, ledger_sessions, target
+from orderops.operations.migrate import confirmed, ledger_sessions
+from orderops.operations.migration_target import connected, target
 from orderops.operations.options import ChangeOptions, MigrateOptions
 from orderops.operations.remote import argv, migrate_by_task
 from orderops.ui import console

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from orderops.database.service_role import ROLE
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import read_migrations, sql_folder
 from orderops.operations.gate import RehearsalGate, check_reason
-from orderops.operations.migrate import SchemaChange, connected, run_migrations, show_wanted, target
+from orderops.operations.migrate import SchemaChange, confirmed, run_migrations, show_wanted
+from orderops.operations.migration_target import MigrationTarget, connected, target
 from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptions
 from orderops.operations.remote import argv, migrate_by_task
+from orderops.operations.service_login import follow_migrations, is_due_in
 from orderops.ui import console
 
 
@@ -35,7 +38,7 @@ def apply(
         **options.for_task(),
     )
     question = "Apply the pending migrations to {env} (to list them: --dry-run)?"
-    if migrate_by_task(where, command, options, question=question, locks=locks):
+    if migrate_by_task(where, command, options, question=question, locks=locks, with_login=True):
         return
     words = ["migrate apply", *([f"--to {to}"] if to is not None else [])]
     words += [f"--without-rehearsal --reason {bypass_reason!r}"] if bypass_reason else []
@@ -50,6 +53,7 @@ def apply(
             show_wanted([status.migration.forwards for status in wanted if status.migration], "apply")
         elif not wanted:
             console.info(f"0 pending: {database.name} has all {len(migrations)} migrations")
+            _make_login(database, options)
         else:
             run_migrations(
                 database,
@@ -58,6 +62,14 @@ def apply(
                 SchemaChange("Apply", "to", "apply", "applied", locks.budget, locks.terminate_blockers),
                 lambda runner: gate.apply(runner, migrations, to=to, out_of_order=out_of_order),
             )
+
+
+def _make_login(database: MigrationTarget, options: ChangeOptions) -> None:
+    """Make the services' role in a database that was migrated before services had one."""
+    if is_due_in(database):
+        question = f"Let the services of {database.name} log in as {ROLE} and no longer as the master user?"
+        with confirmed(database, options, question) as agreed:
+            follow_migrations(database, agreed.recent_writes)
 
 
 def undo(

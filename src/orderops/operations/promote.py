@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orderops.database.connection import connect
+from orderops.database.service_role import ROLE
 from orderops.engine.resource import Resource
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
+from orderops.infra.service_login import tag_with_login, with_login
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
+from orderops.operations.remote import run_by_task
 from orderops.operations.restore import delete_and_show, open_databases
+from orderops.operations.service_login import establish, job_settings
 from orderops.operations.workspace import confirm_change, slow_resources
+from orderops.remote.job import DATABASE, DatabaseEndpoint, JobRequest
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
 from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import Instance, Instances, load_instances, was_discarded
-from orderops.restore.promotion import BACK, Promotion, Switch, check_alike, check_not_in_use
+from orderops.restore.promotion import (
+    BACK,
+    Promotion,
+    Switch,
+    check_alike,
+    check_not_in_use,
+    service_secret_to_carry,
+)
 from orderops.restore.verification import ServiceUnreachable, verify
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
@@ -36,6 +48,8 @@ class SwitchPlan:
     switch: Switch
     promotion: Promotion
     steps: Sequence[Step]
+    lacks_login: bool = False
+    """Whether the services' role is made in the new primary first."""
 
 
 def switch_to(workspace: Workspace, options: ChangeOptions, decide: Decide, *, as_it_is: bool = False) -> None:
@@ -80,11 +94,17 @@ class _Switch(Change[SwitchPlan]):
         switch = self._decide(load_instances(self._workspace.aws, self._workspace.stack))
         if not self._as_it_is:
             check_alike(switch)
+        secret = service_secret_to_carry(switch)
+        if secret:
+            # As it will be when the services switch to it.
+            switch = replace(switch, to=Instance(with_login(switch.to.observed, secret)))
         promotion = Promotion(self._workspace, switch)
-        return SwitchPlan(switch, promotion, promotion.plan())
+        return SwitchPlan(switch, promotion, promotion.plan(), lacks_login=bool(secret))
 
     def show(self, plan: SwitchPlan) -> None:
         _show_switch(plan.switch)
+        if plan.lacks_login:
+            console.info(f"first the services' role is made in {plan.switch.to.name}: {ROLE}")
         console.show_plan(plan.steps)
 
     def is_needed(self, plan: SwitchPlan) -> bool:
@@ -110,6 +130,9 @@ class _Switch(Change[SwitchPlan]):
 
     def apply(self, plan: SwitchPlan, run: Run, progress: Progress) -> None:
         promotion = plan.promotion
+        if plan.lacks_login:
+            with progress.paused():
+                _make_login(self._workspace, plan.switch.to)
         promotion.recent_writes = run.recent_writes
         promotion.on_wait = progress.watch
         for step in promotion.run():
@@ -173,6 +196,19 @@ class _Discard(Change[Instance | None]):
 
     def _keeps_snapshot(self, instance: Instance) -> bool:
         return self._snapshot and instance.role not in DISPOSABLE
+
+
+def _make_login(workspace: Workspace, instance: Instance) -> None:
+    """Make the services' role in an instance, with the password that the primary's has, before it is switched to."""
+    secret = workspace.stack.login.name
+    if workspace.environment.database.access == "task":
+        endpoint = DatabaseEndpoint(**connection_info(workspace.stack, instance))
+        request = JobRequest(("migrate", "grant"), databases={DATABASE: endpoint}, settings=job_settings(workspace))
+        run_by_task(workspace, request)
+    else:
+        with open_databases(workspace, instance) as (login,):
+            establish(workspace.aws, secret, login)
+    tag_with_login(workspace.aws, instance.observed, str(instance.observed.properties["ServiceSecretArn"]))
 
 
 def _check_opens(workspace: Workspace, instance: Instance) -> None:

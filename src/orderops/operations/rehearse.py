@@ -17,7 +17,7 @@ from orderops.infra.workspace import Workspace
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import CANARIES, Migration, read_migrations, sql_folder
 from orderops.operations.locked import locked_run, read_lease
-from orderops.operations.migrate import connected, files_of, lead_of, settings_of, target
+from orderops.operations.migration_target import connected, files_of, lead_of, settings_of, target
 from orderops.operations.options import ChangeOptions, MigrateOptions
 from orderops.operations.remote import argv, run_by_task
 from orderops.operations.restore import open_databases, temporary_instance

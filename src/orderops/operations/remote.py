@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from orderops.infra.workspace import Workspace
     from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptions
     from orderops.remote.job import JobRequest, JobResult
+    from orderops.runs.run import Run
 
 
 def argv(*words: str, **options: Any) -> list[str]:
@@ -39,11 +41,12 @@ def run_by_task(
     *,
     question: str = "",
     on_data: Callable[[str], object] | None = None,
+    around: Callable[[Run], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> JobResult:
     """Run a command in a task and show its output, or pass its stdout to `on_data`.
 
-    With a question the operator is asked first, the run is recorded, and no other job runs meanwhile. Raises what the
-    command raises.
+    With a question the operator is asked first, the run is recorded, and no other job runs meanwhile; `around` is what
+    the change needs before and after the job. Raises what the command raises.
     """
     from orderops.operations.locked import locked_run, read_lease
     from orderops.operations.workspace import confirm_change
@@ -67,7 +70,7 @@ def run_by_task(
     lease = read_lease(workspace)
     confirm_change(workspace, question, options)
     # The lease is held on this machine: a task that is killed could not release it.
-    with locked_run(workspace, options, lease) as recorded:
+    with locked_run(workspace, options, lease) as recorded, around(recorded):
         result = run()
         # Recorded also if the command failed: what it did before that counts.
         for note in result.notes:
@@ -83,16 +86,16 @@ def migrate_by_task(
     *,
     question: str = "",
     locks: LockOptions | None = None,
+    with_login: bool = False,
 ) -> bool:
     """Run a migrate command by a task, if the environment's `[database] access` is `task`; return whether it ran.
 
-    With a question the command changes something, unless it is a dry run.
+    With a question the command changes something, unless it is a dry run. With `with_login` it makes the services'
+    role as well, if that is due.
     """
     from orderops.config.environment import load_environment
-    from orderops.operations import gate
-    from orderops.operations.migrate import files_of, is_other_database, lead_of, settings_of
+    from orderops.operations.migration_target import is_other_database
     from orderops.operations.workspace import open_workspace
-    from orderops.remote.job import JobRequest
 
     if (
         where.job
@@ -104,16 +107,53 @@ def migrate_by_task(
     if changes and locks and locks.terminate_blockers and not (options and options.yes):
         raise UsageError("a task in the VPC cannot ask before terminating blocking sessions", "pass --yes")
     workspace = open_workspace(where.env, where.environments)
-    request = JobRequest(
-        # Confirmed here, so not asked there.
-        (*command, *(["--yes"] if changes else [])),
+    if not changes:
+        run_by_task(workspace, _migrate_request(workspace, where, command), options)
+        return True
+    assert options, "a change has options"
+    _change_by_task(workspace, where, command, options, question.format(env=where.env), with_login=with_login)
+    return True
+
+
+def _change_by_task(
+    workspace: Workspace,
+    where: MigrateOptions,
+    command: Sequence[str],
+    options: ChangeOptions,
+    question: str,
+    *,
+    with_login: bool,
+) -> None:
+    from orderops.infra.service_login import login_is_due
+    from orderops.operations import service_login
+
+    # Confirmed here, so not asked there.
+    request = _migrate_request(workspace, where, [*command, "--yes"])
+    options = options.of(shlex.join(command))
+    if not (with_login and login_is_due(workspace)):
+        run_by_task(workspace, request, options, question=question)
+        return
+    request = replace(request, settings={**request.settings, **service_login.job_settings(workspace)})
+    run_by_task(
+        workspace,
+        request,
+        options,
+        question=question,
+        around=lambda run: service_login.login_switch(workspace, run.recent_writes),
+    )
+
+
+def _migrate_request(workspace: Workspace, where: MigrateOptions, command: Sequence[str]) -> JobRequest:
+    from orderops.operations import gate
+    from orderops.operations.migration_target import files_of, lead_of, settings_of
+    from orderops.remote.job import JobRequest
+
+    return JobRequest(
+        tuple(command),
         sql=files_of(where.sql),
         settings={**settings_of(workspace), **gate.settings_of(workspace)},
         options=lead_of(where.env, where.sql),
     )
-    recorded = options.of(shlex.join(command)) if options else None
-    run_by_task(workspace, request, recorded, question=question.format(env=where.env) if changes else "")
-    return True
 
 
 def _option(name: str, value: Any) -> list[str]:

@@ -84,11 +84,13 @@ def run_job(
     # Reading the output, stopping the task and deleting documents must work after the lease is lost.
     aws = workspace.aws.guarded(lambda: None)
     bucket = Bucket(aws)
+    base = workspace.stack.services[service or next(iter(workspace.environment.services))]
     placement = placement_of(
         aws,
         environment=workspace.environment.name,
         cluster=workspace.stack.cluster.name,
-        service=workspace.environment.service_name(service or next(iter(workspace.environment.services))),
+        service=workspace.environment.service_name(base.key),
+        role=base.jobs_role.name,
     )
     # Completed first: the pointer is part of what two jobs are compared by.
     request = _completed(request, workspace, bucket)

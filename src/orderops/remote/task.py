@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
@@ -18,6 +19,9 @@ STARTED_BY = "orderops-job"
 MAX_OVERRIDES = 8192
 """Characters of task overrides that RunTask accepts."""
 TASKS_PER_CALL = 100
+# IAM user guide, "Changes that I make are not always immediately visible".
+KNOWN_AFTER = timedelta(seconds=30)
+"""How long a new role is left alone."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,12 @@ class TaskPlacement:
     image: str
     log_group: str
     log_prefix: str
+    role: str = ""
+    """The ARN of the task's role; the one of the service's own tasks if empty."""
 
 
-def placement_of(aws: Aws, *, environment: str, cluster: str, service: str) -> TaskPlacement:
-    """Return the placement for the current release of a service.
+def placement_of(aws: Aws, *, environment: str, cluster: str, service: str, role: str) -> TaskPlacement:
+    """Return the placement for the current release of a service, with the IAM role of this name.
 
     Raises OrderopsError for a service that was never released or does not log to CloudWatch.
     """
@@ -68,7 +74,19 @@ def placement_of(aws: Aws, *, environment: str, cluster: str, service: str) -> T
         first["image"],
         logs["awslogs-group"],
         logs["awslogs-stream-prefix"],
+        _role_arn(aws, role),
     )
+
+
+def _role_arn(aws: Aws, name: str) -> str:
+    """The ARN of a role; empty if it is missing, or so new that ECS may not know it yet.
+
+    Then an older orderops made the environment, and the service's own tasks have the permissions.
+    """
+    response = if_found(aws.iam.get_role, "NoSuchEntity", RoleName=name)
+    if response is None or datetime.now(UTC) - response["Role"]["CreateDate"] < KNOWN_AFTER:
+        return ""
+    return str(response["Role"]["Arn"])
 
 
 def start(aws: Aws, placement: TaskPlacement, *, token: str, url: str, width: int = 80) -> RemoteTask:
@@ -85,7 +103,8 @@ def start(aws: Aws, placement: TaskPlacement, *, token: str, url: str, width: in
     }
     variables = [{"name": name, "value": value} for name, value in settings.items()]
     override = {"name": placement.container, "command": list(COMMAND), "environment": variables}
-    overrides = {"containerOverrides": [override]}
+    role = {"taskRoleArn": placement.role} if placement.role else {}
+    overrides = {"containerOverrides": [override], **role}
     # A signed URL contains the session token, which session tags make long.
     if len(json.dumps(overrides)) > MAX_OVERRIDES:
         raise OrderopsError(

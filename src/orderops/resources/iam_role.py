@@ -30,7 +30,7 @@ class Allow:
 
     def statement(self, outputs: Outputs) -> dict[str, Any]:
         """The statement in IAM's words."""
-        arns = sorted(self._arn(target, outputs) for target in self.on)
+        arns = sorted({self._arn(target, outputs) for target in self.on})
         statement = {"Effect": "Allow", "Action": sorted(self.actions), "Resource": arns}
         return {**statement, "Condition": self.only} if self.only else statement
 

@@ -17,6 +17,8 @@ KIND = "rds-instance"
 # The tag with the number of promotions so far. Of two instances with the primary's role, the greater number wins.
 TERM = "orderops:term"
 A_TERM = re.compile("[0-9]{1,18}")
+SERVICE_SECRET = "orderops:service-secret"
+"""The tag with the ARN of the secret whose role and password open the instance for the services."""
 IDENTIFIER = NameRule(63, r"[a-z](-?[a-z0-9])*", "lower-case letters, digits and single inner hyphens, a letter first")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag. An instance that was never part of a promotion has none."""
@@ -129,6 +131,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "EndpointAddress": endpoint.get("Address"),
             "EndpointPort": endpoint.get("Port"),
             "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn"),
+            "ServiceSecretArn": tags.get(SERVICE_SECRET, ""),
             "DBInstanceStatus": raw["DBInstanceStatus"],
             "DbiResourceId": raw["DbiResourceId"],
             "InstanceCreateTime": raw.get("InstanceCreateTime"),

@@ -1,4 +1,4 @@
-"""Secret with the endpoint of the database; the password is in the secret that RDS manages."""
+"""Secret with the endpoint of the database, and the names of the secrets that hold its passwords."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
-from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
+from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource, State
 from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 
 DESCRIPTION = "Where the database is, and which secret opens it"
-FIELDS = ("host", "port", "dbname", "sslmode", "credentials")
+FIELDS = ("host", "port", "dbname", "sslmode", "credentials", "master")
 HIDDEN = "(not shown)"
 
 
 @dataclass(frozen=True, eq=False)
 class DatabasePointer(Resource):
-    """Services read it again when a login fails, and so follow a promoted instance without a deployment."""
+    """Services read it again when a login fails, and so follow a promoted instance without a deployment.
+
+    `credentials` names the secret that services log in with, and `master` the one of the master user.
+    """
 
     instance: RdsInstance
+    login: SecretsmanagerLogin
     dbname: str = "orders"
     sslmode: str = "verify-full"
 
@@ -68,9 +73,17 @@ class DatabasePointer(Resource):
                 "port": instance["EndpointPort"],
                 "dbname": self.dbname,
                 "sslmode": self.sslmode,
-                "credentials": instance["MasterUserSecretArn"],
+                "credentials": self.credentials(outputs),
+                "master": instance["MasterUserSecretArn"],
             },
         }
+
+    def credentials(self, outputs: Outputs) -> str:
+        """The ARN of the secret that the services log in with."""
+        instance, login = outputs[self.instance].properties, outputs[self.login].arn
+        # The role is made by a connection, after the instance. Until this very secret opens the instance, the services
+        # keep what does. A secret made again has another ARN, and a password that the role does not have.
+        return str(login if instance["ServiceSecretArn"] == login else instance["MasterUserSecretArn"])
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         create_or_restore(aws, owner, desired["Description"], json.dumps(desired["SecretString"]))
@@ -84,6 +97,17 @@ class DatabasePointer(Resource):
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
         aws.secretsmanager.delete_secret(SecretId=observed.arn, ForceDeleteWithoutRecovery=True)
+
+
+@dataclass(frozen=True)
+class PointedCredentials(Output):
+    """The ARN of the secret that a pointer will name, also before the pointer itself is written."""
+
+    resource: DatabasePointer
+    key: str = "credentials"
+
+    def read(self, outputs: Outputs) -> str:
+        return self.resource.credentials(outputs)
 
 
 def _shown(text: str | None) -> Any:

@@ -41,6 +41,11 @@ class SecretsmanagerSecret(Resource):
         yield from secrets_of(cls.kind, aws, owner)
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
+        return self.unless_gone(aws, observed)
+
+    @staticmethod
+    def unless_gone(aws: Aws, observed: Observed) -> Observed:
+        """The secret; on its way out if it is only listed still."""
         # ListSecrets shows a deleted secret for minutes. Believed, its environment would come up without it.
         return observed if any(_one(aws, observed.name, deleted=False)) else replace(observed, state=State.GOING)
 

@@ -14,7 +14,7 @@ from orderops.text.lists import joined
 
 
 def connection_info(stack: Stack, instance: Instance) -> dict[str, Any]:
-    """Return what the stack's pointer secret would hold if this instance were the primary.
+    """Return how orderops connects to an instance, as its master user.
 
     Raises OrderopsError for an instance that has no endpoint or no password yet.
     """

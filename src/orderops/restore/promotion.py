@@ -242,6 +242,18 @@ class Promotion:
         return 1 + max(term_of(instance.observed.tags or {}) for instance in instances)
 
 
+def service_secret_to_carry(switch: Switch) -> str:
+    """The ARN of the secret that the services open the present primary with, if it does not open the next one yet.
+
+    An instance that was restored to a time before the role was made lacks it, and one that has it may have an older
+    password. Empty where the services log in as the master user, whose secret RDS makes for each instance.
+    """
+    if switch.decided or switch.previous is None:
+        return ""
+    now, then = (instance.observed.properties["ServiceSecretArn"] for instance in (switch.previous, switch.to))
+    return str(now) if now and now != then else ""
+
+
 def check_alike(switched: Switch) -> None:
     """Raise OrderopsError if the new primary's settings differ from those of the instance that it replaces."""
     # Once the tags are switched, an error here would only prevent the rest from following.

@@ -45,6 +45,25 @@ def task_definition(client: Client, arn: str) -> None:
     )
 
 
+def task(client: Client, arn: str) -> None:
+    client("ecs").create_cluster(clusterName="jobs")
+    client("ecs").register_task_definition(
+        family="job",
+        requiresCompatibilities=["FARGATE"],
+        networkMode="awsvpc",
+        cpu="256",
+        memory="512",
+        containerDefinitions=[CONTAINER],
+    )
+    client("ecs").run_task(
+        cluster="jobs",
+        taskDefinition="job",
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": subnets(client)[1]}},
+        overrides={"taskRoleArn": arn},
+    )
+
+
 def database(client: Client, arn: str) -> None:
     give_rds_its_role()
     client("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL, MonitoringInterval=60, MonitoringRoleArn=arn)
@@ -83,6 +102,7 @@ def secret_policy(client: Client, arn: str) -> None:
 CONSUMERS: dict[str, tuple[str, str, Use]] = {
     "a flow log": ("InvalidParameter", "vpc-flow-logs.amazonaws.com", flow_log),
     "a task definition": ("ClientException", "ecs-tasks.amazonaws.com", task_definition),
+    "a task in place of its definition's": ("ClientException", "ecs-tasks.amazonaws.com", task),
     "a monitored database": ("InvalidParameterValue", "monitoring.rds.amazonaws.com", database),
     "a scalable target": ("ValidationException", "ecs-tasks.amazonaws.com", target),
     "the policy of a queue": ("InvalidAttributeValue", "ecs-tasks.amazonaws.com", queue_policy),

@@ -20,6 +20,7 @@ from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from support.contract import Up, keeps_its_promises, remove
@@ -35,6 +36,7 @@ GROUPS = RdsSubnetGroup("orderops-dev-db", SUBNETS[:2])
 PARAMETERS = RdsParameterGroup(
     "orderops-dev-postgres16", "postgres16", {"rds.force_ssl": "1", "log_min_duration_statement": "500"}
 )
+LOGIN = SecretsmanagerLogin("orderops/dev/database-login", "orderops_service")
 DB = RdsInstance(
     "orderops-dev-db", GROUPS, PARAMETERS, (Ec2SecurityGroup("orderops-dev-db", VPC, "database"),), max_storage_gb=100
 )
@@ -74,7 +76,7 @@ def test_a_secret_fulfils_the_resource_contract(aws: Aws, up: Up) -> None:
 
 
 def test_a_pointer_fulfils_the_resource_contract(aws: Aws, up: Up) -> None:
-    keeps_its_promises(DatabasePointer("orderops/dev/database", DB), aws, up, dbname="others")
+    keeps_its_promises(DatabasePointer("orderops/dev/database", DB, LOGIN), aws, up, dbname="others")
 
 
 def test_storage_that_aws_rounds_up_is_not_drift(aws: Aws, up: Up) -> None:
@@ -108,9 +110,9 @@ def test_one_run_changes(up: Up, name: str) -> None:
 
 
 def test_services_receive_a_new_port_in_the_same_run(aws: Aws, up: Up) -> None:
-    up(DatabasePointer("orderops/dev/database", DB))
+    up(DatabasePointer("orderops/dev/database", DB, LOGIN))
 
-    up(DatabasePointer("orderops/dev/database", replace(DB, port=6543)))
+    up(DatabasePointer("orderops/dev/database", replace(DB, port=6543), LOGIN))
 
     document = json.loads(aws.secretsmanager.get_secret_value(SecretId="orderops/dev/database")["SecretString"])
     assert document["port"] == 6543

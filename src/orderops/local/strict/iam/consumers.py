@@ -54,6 +54,7 @@ def register(emulator: Emulator) -> None:
     """Add the checks to requests that use roles."""
     _check_first(emulator, "ec2", "CreateFlowLogs", _check_flow_log)
     _check_first(emulator, "ecs", "RegisterTaskDefinition", _check_task_definition)
+    _check_first(emulator, "ecs", "RunTask", _check_task)
     for action in ("CreateService", "UpdateService", "CreateCluster"):
         _check_first(emulator, "ecs", action, _check_service)
     for action in ("CreateDBInstance", "ModifyDBInstance"):
@@ -91,6 +92,13 @@ def _check_flow_log(request: Request) -> Response | None:
 
 def _check_task_definition(request: Request) -> None:
     if any(_not_yet_known(request.json.get(name)) for name in ("taskRoleArn", "executionRoleArn")):
+        raise TASK_ROLE_ERROR
+
+
+def _check_task(request: Request) -> None:
+    """Check a role that the task gets instead of its definition's."""
+    arn = request.json.get("overrides", {}).get("taskRoleArn")
+    if arn and (_not_yet_known(arn) or role_by_arn(arn) is None):
         raise TASK_ROLE_ERROR
 
 

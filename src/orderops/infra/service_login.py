@@ -1,0 +1,105 @@
+"""The services' own login of the database: whether they use it yet, and the switch to it.
+
+Three things make it up: the secret with the password, the role in the database, and the tag of the instance that names
+the secret. The tag is set once the role opens the instance; the pointer secret follows the tag, and the services follow
+the pointer within half a minute. Whatever was interrupted is due again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from orderops.aws.client import Aws
+from orderops.engine.inventory import Inventory
+from orderops.engine.reconcile import reconcile
+from orderops.engine.resource import Observed, Outputs, Resource
+from orderops.engine.scheduler import OnWait
+from orderops.engine.step import Action, Step
+from orderops.engine.task import RecentWrites
+from orderops.engine.terms import Terms
+from orderops.infra.stack import Stack
+from orderops.infra.workspace import Workspace
+from orderops.resources.iam_role import IamRole
+from orderops.resources.rds_description import SERVICE_SECRET
+from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.secretsmanager_login import SecretsmanagerLogin
+
+
+def login_is_due(workspace: Workspace) -> bool:
+    """Whether the services log in as another user than their own role, as far as the account says.
+
+    False without a database, which is made first.
+    """
+    stack = workspace.stack
+    inventory = Inventory(workspace.aws, workspace.environment.name, [RdsInstance, SecretsmanagerLogin])
+    instance, secret = inventory.get(stack.database, {}), inventory.get(stack.login, {})
+    return instance is not None and (secret is None or instance.properties["ServiceSecretArn"] != secret.arn)
+
+
+def login_is_due_in(stack: Stack, outputs: Outputs) -> bool:
+    """The same, by what a plan has read."""
+    return bool(outputs[stack.database].properties["ServiceSecretArn"] != outputs[stack.login].arn)
+
+
+def with_login(instance: Observed, secret_arn: str) -> Observed:
+    """The instance as it is once the services' role opens it."""
+    return replace(instance, properties={**instance.properties, "ServiceSecretArn": secret_arn})
+
+
+def tag_with_login(aws: Aws, instance: Observed, secret_arn: str) -> None:
+    """Note on the instance that the role with this secret's password opens it."""
+    RdsInstance.retag(aws, instance, {SERVICE_SECRET: secret_arn})
+
+
+@dataclass
+class LoginSwitch:
+    """The steps before and after the role is made in the database. What is done already yields no step."""
+
+    workspace: Workspace
+    recent_writes: RecentWrites = field(default_factory=RecentWrites)
+    on_wait: OnWait = lambda *_: None
+
+    def prepare(self) -> Iterator[Step]:
+        """Make the secret, and let the services' tasks read it beside the one they use now."""
+        outputs, inventory = self._read()
+        roles = self._roles()
+        widen = Terms(widen={role.address for role in roles})
+        yield from self._reconcile([self.workspace.stack.login, *roles], inventory, outputs, widen)
+
+    def finish(self) -> Iterator[Step]:
+        """Point the services to their own login, and take the master user's from their tasks."""
+        stack = self.workspace.stack
+        outputs, inventory = self._read()
+        instance, secret = outputs[stack.database], outputs[stack.login].arn
+        tag_with_login(self.workspace.aws, instance, secret)
+        # RDS's listing may lag behind the tag.
+        outputs[stack.database] = with_login(instance, secret)
+        yield from self._reconcile([stack.pointer], inventory, outputs)
+        yield from self._reconcile(self._roles(), inventory, outputs)
+
+    def _roles(self) -> list[IamRole]:
+        services = self.workspace.stack.services.values()
+        return [role for service in services for role in (service.task_role, service.jobs_role)]
+
+    def _read(self) -> tuple[Outputs, Inventory]:
+        """Everything that exists, as outputs for a part of it."""
+        workspace = self.workspace
+        inventory = workspace.inventory(infra_only=True)
+        outputs = Outputs(workspace.aws.region, workspace.aws.account)
+        for _ in reconcile(workspace.stack.infra, inventory, outputs=outputs, dry_run=True):
+            pass
+        return outputs, inventory
+
+    def _reconcile(
+        self, resources: Sequence[Resource], inventory: Inventory, outputs: Outputs, terms: Terms | None = None
+    ) -> Iterator[Step]:
+        steps = reconcile(
+            resources,
+            inventory,
+            outputs=outputs,
+            terms=terms or Terms(),
+            on_wait=self.on_wait,
+            recent_writes=self.recent_writes,
+        )
+        yield from (step for step in steps if step.action is not Action.NO_OP)
