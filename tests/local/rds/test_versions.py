@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from botocore.exceptions import ClientError
 
 from orderops.errors import OrderopsError
 from orderops.local import users
-from orderops.local.rds.binaries import version_numbers
+from orderops.local.rds.binaries import find_bindir, has_library, version_numbers
 from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from support.laptop import Laptop
 
@@ -19,6 +21,16 @@ def test_an_instance_reports_the_version_of_its_server(laptop: Laptop) -> None:
         with laptop.connect(instance) as session:
             row = session.execute("SELECT split_part(current_setting('server_version'), ' ', 1)").fetchone()
         assert (instance["EngineVersion"],) == row
+
+
+def test_only_a_library_that_the_installation_has_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "lib" / "postgresql").mkdir(parents=True)
+    (tmp_path / "lib" / "postgresql" / "plpgsql.so").touch()
+
+    assert has_library(find_bindir(), "pg_stat_statements")
+    assert has_library(tmp_path / "bin", "plpgsql")
+    assert not has_library(tmp_path / "bin", "pg_stat_statements")
 
 
 @pytest.mark.parametrize("version", ["16", "16.4", "19", "18.99"])

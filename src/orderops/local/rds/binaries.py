@@ -37,6 +37,11 @@ def find_bindir() -> Path:
     )
 
 
+def has_library(bindir: Path, name: str) -> bool:
+    """Tell whether the installation has a library that a server could load; some leave out PostgreSQL's contrib."""
+    return any(bindir.parent.glob(f"lib*/**/{name}.*"))
+
+
 def server_version(bindir: Path) -> int:
     """Return the major version, such as 18."""
     return int(full_server_version(bindir).partition(".")[0])

@@ -11,10 +11,12 @@ from functools import cached_property
 from pathlib import Path
 
 from orderops.local.rds.base_backups import BaseBackups
+from orderops.local.rds.binaries import find_bindir, has_library
 from orderops.local.rds.postgres import PostgresServer
 from orderops.local.users import server_account
 
 ADMINISTRATOR = "rdsadmin"
+STATISTICS = "pg_stat_statements"
 # Seconds. PostgreSQL archives a switched segment at once, unless the disk is very slow.
 ARCHIVE_TIMEOUT = 15.0
 log = logging.getLogger(__name__)
@@ -80,7 +82,8 @@ class InstanceDirectory:
             "archive_command": f"cp %p {folder}/.%f && mv {folder}/.%f {folder}/%f",
             # Bounds what a deleted data directory can lose to a minute.
             "archive_timeout": "60",
-            "shared_preload_libraries": "pg_stat_statements",
+            # A server that is to load a library which it has not does not start.
+            "shared_preload_libraries": STATISTICS if has_library(find_bindir(), STATISTICS) else "",
             "max_connections": "100",
             "timezone": "UTC",
             "log_timezone": "UTC",
