@@ -54,6 +54,26 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forked_daemons() -> Iterator[None]:
+    """Fork the daemons of laptop environments from a process that has loaded what they import."""
+    from orderops.local import client
+    from support.forked_daemons import spawn
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "_spawn", spawn)
+        yield
+
+
+@pytest.fixture
+def daemon_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the daemon of a laptop environment as an operator's command does."""
+    from orderops.local import client
+    from support.forked_daemons import AS_AN_OPERATOR
+
+    monkeypatch.setattr(client, "_spawn", AS_AN_OPERATOR)
+
+
 @pytest.fixture(autouse=True)
 def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name, value in {

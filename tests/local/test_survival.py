@@ -110,6 +110,7 @@ def test_reset_deletes_everything_even_after_a_crash(own_laptop: Laptop) -> None
     until(lambda: not any(_alive(pid) for pid in pids), what="the tasks have ended")
 
 
+@pytest.mark.usefixtures("daemon_of_its_own")
 def test_concurrent_starts_yield_one_environment() -> None:
     with scratch() as directory, ThreadPoolExecutor() as pool:
         try:
