@@ -28,6 +28,9 @@ from support.policy_requests import ACCOUNT, Question
 from support.policy_workflows import IMAGE, Operator, shipped
 from support.repository import ENVIRONMENTS
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 UP = ("up", "--yes", "--image", IMAGE)
 DATABASE = "orderops-dev-database"
 EVERY = "ORDEROPS_EVERY_PERMISSION" in os.environ

@@ -19,6 +19,7 @@ IMAGE = {"orders": "registry.example.com/orders:1"}
 FILE = '{region}\n[database]\n[services.orders]\nimage = "registry.example.com/orders:1"\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("region", "partition"), [("us-gov-west-1", "aws-us-gov"), ("cn-northwest-1", "aws-cn")])
 def test_an_environment_in_another_partition_is_created_and_then_up_to_date(
     proxy: Proxy, tmp_path: Path, region: str, partition: str

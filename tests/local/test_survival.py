@@ -110,6 +110,7 @@ def test_reset_deletes_everything_even_after_a_crash(own_laptop: Laptop) -> None
     until(lambda: not any(_alive(pid) for pid in pids), what="the tasks have ended")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("daemon_of_its_own")
 def test_concurrent_starts_yield_one_environment() -> None:
     with scratch() as directory, ThreadPoolExecutor() as pool:
@@ -133,6 +134,7 @@ def test_a_directory_with_other_files_is_neither_used_nor_deleted(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head_start", [0.2, 0.5, 0.8])
 def test_a_start_begun_by_an_interrupted_command_is_awaited(head_start: float) -> None:
     with scratch("orderops-local-") as directory:

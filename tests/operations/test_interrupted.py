@@ -52,6 +52,7 @@ def test_ctrl_c_before_any_change_prints_one_line(proxy: Proxy) -> None:
     assert proxy.changing == []
 
 
+@pytest.mark.slow
 def test_an_unchanged_release_makes_no_changing_call(proxy: Proxy, dev_released: bytes) -> None:
     proxy.bring_back(dev_released)
     workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws("ap-southeast-2", endpoint_url=proxy.url))

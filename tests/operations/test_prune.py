@@ -56,6 +56,7 @@ def released(proxy: Proxy, both: bytes) -> None:
     proxy.bring_back(both)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("released")
 def test_pruning_deletes_a_service_before_its_dependencies(orderops: Orderops, proxy: Proxy, client: Any) -> None:
     planned = orderops("infra", "apply", "--prune", "--dry-run")

@@ -28,6 +28,9 @@ from support.killable_process import Victim
 from support.repository import ROOT
 from support.session_plugin import plugin
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 CLUSTER = "orderops-local-cluster"
 SLOW = "select pg_sleep(60);\n"
 

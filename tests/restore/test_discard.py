@@ -24,6 +24,7 @@ def discard(orderops: Orderops, name: str, *options: str) -> Said:
     return orderops("restore", "discard", name, "--confirm", name, *options)
 
 
+@pytest.mark.slow
 def test_a_restored_instance_is_deleted_and_its_final_snapshot_is_kept(restored: Dev, orderops: Orderops) -> None:
     kept = final_snapshot(restored.named(RESTORED_INSTANCE).observed)
 
@@ -50,6 +51,7 @@ def test_a_disposable_instance_leaves_no_snapshot(dev: Dev, orderops: Orderops) 
     assert (snapshots(dev), dev.instances().others) == ([], [])
 
 
+@pytest.mark.slow
 def test_deletion_protection_is_removed_before_the_deletion(restored: Dev, orderops: Orderops) -> None:
     with restored.proxy.held():
         restored.record(RESTORED_INSTANCE).deletion_protection = True
@@ -107,6 +109,7 @@ def test_an_instance_that_the_pointer_names_is_not_deleted(restored: Dev, ordero
     assert restored.changes() == ["secretsmanager.PutSecretValue"]
 
 
+@pytest.mark.slow
 def test_the_former_primary_of_an_interrupted_promotion_is_not_deleted(restored: Dev, orderops: Orderops) -> None:
     list(islice(restored.promotion().run(), 3))
     changed = restored.changes()
@@ -119,6 +122,7 @@ def test_the_former_primary_of_an_interrupted_promotion_is_not_deleted(restored:
     assert restored.changes() == changed
 
 
+@pytest.mark.slow
 def test_discarding_the_former_primary_leaves_the_primary_unchanged(promoted: Dev, orderops: Orderops) -> None:
     assert discard(orderops, DATABASE).code == 0
 

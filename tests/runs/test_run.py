@@ -52,6 +52,7 @@ def test_read_only_commands_take_no_lease_and_leave_no_record(orderops: Orderops
     assert proxy.changing == []
 
 
+@pytest.mark.slow
 def test_history_shows_operator_command_time_and_outcome(orderops: Orderops, proxy: Proxy) -> None:
     assert orderops("infra", "apply", "--yes").code == 0
     assert orderops("infra", "apply", "--yes").code == 0
@@ -74,6 +75,7 @@ def test_history_shows_operator_command_time_and_outcome(orderops: Orderops, pro
     assert len(orderops("history", "--last", "1").out.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_history_shows_a_killed_run_as_killed(orderops: Orderops, proxy: Proxy, holder: Victim) -> None:
     assert orderops("history", "--json").json[0]["outcome"] == "running"
     proxy.later(60)
@@ -86,6 +88,7 @@ def test_history_shows_a_killed_run_as_killed(orderops: Orderops, proxy: Proxy, 
     assert [run["outcome"] for run in orderops("history", "--json").json] == ["done", "killed"]
 
 
+@pytest.mark.slow
 def test_history_shows_a_failed_run_with_its_error(orderops: Orderops, proxy: Proxy) -> None:
     refusal = ApiError("KmsAccessDenied", "The caller may not use the key.")
     proxy.rule = lambda request: refusal if str(request) == "sqs.CreateQueue" else None
@@ -99,6 +102,7 @@ def test_history_shows_a_failed_run_with_its_error(orderops: Orderops, proxy: Pr
     assert len(failed["steps"]) > 10
 
 
+@pytest.mark.slow
 def test_another_run_is_named_and_nothing_is_changed_meanwhile(
     orderops: Orderops, proxy: Proxy, holder: Victim
 ) -> None:

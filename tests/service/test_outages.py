@@ -56,6 +56,7 @@ def test_the_service_starts_without_the_database(world: World, start: Start) -> 
     until(lambda: ready(service), "the database")
 
 
+@pytest.mark.slow
 def test_a_database_that_hangs_does_not_keep_the_answer_of_ready(world: World, start: Start) -> None:
     service = start()
     assert ready(service)
@@ -102,6 +103,7 @@ def test_without_a_dead_letter_queue_its_depth_is_unknown(world: World, start: S
     assert service.page("/users").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_rotated_password_needs_no_restart(world: World, start: Start) -> None:
     service = start()
     assert ready(service)
@@ -131,6 +133,7 @@ def test_a_password_rotated_in_both_places_causes_no_error(world: World, start: 
     assert service.get("/users").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_service_follows_the_database_to_another_address(world: World, start: Start) -> None:
     service = start()
     assert ready(service)
@@ -205,6 +208,7 @@ def test_verify_full_without_a_bundle_names_the_variable(world: World, start: St
     assert database_check(service) == "sslmode verify-full needs a CA bundle: set DATABASE_CA to the path of one"
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_blocks_requests_for_seconds_only(world: World, start: Start) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         world.set_database_secret(port=silent.getsockname()[1])
@@ -218,6 +222,7 @@ def test_a_server_that_never_answers_blocks_requests_for_seconds_only(world: Wor
         until(lambda: ready(service), "the right address to be read")
 
 
+@pytest.mark.slow
 def test_connections_are_limited_and_other_requests_still_served(world: World, start: Start) -> None:
     service = start(DATABASE_POOL_SIZE="2")
     with world.session() as session, ThreadPoolExecutor(8) as threads, session.transaction():

@@ -29,6 +29,9 @@ from support.laptop_restores import (
     write,
 )
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 MOMENTS = ("first_restorable", "during_writes", "while_idle", "latest")
 
 
@@ -217,7 +220,6 @@ def test_an_instance_without_backups_has_no_restore_window(laptop: Laptop, resto
     remove(laptop, name)
 
 
-@pytest.mark.slow
 def test_a_restore_that_is_impossible_fails_with_its_reason(laptop: Laptop, restored: Restored) -> None:
     database = opened(laptop, restore(laptop, restored.source))
     name, directory = database["DBInstanceIdentifier"], home(laptop, database)

@@ -14,6 +14,9 @@ from orderops.local.rds.base_backups import FOLDER_FORMAT
 from support.laptop import Laptop, until
 from support.laptop_restores import folder, home, opened, remove, restore, rows, window, write
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 
 
@@ -94,7 +97,6 @@ def test_base_backups_are_taken_daily_and_kept_for_the_retention_period(laptop: 
     until(lambda: window(laptop, source)[0] == backups.all()[0].since, what="the window begins with the new one")
 
 
-@pytest.mark.slow
 def test_retained_backups_restore_a_deleted_instance(laptop: Laptop, source: dict[str, Any]) -> None:
     rds, name, final = laptop.client("rds"), source["DBInstanceIdentifier"], laptop.name("final")
     window(laptop, source)

@@ -20,6 +20,9 @@ from support.emulated_account import with_needs
 from support.repository import ENVIRONMENTS
 from support.strict_clients import Client
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def refusals() -> Counter[str]:
