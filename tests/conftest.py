@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,16 @@ gc.set_threshold(50_000, 10, 10)
 def pytest_collection_finish() -> None:
     """Leave out of that search what lives until the end: modules, AWS's models, and the tests themselves."""
     gc.freeze()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Create PostgreSQL's data directory once in a run. Here, since workers have to find the same copy."""
+    from support.copied_clusters import copy_clusters, folder_of_clusters
+
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    stack.enter_context(folder_of_clusters())
+    copy_clusters()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from orderops.local import daemon
+from support.copied_clusters import copy_clusters
 
 SERVICES = (
     *("applicationautoscaling", "cloudwatch", "ec2", "ecr", "ecs", "elbv2", "events", "iam", "kms", "logs", "rds"),
@@ -34,6 +35,7 @@ def main() -> None:
 
     for service in SERVICES:
         get_backend(service)
+    copy_clusters()
     # A search for cycles would copy the pages that all children share.
     gc.freeze()
     exit_codes: dict[int, int] = {}

@@ -9,23 +9,27 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from orderops.local import client
 from orderops.local.directories import DataDirectory
+from support.repository import ROOT
 
 AS_AN_OPERATOR = client._spawn
 """How orderops starts a daemon itself."""
-SERVER = Path(__file__).with_name("daemon_server.py")
 
 
 class _Server:
     def __init__(self) -> None:
         self._lock = Lock()
         self._process = subprocess.Popen(
-            [sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, "-m", "support.daemon_server"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         atexit.register(self._end)
 
