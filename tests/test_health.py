@@ -118,6 +118,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
     assert document["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
 
 
+@pytest.mark.slow
 def test_the_database_component_shows_the_name_of_a_promoted_instance(promoted: Dev) -> None:
     components = {component.name: component for component in examine(promoted.workspace).components}
 
@@ -125,12 +126,14 @@ def test_the_database_component_shows_the_name_of_a_promoted_instance(promoted: 
     assert components["database"].detail.endswith(f", {RESTORED_INSTANCE}")
 
 
+@pytest.mark.slow
 def test_the_database_component_shows_no_name_without_a_promotion(restored: Dev) -> None:
     components = {component.name: component for component in examine(restored.workspace).components}
 
     assert components["database"].detail.endswith(", db.t3.micro")
 
 
+@pytest.mark.slow
 def test_the_verdict_depends_on_the_promoted_instance(promoted: Dev) -> None:
     with promoted.proxy.held():
         promoted.record(RESTORED_INSTANCE).status = "storage-full"

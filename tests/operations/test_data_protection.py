@@ -68,6 +68,7 @@ UNDECLARED = (
 )
 
 
+@pytest.mark.slow
 def test_the_plan_for_a_renamed_environment_shows_the_resources_under_its_old_name(
     orderops: Orderops, dev: Proxy, renamed: str
 ) -> None:
@@ -81,6 +82,7 @@ def test_the_plan_for_a_renamed_environment_shows_the_resources_under_its_old_na
     assert dev.changing == []
 
 
+@pytest.mark.slow
 def test_a_renamed_environment_is_created_only_if_its_name_is_confirmed(
     orderops: Orderops, dev: Proxy, client: Client, folder: Path, renamed: str
 ) -> None:

@@ -14,6 +14,9 @@ from support.recorded_history import Dev
 from support.repository import ENVIRONMENTS
 from support.untrusted_role import untrusted_during_updates
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 BY_HAND = "registry.example.com/orders@sha256:" + "1" * 64
@@ -78,12 +81,10 @@ def test_the_image_that_runs_is_named_after_a_later_release_has_failed(by_hand: 
     assert f"order-processor runs {BY_HAND}, released" in declared("service", "deploy", "--dry-run").err
 
 
-@pytest.mark.slow
 def test_a_command_with_an_image_of_its_own_takes_nothing_back(by_hand: Dev, declared: Orderops) -> None:
     assert "order-processor runs" not in declared("service", "deploy", "--image", NEXT, "--dry-run").err
 
 
-@pytest.mark.slow
 def test_a_release_of_what_the_file_declares_is_not_one_by_hand(dev: Dev, declared: Orderops, tmp_path: Path) -> None:
     assert declared("service", "deploy", "--yes").code == 0
     file = tmp_path / "environments" / "dev.toml"

@@ -12,6 +12,9 @@ from orderops.ui import console
 from support.command_line import Orderops, Said
 from support.recorded_history import DATABASE, POINTER, RESTORED_INSTANCE, Dev
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 
@@ -24,7 +27,6 @@ def discard(orderops: Orderops, name: str, *options: str) -> Said:
     return orderops("restore", "discard", name, "--confirm", name, *options)
 
 
-@pytest.mark.slow
 def test_a_restored_instance_is_deleted_and_its_final_snapshot_is_kept(restored: Dev, orderops: Orderops) -> None:
     kept = final_snapshot(restored.named(RESTORED_INSTANCE).observed)
 
@@ -51,7 +53,6 @@ def test_a_disposable_instance_leaves_no_snapshot(dev: Dev, orderops: Orderops) 
     assert (snapshots(dev), dev.instances().others) == ([], [])
 
 
-@pytest.mark.slow
 def test_deletion_protection_is_removed_before_the_deletion(restored: Dev, orderops: Orderops) -> None:
     with restored.proxy.held():
         restored.record(RESTORED_INSTANCE).deletion_protection = True
@@ -109,7 +110,6 @@ def test_an_instance_that_the_pointer_names_is_not_deleted(restored: Dev, ordero
     assert restored.changes() == ["secretsmanager.PutSecretValue"]
 
 
-@pytest.mark.slow
 def test_the_former_primary_of_an_interrupted_promotion_is_not_deleted(restored: Dev, orderops: Orderops) -> None:
     list(islice(restored.promotion().run(), 3))
     changed = restored.changes()
@@ -122,7 +122,6 @@ def test_the_former_primary_of_an_interrupted_promotion_is_not_deleted(restored:
     assert restored.changes() == changed
 
 
-@pytest.mark.slow
 def test_discarding_the_former_primary_leaves_the_primary_unchanged(promoted: Dev, orderops: Orderops) -> None:
     assert discard(orderops, DATABASE).code == 0
 

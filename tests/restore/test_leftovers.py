@@ -20,6 +20,9 @@ from orderops.restore.timestamps import parse_timestamp, utc
 from orderops.runs.run import Run
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, YESTERDAY, Dev
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 

@@ -14,6 +14,9 @@ from orderops.restore.promotion import Promotion, check_alike, switch, switch_ba
 from support.command_line import Orderops
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, Dev
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 RENEW = "ecs.UpdateService"
@@ -176,7 +179,6 @@ def test_several_restored_instances_need_a_name(restored: Dev) -> None:
     assert roles(restored) == {other.name: "primary", DATABASE: "former", RESTORED_INSTANCE: "restored"}
 
 
-@pytest.mark.slow
 def test_a_second_promotion_can_be_switched_back_by_one(promoted: Dev) -> None:
     promoted.age(RESTORED_INSTANCE)
     other = promoted.restore("-15m")
@@ -203,7 +205,6 @@ def test_switching_back_without_a_promotion_is_an_error(restored: Dev) -> None:
     assert error.message == f"{DATABASE} was never promoted, so there is no previous primary to switch back to"
 
 
-@pytest.mark.slow
 def test_switching_back_to_a_deleted_instance_is_an_error(promoted: Dev, orderops: Orderops) -> None:
     assert orderops("restore", "discard", DATABASE, "--confirm", DATABASE).code == 0
     changed = promoted.changes()
@@ -240,7 +241,6 @@ def test_a_disposable_instance_is_not_promoted(dev: Dev) -> None:
     assert error.hint == "restore an instance to keep: orderops restore --at latest --env dev"
 
 
-@pytest.mark.slow
 def test_an_instance_with_other_settings_is_promoted_only_with_as_it_is(restored: Dev, orderops: Orderops) -> None:
     with restored.proxy.held():
         restored.record(RESTORED_INSTANCE).deletion_protection = True
@@ -263,7 +263,6 @@ def test_settings_are_not_checked_after_the_tags_have_been_switched(restored: De
     check_alike(switch(restored.instances(), None))
 
 
-@pytest.mark.slow
 def test_a_deleted_primary_is_not_recreated_and_a_former_one_can_take_over(promoted: Dev, orderops: Orderops) -> None:
     with promoted.proxy.held():
         promoted.record(RESTORED_INSTANCE).deletion_protection = False

@@ -229,6 +229,7 @@ def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy) -> Iterator[Order
     yield Orderops(capsys, *WORDS)
 
 
+@pytest.mark.slow
 def test_commands_work_beside_broken_documents(orderops: Orderops, proxy: Proxy, aws: Aws) -> None:
     assert orderops("infra", "apply", "--yes").code == 0
     put(aws, "dev/lease.json", b"{")

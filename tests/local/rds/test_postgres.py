@@ -113,6 +113,7 @@ def test_a_directory_that_servers_cannot_enter_has_a_substitute(tmp_path: Path) 
         assert stand_in == users.enterable(tmp_path / "data")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root drops to another user")
 def test_programs_that_the_servers_user_cannot_read_are_copied_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

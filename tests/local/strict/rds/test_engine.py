@@ -27,6 +27,9 @@ from support.contract import Up, keeps_its_promises, remove
 from support.laptop import until
 from support.strict_clients import Client, served
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(
     Ec2Subnet(f"orderops-dev-isolated-{zone}", VPC, f"10.0.{number}.0/24", f"ap-southeast-2{zone}")
