@@ -36,14 +36,16 @@ USER_SCHEMAS: LiteralString = (
 _LEDGER_OBJECT: LiteralString = "case when " + FORMER_LEDGER + " then 'orderops(_ledger)?' else 'orderops_ledger' end"
 
 
-def _own(catalogue: LiteralString, alias: LiteralString) -> LiteralString:
+def _own(catalogue: LiteralString, alias: LiteralString, column: LiteralString = "oid") -> LiteralString:
     """SQL condition: the object belongs to no extension."""
     return (
         "not exists (select from pg_depend d where d.deptype = 'e' and d.classid = '"
         + catalogue
         + "'::regclass and d.objid = "
         + alias
-        + ".oid)"
+        + "."
+        + column
+        + ")"
     )
 
 
@@ -111,13 +113,19 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     " || quote_ident(o.conname), o.contype, pg_get_constraintdef(o.oid), o.convalidated, o.conislocal, o.coninhcount,"
     " o.connoinherit from pg_constraint o join pg_namespace n on n.oid = o.connamespace where "
     + USER_SCHEMAS
-    + " and not exists (select from pg_depend d where d.deptype = 'e' and d.objid in (o.conrelid, o.contypid))",
+    + " and "
+    + _own("pg_class", "o", "conrelid")
+    + " and "
+    + _own("pg_type", "o", "contypid"),
     "index": "select c.oid::regclass::text, pg_get_indexdef(c.oid), i.indisvalid, i.indisclustered, i.indisreplident,"
     " (select spcname from pg_tablespace t where t.oid = c.reltablespace) "
     + RELATION
     + " join pg_index i on i.indexrelid = c.oid where "
     + USER_SCHEMAS
-    + " and not exists (select from pg_depend d where d.deptype = 'e' and d.objid in (c.oid, i.indrelid))",
+    + " and "
+    + _own("pg_class", "c")
+    + " and "
+    + _own("pg_class", "i", "indrelid"),
     "sequence": "select c.oid::regclass::text, c.relpersistence, pg_get_userbyid(c.relowner),"
     " s.seqtypid::regtype::text, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle,"
     " (select d.refobjid::regclass::text || '.' || a.attname from pg_depend d"
@@ -194,10 +202,11 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     + ") and n.nspname in ('orderops', 'orderops_ledger') and not "
     + OF_LEDGER
     + " and c.relkind in ('r', 'p', 'v', 'm', 'f')",
-    "comment": "select i.type || ' ' || i.identity, d.description from pg_description d,"
-    " lateral pg_identify_object(d.classoid, d.objoid, d.objsubid) i"
-    " where (d.objoid >= 16384 or (d.classoid = 'pg_namespace'::regclass and i.identity = 'public'))"
-    " and i.identity !~ ('(^|[ (,])' || "
+    # PostgreSQL's own thousands of comments are left out before pg_identify_object, which is slow, sees them.
+    "comment": "select i.type || ' ' || i.identity, d.description from (select * from pg_description"
+    " where objoid >= 16384 or (classoid = 'pg_namespace'::regclass and objoid = to_regnamespace('public'))"
+    " offset 0) d, lateral pg_identify_object(d.classoid, d.objoid, d.objsubid) i"
+    " where i.identity !~ ('(^|[ (,])' || "
     + _LEDGER_OBJECT
     + " || '([.]|$)') and coalesce(i.schema, '') !~ ('^' || "
     + _LEDGER_OBJECT
