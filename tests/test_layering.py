@@ -48,7 +48,7 @@ INNER_LAYERS = {
     "local": """
         daemon / client / data_plane / strict / ecs rds / elb / emulator / log_files / directories / keys ports users
     """,
-    "migrations": "migrator / execution lint / data_loss ledger / sql",
+    "migrations": "migrator trial / execution lint / data_loss ledger / sql",
     "restore": "points / point_in_time promotion salvage / window compare / endpoints / instances / timestamps",
 }
 APART = "service"

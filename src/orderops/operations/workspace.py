@@ -71,6 +71,17 @@ def check_runs_here(environment: Environment, folder: Path) -> None:
         )
 
 
+def check_is_laptop(name: str, folder: Path | None) -> None:
+    """Raise UsageError if an environment is on AWS: its server is no place for experiments."""
+    from orderops.errors import UsageError
+
+    if not read_environment(name, folder).emulated:
+        raise UsageError(
+            f"{name} is on AWS, and --execute runs every migration on its server",
+            "leave --env out for the laptop environment, or pass the --dsn of a server for tests",
+        )
+
+
 def open_account(environment: Environment) -> Aws:
     """Open the account of an environment with boto3's credentials, or the emulator on this machine."""
     from orderops.aws.client import Aws

@@ -29,7 +29,7 @@ COLOURS = {
     Status.OUT_OF_ORDER: "red",
 }
 ENDS: Mapping[str, str] = {AttemptState.DONE: "green", AttemptState.RUNNING: "cyan", AttemptState.FAILED: "red"}
-LEVEL_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
+LEVEL_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 FIX = "    fix: "
 WIDEST = 34
 """Characters of a description that are shown, so that a line with its status and time fits 80 columns."""
@@ -174,11 +174,14 @@ def show_findings(findings: Sequence[Finding]) -> None:
             out.print(f"[dim]{' ' * len(FIX) if number else FIX}[/]{escape(line)}")
 
 
-def show_lint_summary(findings: Sequence[Finding], migrations: int) -> None:
-    """Show the counts, and what to do next."""
-    counts = ", ".join(counted(sum(finding.level is level for finding in findings), level) for level in Level)
-    info(f"{counted(migrations, 'migration')}: {counts}")
-    if not findings:
+def show_lint_summary(findings: Sequence[Finding], migrations: int, proven: int | None = None) -> None:
+    """Show the counts, and what to do next; `proven` counts the undos that a scratch database has proven right."""
+    levels = Counter(finding.level for finding in findings)
+    shown = [level for level in Level if level is not Level.NOTE or levels[level]]
+    counts = ", ".join(counted(levels[level], level) for level in shown)
+    executed = "" if proven is None else f" ({counted(proven, 'undo')} proven right by execution)"
+    info(f"{counted(migrations, 'migration')}{executed}: {counts}")
+    if not levels[Level.ERROR] and not levels[Level.WARNING]:
         info("next: orderops migrate apply --dry-run")
     elif any(finding.level is Level.ERROR for finding in findings):
         info("to accept a finding, write above its statement: -- squawk-ignore RULE")

@@ -213,7 +213,7 @@ def test_json_and_sarif_have_the_same_findings(orderops: Linting, tmp_path: Path
     listed, document = orderops("--only", "V2", "--json"), orderops("--only", "V2", "--sarif")
 
     (finding,) = listed.json
-    assert list(finding) == ["file", "line", "column", "rule", "level", "message", "rewrite"]
+    assert list(finding) == ["file", "line", "column", "rule", "level", "message", "rewrite", "executed"]
     (result,) = json.loads(document.out)["runs"][0]["results"]
     assert result["ruleId"] == finding["rule"] == "truncate"
     assert (listed.code, document.code) == (3, 3)

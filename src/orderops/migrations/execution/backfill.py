@@ -128,9 +128,9 @@ class Backfill:
         if self._above is not None:
             state = f"{self._done(column)}; it failed at a row after that, up to {column} {upto}"
         failure = broken(self._worker.file, self._statement, error, state)
-        if self._above is None or error.sqlstate in HINTS:
-            return failure
-        return OrderopsError(failure.message, "fix that row; re-running this command continues from there")
+        if self._above is not None and error.sqlstate not in HINTS:
+            failure.hint = "fix that row; re-running this command continues from there"
+        return failure
 
     def _edited(self, column: str) -> OrderopsError:
         """Error: a partially applied file whose statement or batch column has since changed."""

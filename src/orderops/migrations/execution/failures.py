@@ -32,6 +32,19 @@ CONTEXT = 3
 # The innermost lines of the server's context name the function that failed; the outer ones repeat the call stack.
 
 
+class StatementFailed(OrderopsError):
+    """The server refused a statement, or the commit of a file."""
+
+    def __init__(self, message: str, hint: str, *, sqlstate: str, reason: str, line: int, column: int) -> None:
+        super().__init__(message, hint)
+        self.sqlstate = sqlstate
+        self.reason = reason
+        """The server's message."""
+        self.line = line
+        """From 1, as the column."""
+        self.column = column
+
+
 def lost(error: Any) -> bool:
     """Whether the error means that the connection is lost."""
     import psycopg
@@ -40,18 +53,23 @@ def lost(error: Any) -> bool:
     return state.startswith(LOST) if state else isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
-def broken(file: SqlFile, statement: Statement | None, error: Any, state: str) -> OrderopsError:
+def broken(file: SqlFile, statement: Statement | None, error: Any, state: str) -> StatementFailed:
     """Error for a failed statement, or for the commit if it is None; `state` says which part is applied."""
     diagnosis = error.diag
     message = diagnosis.message_primary or " ".join(str(error).split()) or "no answer"
-    lines = [f"{_place(file, statement, diagnosis)}: {message}; {state}"]
+    line, column = _place(file, statement, diagnosis) if statement else places(file.text, len(file.text.rstrip()))
+    place = f"{file.name}:{line}:{column}" if statement else f"{file.name}, at its end"
+    lines = [f"{place}: {message}; {state}"]
     if statement:
         lines.append(f"in: {statement.begins}")
     lines += [f"detail: {diagnosis.message_detail}"] if diagnosis.message_detail else []
     lines += [f"query: {' '.join(diagnosis.internal_query.split())}"] if diagnosis.internal_query else []
     lines += [f"where: {line}" for line in (diagnosis.context or "").splitlines()[:CONTEXT]]
     lines += [f"server's hint: {diagnosis.message_hint}"] if diagnosis.message_hint else []
-    return OrderopsError("\n".join(lines), _hint(file, error, message))
+    hint = _hint(file, error, message)
+    return StatementFailed(
+        "\n".join(lines), hint, sqlstate=error.sqlstate or "", reason=message, line=line, column=column
+    )
 
 
 def unreachable(file: SqlFile, error: Any, state: str) -> OrderopsError:
@@ -77,9 +95,8 @@ def start_again(file: SqlFile) -> str:
     return f"orderops migrate repair --version {version} --as {'applied' if file.name.startswith('U') else 'pending'}"
 
 
-def _place(file: SqlFile, statement: Statement | None, diagnosis: Any) -> str:
-    if statement is None:
-        return f"{file.name}, at its end"
+def _place(file: SqlFile, statement: Statement, diagnosis: Any) -> tuple[int, int]:
+    """Line and column of an error in a statement."""
     line, column = statement.line, statement.column
     row = ROW_OF_DATA.match(diagnosis.context or "")
     if statement.data is not None and row:
@@ -87,7 +104,7 @@ def _place(file: SqlFile, statement: Statement | None, diagnosis: Any) -> str:
         line, column = places(file.text, begins)[0] + int(row["number"]) - 1, 1
     elif diagnosis.statement_position and not file.head.batch:  # a batch is not sent as it is written
         line, column = places(file.text, statement.position + int(diagnosis.statement_position) - 1)
-    return f"{file.name}:{line}:{column}"
+    return line, column
 
 
 def _hint(file: SqlFile, error: Any, message: str) -> str:

@@ -23,7 +23,9 @@ def rule(name: str) -> LintRule | None:
     """Find a rule by its name; None for one that only a newer squawk has."""
     if name in ERRORS:
         return LintRule(Level.ERROR, ERRORS[name])
-    return LintRule(Level.WARNING, WARNINGS[name]) if name in WARNINGS else None
+    if name in WARNINGS:
+        return LintRule(Level.WARNING, WARNINGS[name])
+    return LintRule(Level.NOTE, NOTES[name]) if name in NOTES else None
 
 
 ERRORS = {
@@ -49,6 +51,8 @@ ERRORS = {
     "refresh-materialized-view": "REFRESH MATERIALIZED VIEW without CONCURRENTLY blocks reads of the view.",
     "enabling-row-security": "Row security without a policy hides every row from the running release.",
     "enum-value-in-transaction": "PostgreSQL refuses a new enum value in the transaction that adds it.",
+    "apply-fails": "A server refuses the V file, in a scratch database or after its own undo.",
+    "undo-fails": "A server refuses the U file in a scratch database.",
     "undo-incomplete": "The U file leaves what the V file creates, or does not restore what it removes.",
     "undo-removes-more": "The U file removes what the V file did not create.",
     "version-gap": "A version is missing: a branch is not merged, or a file is lost.",
@@ -108,4 +112,7 @@ WARNINGS = {
     "ban-char-field": "char(n) pads with blanks.",
     "identifier-too-long": "PostgreSQL truncates names after 63 bytes, so two may become equal.",
     "unused-ignore": "An ignore comment that names no rule has no effect.",
+}
+NOTES = {
+    "not-executed": "The file was not run in the scratch database, so nothing is proven about it.",
 }

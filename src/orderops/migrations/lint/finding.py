@@ -9,10 +9,11 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """Severity; an error fails a pipeline."""
+    """Severity; an error fails a pipeline, and a note never does."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Finding:
     """What the statement does to the running system."""
     rewrite: str
     """The safe alternative: SQL and comments, files separated by `syntax.NEXT_FILE`; may be empty."""
+    executed: bool = False
+    """Whether a server has shown it in a scratch database; else it was read from the file."""
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON; the keys are stable."""
@@ -41,4 +44,5 @@ class Finding:
             "level": str(self.level),
             "message": self.message,
             "rewrite": self.rewrite,
+            "executed": self.executed,
         }

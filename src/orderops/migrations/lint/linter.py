@@ -1,12 +1,13 @@
 """Lint: find statements that would harm a running system, from the files alone, each with a safe alternative.
 
-PostgreSQL's parser reads the files; squawk and orderops' own rules check the statements. No database is used.
+PostgreSQL's parser reads the files; squawk and orderops' own rules check the statements. No database is used: what one
+has shown in a trial is passed in.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from orderops.migrations.lint.blocks import Block, blocks
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.effects import SchemaObject
+from orderops.migrations.lint.executed import Execution, run_findings, with_executed
 from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.naming import name_rules
 from orderops.migrations.lint.rules import statement_rules
@@ -23,16 +25,23 @@ from orderops.migrations.lint.squawk import SquawkFinding, squawk
 from orderops.migrations.lint.suggestions import suggestions
 from orderops.migrations.lint.table_rules import table_rules
 from orderops.migrations.lint.transactions import file_rules
-from orderops.migrations.lint.undo import undo_rules
+from orderops.migrations.lint.undo import Origins, undo_rules
 from orderops.migrations.sql.directives import Head
 from orderops.migrations.sql.files import Migration, SqlFile, unix_lines
 from orderops.migrations.sql.parser import Statement, read_script
 from orderops.migrations.sql.validation import checked, without_own_transaction
 
 REFUSED = frozenset(
-    {"transaction-control", "timeout-in-file", "needs-no-transaction", "batch-impossible", "cannot-be-applied"}
+    {
+        "transaction-control",
+        "timeout-in-file",
+        "needs-no-transaction",
+        "batch-impossible",
+        "cannot-be-applied",
+        "apply-fails",
+    }
 )
-"""Rules that no comment silences: apply rejects the files."""
+"""Rules that no comment silences: apply rejects the files, or the server does."""
 PLACE = re.compile(r":(?P<line>\d+)(?::(?P<column>\d+))?: ")
 GIVEN = re.compile(r"[VU]?(?P<version>\d{1,18})(?:__.*)?", re.IGNORECASE)
 
@@ -42,16 +51,18 @@ def lint(
     *,
     pg_version: int | None = None,
     only: Collection[int] | None = None,
+    executions: Mapping[int, Execution] | None = None,
     program: Path | None = None,
 ) -> list[Finding]:
     """Lint these migrations, or the versions `only`; earlier ones are read for their schema.
 
-    `program` is the squawk to run; None searches for it.
+    `executions` are what a scratch database has shown about versions. `program` is the squawk to run; None searches
+    for it.
     """
     migrations = [_with_unix_lines(migration) for migration in migrations]
     versions = {migration.version for migration in migrations} if only is None else set(only)
     findings = [finding for migration, finding in name_rules(migrations) if migration.version in versions]
-    contexts, unreadable_or_undo = _read_all(migrations, versions)
+    contexts, unreadable_or_undo = _read_all(migrations, versions, executions or {})
     findings += unreadable_or_undo
     inner = [block for context in contexts for block in blocks(context)]
     everything = [*contexts, *(block.context for block in inner)]
@@ -69,7 +80,9 @@ def _with_unix_lines(migration: Migration) -> Migration:
     return replace(migration, forwards=forwards, back=back)
 
 
-def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tuple[list[LintContext], list[Finding]]:
+def _read_all(
+    migrations: Sequence[Migration], versions: Collection[int], executions: Mapping[int, Execution]
+) -> tuple[list[LintContext], list[Finding]]:
     """Read the files of these versions; also return findings about invalid files and about undos."""
     contexts: list[LintContext] = []
     findings: list[Finding] = []
@@ -85,12 +98,26 @@ def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tup
             contexts += [
                 context for context, problems in ((forwards, wrong), (back, wrong_back)) if context and not problems
             ]
-            if forwards and back:
-                undo = undo_rules(forwards, back, origins)
-                findings += [finding for finding in undo if not back.ignores(finding)]
+            findings += _of_the_pair(forwards, back, origins, executions.get(migration.version))
         if forwards:
             origins |= {created: origin.statement for created, origin in forwards.effects.made.items()}
     return contexts, findings
+
+
+def _of_the_pair(
+    forwards: LintContext | None, back: LintContext | None, origins: Origins, execution: Execution | None
+) -> list[Finding]:
+    """Findings about an undo, and about what a scratch database has shown."""
+    findings = list(run_findings(execution)) if execution else []
+    if forwards and back:
+        undo = list(undo_rules(forwards, back, origins))
+        findings += with_executed(forwards, back, undo, execution) if execution else undo
+    contexts = {context.file.path: context for context in (forwards, back) if context}
+    return [
+        finding
+        for finding in findings
+        if finding.rule in REFUSED or finding.file not in contexts or not contexts[finding.file].ignores(finding)
+    ]
 
 
 def _findings_of(context: LintContext, squawk_findings: Sequence[SquawkFinding]) -> list[Finding]:
@@ -126,9 +153,9 @@ def chosen(migrations: Sequence[Migration], *, only: Sequence[str] = (), since: 
     return {version for version in meant if version > after}
 
 
-def errors(findings: Sequence[Finding]) -> int:
-    """Count the findings that fail a pipeline."""
-    return sum(finding.level is Level.ERROR for finding in findings)
+def fails(findings: Sequence[Finding], *, strict: bool) -> bool:
+    """Whether the findings fail a pipeline; notes never do."""
+    return any(finding.level is Level.ERROR or (strict and finding.level is Level.WARNING) for finding in findings)
 
 
 def _version(migrations: Sequence[Migration], text: str) -> int:

@@ -1,0 +1,1 @@
+"""Migrations applied and undone in a scratch database."""

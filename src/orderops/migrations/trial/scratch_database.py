@@ -1,0 +1,124 @@
+"""A scratch database: created on the server of another one, dropped at the end, and swept by the next run after a kill.
+
+Its name is random and begins with PREFIX. A sweep takes only databases with such a name that the login owns, that no
+session uses, and that no session of the login is creating.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, LiteralString
+
+from orderops.database.connection import Login, connect
+from orderops.errors import OrderopsError
+from orderops.migrations.execution.sessions import prepare
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+PREFIX = "orderops_lint_scratch_"
+# The session that creates a database names it from before its creation until after its end. Sessions of other roles
+# show no application_name, but cannot own a database of this login.
+LEFT: LiteralString = """
+select d.datname from pg_database d join pg_roles r on r.oid = d.datdba
+where r.rolname = current_user and d.datname ~ '^orderops_lint_scratch_[0-9a-f]{12}$'
+and not exists (select from pg_stat_activity a where a.datname = d.datname or a.application_name = d.datname)
+order by 1
+"""
+MAY_CREATE: LiteralString = "select rolcreatedb or rolsuper from pg_roles where rolname = current_user"
+# Those of the database that the login leads to. template0 has nothing that the files do not make, and takes any.
+ENCODING: LiteralString = (
+    "select pg_encoding_to_char(encoding), datcollate, datctype from pg_database where datname = current_database()"
+)
+IN_USE = "55006"
+"""PostgreSQL's code for a database to which a session is connected."""
+
+
+@dataclass(frozen=True)
+class ScratchDatabase:
+    """A database that a run may do anything to."""
+
+    login: Login
+    """Leads to the scratch database."""
+    _administrator: Connection
+
+    def recreate(self) -> None:
+        """Replace it by an empty one."""
+        _drop(self._administrator, self.login.dbname)
+        _create(self._administrator, self.login.dbname)
+
+
+@contextmanager
+def scratch_database(server: Login, *, swept: Callable[[str], None] = lambda _: None) -> Iterator[ScratchDatabase]:
+    """Create an empty database on the server of a login; drop it at the end, whatever happens.
+
+    Databases that killed runs have left are dropped first, and `swept` is called with the name of each. Raises
+    OrderopsError if the login may not create databases.
+    """
+    name = PREFIX + secrets.token_hex(6)
+    with connect(server, name=name) as administrator:
+        # A server that ends idle sessions would end this one during a long run.
+        prepare(administrator)
+        _check_may_create(administrator, server)
+        for left in _sweep(administrator):
+            swept(left)
+        given = {**server.given, "dbname": name} if server.given is not None else None
+        try:
+            _create(administrator, name)
+            yield ScratchDatabase(replace(server, dbname=name, given=given), administrator)
+        finally:
+            _drop(administrator, name)
+
+
+def _check_may_create(connection: Connection, server: Login) -> None:
+    row = connection.execute(MAY_CREATE).fetchone()
+    if not (row and row[0]):
+        user = connection.info.user
+        raise OrderopsError(
+            f"{user} may not create databases on the server of {server.describe}, and a scratch database is needed",
+            f'allow it: ALTER ROLE "{user}" CREATEDB; or pass the --dsn of a server for tests',
+        )
+
+
+def _sweep(connection: Connection) -> Iterator[str]:
+    import psycopg
+
+    for (name,) in connection.execute(LEFT).fetchall():
+        try:
+            # Without FORCE: a session that has connected meanwhile keeps its database.
+            connection.execute(_statement("drop database if exists {}", name))
+        except psycopg.Error as error:
+            if error.sqlstate != IN_USE:
+                raise
+        else:
+            yield name
+
+
+def _create(connection: Connection, name: str) -> None:
+    encoding, collate, ctype = connection.execute(ENCODING).fetchone() or ("UTF8", "C", "C")
+    options = f"encoding '{encoding}' lc_collate {_quoted(collate)} lc_ctype {_quoted(ctype)}"
+    connection.execute(_statement("create database {} template template0 " + options, name))
+
+
+def _drop(connection: Connection, name: str) -> None:
+    import psycopg
+
+    try:
+        connection.execute(_statement("drop database if exists {} with (force)", name))
+    except psycopg.Error as error:
+        raise OrderopsError(
+            f"the scratch database {name} could not be dropped: {' '.join(str(error).split())}",
+            f"drop it: psql -c 'DROP DATABASE {name} WITH (FORCE)'; or run this command again, which drops it too",
+        ) from None
+
+
+def _statement(form: str, name: str) -> bytes:
+    # Generated by this module, so it needs no quotes.
+    return form.format(name).encode()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
