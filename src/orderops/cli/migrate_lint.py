@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from orderops.cli.options import Json, grouped
 from orderops.operations.options import MigrateOptions
-
-if TYPE_CHECKING:
-    from orderops.migrations.lint.executed import Execution
 
 OnlyVersions = Annotated[
     list[str],
@@ -60,37 +56,10 @@ def lint(
 
     Exit code 3 if there are errors.
     """
-    from orderops.config.environment import oldest_database_version
-    from orderops.errors import Differences, UsageError
-    from orderops.migrations.lint.linter import chosen, fails
-    from orderops.migrations.lint.linter import lint as findings_of
-    from orderops.migrations.lint.sarif import sarif
-    from orderops.migrations.sql.files import read_migrations, sql_folder
-    from orderops.ui import console
-    from orderops.ui.migrations import show_findings, show_lint_summary
+    from orderops.errors import UsageError
+    from orderops.operations.migrate_lint import Form, lint
 
     if as_json and as_sarif:
         raise UsageError("--json and --sarif exclude each other", "pass one of them")
-    if where.dsn and not execute:
-        raise UsageError("--dsn names a server for --execute", "pass both, or neither")
-    migrations = read_migrations(sql_folder(where.sql))
-    versions = chosen(migrations, only=only, since=since)
-    executions: Mapping[int, Execution] = {}
-    if execute:
-        from orderops.operations.migrate_lint import executed
-
-        executions = executed(where, migrations, only=versions)
-    # Not the version of the laptop: a file that only a newer one accepts would fail on AWS.
-    target = pg_version or oldest_database_version(where.environments)
-    findings = findings_of(migrations, pg_version=target, only=versions, executions=executions)
-    if as_sarif:
-        console.show_json(sarif(findings))
-    elif as_json:
-        console.show_json([finding.to_dict() for finding in findings])
-    else:
-        show_findings(findings)
-        proven = sum(execution.proven for execution in executions.values()) if execute else None
-        show_lint_summary(findings, len(versions), proven)
-    # After the output, so that a pipeline shows the findings that fail it.
-    if fails(findings, strict=strict):
-        raise Differences
+    form = Form.JSON if as_json else Form.SARIF if as_sarif else Form.TEXT
+    lint(where, only=only, since=since, pg_version=pg_version, execute=execute, form=form, strict=strict)

@@ -50,7 +50,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Difference:
+class SchemaDifference:
     """What differs after an undo from the schema before its V file."""
 
     left: Sequence[str] = ()
@@ -69,7 +69,7 @@ class Execution:
 
     not_executed: NotExecuted | None = None
     failure: Failure | None = None
-    difference: Difference | None = None
+    difference: SchemaDifference | None = None
     """None if there is none, or if the U file did not run to its end."""
     undone: bool = False
     """Whether the U file ran to its end."""
@@ -105,7 +105,7 @@ def run_findings(execution: Execution) -> Iterator[Finding]:
         yield _finding("not-executed", left_out.file, Spot(), left_out.reason, executed=False)
 
 
-def _of_difference(back: LintContext, difference: Difference) -> Iterator[Finding]:
+def _of_difference(back: LintContext, difference: SchemaDifference) -> Iterator[Finding]:
     last = back.statements[-1]
     parts = [
         ("leaves", difference.left),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orderops.migrations.lint.executed import Difference
+from orderops.migrations.lint.executed import SchemaDifference
 from orderops.migrations.schema_snapshot import schema_lines, thing_of
 
 if TYPE_CHECKING:
@@ -34,18 +34,18 @@ def schema(connection: Connection) -> Schema:
     return [line for line in lines if not (line.startswith(UNRESTORABLE) or NOT_NULL.match(line))]
 
 
-def difference_between(before: Schema, applied: Schema, after: Schema) -> Difference:
+def difference_between(before: Schema, applied: Schema, after: Schema) -> SchemaDifference:
     """Compare the schema before a V file with those after it and after its undo."""
     was, had, has = (_by_thing(lines) for lines in (before, applied, after))
-    left = [line for thing in has if thing not in was for line in has[thing]]
-    gone = [thing for thing in was if thing not in has]
-    others = [thing for thing in was if thing in has and was[thing] != has[thing]]
-    untouched = {thing for thing in was if had.get(thing) == was[thing]}
-    return Difference(
-        left=_whole(left),
-        missing=_whole(line for thing in gone if thing not in untouched for line in was[thing]),
-        changed=[_change(thing, was[thing], has[thing]) for thing in others if thing not in untouched],
-        taken=_whole(line for thing in [*gone, *others] if thing in untouched for line in was[thing]),
+    differing = [thing for thing in was if was[thing] != has.get(thing)]
+    # The U file is to blame for what the V file has not changed, and else for not changing it back.
+    taken = [thing for thing in differing if had.get(thing) == was[thing]]
+    to_restore = [thing for thing in differing if thing not in taken]
+    return SchemaDifference(
+        left=_whole(has, [thing for thing in has if thing not in was]),
+        missing=_whole(was, [thing for thing in to_restore if thing not in has]),
+        changed=[_change(thing, was[thing], has[thing]) for thing in to_restore if thing in has],
+        taken=_whole(was, taken),
     )
 
 
@@ -56,19 +56,16 @@ def _by_thing(lines: Schema) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _whole(lines: Iterable[str]) -> list[str]:
-    """The objects of these lines without the parts of tables that are among them."""
-    listed = sorted(lines)
-    tables = [thing_of(line).partition(" ")[2] for line in listed if line.startswith("relation ")]
-    constraints = {thing_of(line).rpartition(".")[2] for line in listed if line.startswith("constraint ")}
-    things = (
-        thing_of(line)
-        for line in listed
-        if not (
-            _is_part(line, tables) or (line.startswith("index ") and thing_of(line).rpartition(".")[2] in constraints)
-        )
-    )
-    return list(dict.fromkeys(things))
+def _whole(schema: Mapping[str, Sequence[str]], things: Sequence[str]) -> list[str]:
+    """These objects without the parts of tables that are among them."""
+    tables = [thing.partition(" ")[2] for thing in things if thing.startswith("relation ")]
+    constraints = {thing.rpartition(".")[2] for thing in things if thing.startswith("constraint ")}
+    return [
+        thing
+        for thing in sorted(things)
+        if not any(_is_part(line, tables) for line in schema[thing])
+        and not (thing.startswith("index ") and thing.rpartition(".")[2] in constraints)
+    ]
 
 
 def _is_part(line: str, tables: Collection[str]) -> bool:
