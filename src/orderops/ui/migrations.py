@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptState, History
 from orderops.migrations.lint.finding import Finding, Level
-from orderops.migrations.migrator import Overview, Repair
-from orderops.migrations.sql.locks import Lock
-from orderops.migrations.sql.parser import Statement
 from orderops.text.durations import measured
 from orderops.text.lists import counted
 from orderops.ui.console import data, info, info_folded, out, out_cut, out_folded
 from orderops.ui.escaping import escape
+
+if TYPE_CHECKING:
+    from orderops.migrations.migrator import Overview, Repair
+    from orderops.migrations.sql.locks import Lock
+    from orderops.migrations.sql.parser import Statement
 
 COLOURS = {
     Status.APPLIED: "green",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.effects import Effects, effects
 from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.schema_history import SchemaHistory
-from orderops.migrations.lint.syntax import plain
+from orderops.migrations.lint.syntax import plain, walk
 from orderops.migrations.sql.directives import Head
 from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.locks import enum_name
@@ -68,6 +68,9 @@ class LintContext:
     """The schema after the earlier migrations; for a U file after its V file too."""
     within: tuple[LintContext, Statement] | None = None
     """For the statements of a DO block: the file and the block."""
+    whole: Sequence[Statement] = ()
+    """The statements with the BEGIN and COMMIT of the file's own."""
+    _defined: dict[int, list[Any]] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def in_transaction(self) -> bool:
@@ -112,6 +115,13 @@ class LintContext:
         if IGNORE_WORD not in self.text_without_data:
             return []
         return [ignored for comment in _comments(self.text_without_data) for ignored in self._silenced(*comment)]
+
+    def columns_defined(self, statement: Statement) -> list[Any]:
+        """The definitions of named columns in a statement, in the order of their text."""
+        if statement.position not in self._defined:
+            columns = (column for name, column in walk(statement.tree) if name == "column_def" and column.colname)
+            self._defined[statement.position] = list(columns)
+        return self._defined[statement.position]
 
     def is_new(self, table: str, statement: Statement) -> bool:
         """Whether an earlier statement of this file creates the table."""

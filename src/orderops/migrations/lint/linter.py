@@ -29,7 +29,7 @@ from orderops.migrations.lint.undo import Origins, undo_rules
 from orderops.migrations.sql.directives import Head
 from orderops.migrations.sql.files import Migration, SqlFile, unix_lines
 from orderops.migrations.sql.parser import Statement, read_script
-from orderops.migrations.sql.validation import checked, without_own_transaction
+from orderops.migrations.sql.validation import check_script, without_own_transaction
 
 REFUSED = frozenset(
     {
@@ -192,7 +192,8 @@ def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintCon
         head = Head()
         wrong.append(_unread(file, "wrong-directive", error))
     try:
-        return LintContext(file, back, head, without_own_transaction(read_script(file), head), history), wrong
+        whole = read_script(file)
+        return LintContext(file, back, head, without_own_transaction(whole, head), history, whole=whole), wrong
     except UsageError as error:
         return None, [*wrong, _unread(file, "syntax-error", error)]
 
@@ -200,7 +201,7 @@ def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintCon
 def _refused(context: LintContext, found: Sequence[Finding]) -> Iterator[Finding]:
     """Find what apply would reject and no other rule has found."""
     try:
-        checked(context.file)
+        check_script(context.file, context.whole)
     except UsageError as error:
         if not any(finding.rule in REFUSED for finding in found):
             place, message = _place(error)

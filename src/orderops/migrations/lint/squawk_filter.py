@@ -17,7 +17,6 @@ from orderops.migrations.lint.syntax import (
     kind_of,
     plain,
     strings,
-    walk,
 )
 from orderops.migrations.lint.type_changes import without_rewrite
 from orderops.migrations.sql.locks import enum_name
@@ -72,10 +71,8 @@ class SquawkCase:
         if self.command and self.command.kind == "AT_AddColumn":
             return self.content.column_def
         byte = len(self.context.text_without_data[: self.offset].encode())
-        defined = [column for field, column in walk(self.statement.tree) if field == "column_def" and column.colname]
-        return max(
-            (column for column in defined if column.location <= byte), key=lambda column: column.location, default=None
-        )
+        before = [column for column in self.context.columns_defined(self.statement) if column.location <= byte]
+        return max(before, key=lambda column: column.location, default=None)
 
 
 def applies(case: SquawkCase) -> bool:

@@ -24,7 +24,11 @@ SAFE_TO_RESUME = ("index_stmt", "drop_stmt", "reindex_stmt", "vacuum_stmt", "alt
 @lru_cache(maxsize=256)
 def checked(file: SqlFile) -> Sequence[Statement]:
     """Parse and check a file, once; raises UsageError if apply could not run it."""
-    whole = read_script(file)
+    return check_script(file, read_script(file))
+
+
+def check_script(file: SqlFile, whole: Sequence[Statement]) -> Sequence[Statement]:
+    """Check the statements of a file, and return those to run; raises UsageError if apply could not run them."""
     script = without_own_transaction(whole, file.head)
     for statement in script:
         _check(file, statement)
