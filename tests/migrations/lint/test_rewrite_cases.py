@@ -27,6 +27,8 @@ NO_SQL = {
     "undo-empty": "in test_rewrites_on_a_server, UNDONE",
     "undo-incomplete": "of the same parts as undo-empty",
     "undo-removes-more": "comments",
+    "undo-fails": "a message of the server",
+    "apply-fails": "a message of the server",
     "unreadable-statement": NONE,
     "identifier-too-long": NONE,
     "ban-duplicate-column-assignments": NONE,

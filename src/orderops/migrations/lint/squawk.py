@@ -10,13 +10,15 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError
 from orderops.migrations.lint.context import LintContext
+from orderops.migrations.sql.files import NAME
 
 LEFT_OUT = (
     # orderops sets both timeouts for every statement, and a file sets others in its head
@@ -66,16 +68,27 @@ def squawk(
     found: list[list[SquawkFinding]] = [[] for _ in contexts]
     with tempfile.TemporaryDirectory(prefix="orderops-lint-") as folder:
         for in_transaction in (True, False):
-            numbers = [place for place, context in enumerate(contexts) if context.in_transaction is in_transaction]
-            if not numbers:
+            chosen = [place for place, context in enumerate(contexts) if context.in_transaction is in_transaction]
+            if not chosen:
                 continue
-            for number in numbers:
-                Path(folder, f"{number}.sql").write_text(contexts[number].text_without_data, "utf-8", newline="\n")
-            for raw in _run(program or squawk_program(), folder, numbers, pg_version, in_transaction=in_transaction):
-                number, finding = _finding(raw, contexts)
+            at = contexts[chosen[0]].file.path.parent
+            files = {_written(contexts[number], at, Path(folder, f"{number}.sql")): number for number in chosen}
+            for raw in _run(program or squawk_program(), folder, at, files, pg_version, in_transaction=in_transaction):
+                number, finding = _finding(raw, files, contexts)
                 if finding.rule != UNREADABLE:
                     found[number].append(finding)
     return [sorted(findings, key=lambda finding: (finding.line, finding.column)) for findings in found]
+
+
+def _written(context: LintContext, at: Path, copy: Path) -> str:
+    """A file with the text of a context: the migration itself by its name in the folder `at`, else a copy."""
+    text, original = context.text_without_data.encode(), context.file.path
+    # To create hundreds of files takes longer than squawk itself. Names of migrations hold nothing that it expands.
+    with suppress(OSError):
+        if original.parent == at and NAME.fullmatch(original.name) and original.read_bytes() == text:
+            return original.name
+    copy.write_bytes(text)
+    return str(copy)
 
 
 def squawk_program() -> Path:
@@ -87,7 +100,7 @@ def squawk_program() -> Path:
 
 
 def _run(
-    program: Path, folder: str, numbers: Sequence[int], pg_version: int | None, *, in_transaction: bool
+    program: Path, folder: str, at: Path, files: Collection[str], pg_version: int | None, *, in_transaction: bool
 ) -> list[Any]:
     config = Path(folder, "squawk.toml")
     config.touch()  # without it squawk would use a .squawk.toml of a parent folder
@@ -99,11 +112,16 @@ def _run(
         *(f"--include={rule}" for rule in OPT_IN),
         *([f"--pg-version={pg_version}"] if pg_version else []),
         "--assume-in-transaction" if in_transaction else "--no-assume-in-transaction",
-        *(f"{number}.sql" for number in numbers),
+        *files,
     ]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, encoding="utf-8", timeout=TIMEOUT, stdin=subprocess.DEVNULL
+            command,
+            cwd=at if at.is_dir() else folder,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIMEOUT,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         raise OrderopsError(
@@ -130,10 +148,10 @@ def _understood(program: Path, done: subprocess.CompletedProcess[str]) -> list[A
     return finding
 
 
-def _finding(raw: Any, contexts: Sequence[LintContext]) -> tuple[int, SquawkFinding]:
+def _finding(raw: Any, files: Mapping[str, int], contexts: Sequence[LintContext]) -> tuple[int, SquawkFinding]:
     # squawk counts lines from 0, and columns in bytes.
     try:
-        number = int(Path(raw["file"]).stem)
+        number = files[raw["file"]]
         before = contexts[number].text_lines[raw["line"]].encode()[: raw["column"]].decode(errors="ignore")
         rule, message = str(raw["rule_name"]), str(raw["message"])
         return number, SquawkFinding(rule, raw["line"] + 1, len(before) + 1, message, raw.get("help") or "")
