@@ -62,7 +62,23 @@ BESIDE = {
     "USING a cast": ("varchar(20)", "varchar(40) USING c::varchar(40)", ""),
     "USING another cast": ("varchar(20)", "varchar(40) USING c::text", ""),
     "USING an expression": ("varchar(20)", "varchar(40) USING c || ''", ""),
+    "a collation": ("varchar(20)", 'varchar(20) COLLATE "C"', ""),
+    "a collation and an index on another column": ("text", 'text COLLATE "C"', "CREATE INDEX i ON t (id)"),
+    "a collation and a CHECK": ("text", 'text COLLATE "C"', "ALTER TABLE t ADD CHECK (c <> '')"),
     "an index and a collation": ("varchar(20)", 'varchar(40) COLLATE "C"', "CREATE INDEX i ON t (c)"),
+}
+# The change, what stands besides the column, and the statements before it in its file.
+ZONES = {
+    "in UTC": ("timestamp", "timestamptz", "", "SET timezone = 'UTC';"),
+    "back in UTC": ("timestamptz", "timestamp USING c", "", "SET TIME ZONE 'Etc/UTC';"),
+    "in UTC for the transaction": ("timestamp", "timestamptz USING c", "", "SET LOCAL TimeZone TO utc;"),
+    "in UTC with an index": ("timestamp", "timestamptz", "CREATE INDEX i ON t (c)", "SET timezone = 'UTC';"),
+    "in UTC with more digits": ("timestamp(3)", "timestamptz", "", "SET timezone = 'UTC';"),
+    "in UTC with fewer digits": ("timestamp", "timestamptz(3)", "", "SET timezone = 'UTC';"),
+    "in UTC with an expression": ("timestamp", "timestamptz USING c AT TIME ZONE 'UTC'", "", "SET timezone = 'UTC';"),
+    "in UTC no more": ("timestamp", "timestamptz", "", "SET timezone = 'UTC'; SET timezone = 'Europe/Paris';"),
+    "in another zone": ("timestamp", "timestamptz", "", "SET timezone = 'Africa/Abidjan';"),
+    "in an unknown zone": ("timestamp", "timestamptz", "", ""),
 }
 # Reported although this server would write nothing anew: a cast that changes nothing, where the files cannot tell.
 CAUTIOUS = {"USING another cast"}
@@ -77,21 +93,25 @@ def connection(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
     postgres.drop_database(name)
 
 
-def touches(connection: psycopg.Connection, old: str, new: str, beside: str = "") -> bool | None:
+def touches(connection: psycopg.Connection, old: str, new: str, beside: str = "", before: str = "") -> bool | None:
     """Whether the server reads or writes rows or an index; None if it refuses the change."""
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(f"CREATE TABLE t (id bigint, c {old}); INSERT INTO t (id) VALUES (1); {beside}".encode())
+            connection.execute(
+                f"CREATE TABLE t (id bigint, c {old}); INSERT INTO t (id) VALUES (1); {beside}; {before}".encode()
+            )
             effect = Watched(connection).run(f"ALTER TABLE t ALTER c TYPE {new}")
     except psycopg.Error:
         return None
     return bool(effect.read or effect.rewritten)
 
 
-def reported(folder: Path, changes: list[tuple[str, str, str]]) -> list[bool]:
+def reported(folder: Path, changes: list[tuple[str, str, str]], before: str = "") -> list[bool]:
     """Whether lint reports each change, all of them in one run."""
     folder.mkdir(exist_ok=True)
-    pairs = [(f"ALTER TABLE t{number} ALTER c TYPE {new}", ANYTHING) for number, (_, new, _) in enumerate(changes)]
+    pairs = [
+        (f"{before} ALTER TABLE t{number} ALTER c TYPE {new}", ANYTHING) for number, (_, new, _) in enumerate(changes)
+    ]
     write(folder, *pairs)
     made = [
         re.sub(r"\b([ti])\b", rf"\g<1>{number}", f"CREATE TABLE t (id bigint, c {old}); {beside};")
@@ -127,3 +147,14 @@ def test_what_stands_on_the_column_is_reported_where_a_server_reads_or_builds(
     (found,) = reported(tmp_path, [BESIDE[name]])
 
     assert found is (touches(connection, old, new, beside) or name in CAUTIOUS)
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_a_change_of_a_timestamp_is_reported_unless_the_file_is_in_utc(
+    name: str, tmp_path: Path, connection: psycopg.Connection
+) -> None:
+    old, new, beside, before = ZONES[name]
+
+    (found,) = reported(tmp_path, [(old, new, beside)], before)
+
+    assert found is touches(connection, old, new, beside, before)

@@ -123,7 +123,7 @@ def _known_not_null(case: SquawkCase) -> bool:
 
 
 def _widened_type(case: SquawkCase) -> bool:
-    return case.command is not None and without_rewrite(case.context.history, case.relation, case.command)
+    return case.command is not None and without_rewrite(case.context, case.relation, case.command)
 
 
 def _not_a_row_number(case: SquawkCase) -> bool:

@@ -19,6 +19,7 @@ from orderops.migrations.lint.syntax import (
     table_of,
     with_only,
 )
+from orderops.migrations.lint.type_changes import keeps_rows
 from orderops.migrations.sql.locks import enum_name
 
 NO_RULE = "unused-ignore"
@@ -143,8 +144,11 @@ def _of_other_part(case: SquawkCase) -> tuple[str, str]:
     table, name = table_of(case.relation), case.command.node.name
     match case.finding.rule, case.command.kind:
         case "changing-column-type", "AT_AlterColumnType":
-            why = f"{table} is rewritten with all its indexes, and reads and writes wait meanwhile; the running"
-            why += f" release reads {spelled(name)} in a type that it does not expect"
+            what = f"{table} is rewritten with all its indexes"
+            if keeps_rows(case.context, case.relation, case.command):
+                what = f"the indexes and checks of {table} that use {spelled(name)} are made anew"
+            why = f"{what}, and reads and writes wait meanwhile; the running release reads {spelled(name)} in a type"
+            why += " that it does not expect"
             return why, rewrites.retyped(case.context, case.command)
         case "require-concurrent-partition-detach", "AT_DetachPartition":
             why = f"reads and writes of {table} and all its partitions wait; {HELD}"

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from orderops.migrations.lint.column_steps import SERIAL
-from orderops.migrations.lint.context import Command
+from orderops.migrations.lint.context import Command, LintContext
 from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.syntax import plain, strings
 
@@ -37,6 +37,8 @@ SAME_FORM_OTHER_ORDER = {
     ("bit", "varbit"),
 }
 """Pairs stored in the same form whose indexes are built anew."""
+UTC = ("utc", "etc/utc", "gmt")
+"""Zones in which timestamp and timestamptz are stored alike (PostgreSQL: TimestampTimestampTzRequiresRewrite)."""
 BY_LENGTH = ("varchar", "varbit")
 BY_DIGITS = ("timestamp", "timestamptz", "time", "timetz")
 MOST_DIGITS = 6
@@ -56,21 +58,44 @@ class ColumnType:
     array: bool
 
 
-def without_rewrite(history: SchemaHistory, relation: Any, command: Command) -> bool:
+def without_rewrite(context: LintContext, relation: Any, command: Command) -> bool:
     """Whether ALTER COLUMN TYPE reads and writes no row and no index, as far as the history knows the column."""
-    change = getattr(command.node, "def").column_def
-    table, column = plain(relation), command.node.name
-    old_text = history.types.get((table, column))
-    old_text = history.domains.get(old_text or "", old_text)
-    if not old_text or change.HasField("coll_clause") or not _is_plain_cast(change, column):
-        return False
-    old, new = column_type(old_text), _type_of(change.type_name)
-    if not (_widens(old, new) or _other_order(old, new)):
+    history, table, column = context.history, plain(relation), command.node.name
+    if not keeps_rows(context, relation, command):
         return False
     # An expression, a condition and a CHECK are evaluated for every row again.
     if any(column in evaluated for evaluated in history.evaluated(table)):
         return False
-    return _widens(old, new) or column not in history.indexed(table)
+    change = getattr(command.node, "def").column_def
+    old = column_type(_known_type(history, table, column))
+    same_order = _widens(old, _type_of(change.type_name)) and not change.HasField("coll_clause")
+    return same_order or column not in history.indexed(table)
+
+
+def keeps_rows(context: LintContext, relation: Any, command: Command) -> bool:
+    """Whether ALTER COLUMN TYPE leaves every row as it is stored; indexes and checks may be made anew."""
+    change = getattr(command.node, "def").column_def
+    old_text = _known_type(context.history, plain(relation), command.node.name)
+    if not old_text or not _is_plain_cast(change, command.node.name):
+        return False
+    old, new = column_type(old_text), _type_of(change.type_name)
+    return _widens(old, new) or _other_order(old, new) or (_same_instants(old, new) and _in_utc(context, command))
+
+
+def _known_type(history: SchemaHistory, table: str, column: str) -> str:
+    text = history.types.get((table, column)) or ""
+    return history.domains.get(text, text)
+
+
+def _in_utc(context: LintContext, command: Command) -> bool:
+    """Whether an earlier statement of the file sets the session's time zone to UTC."""
+    zone = ""
+    for statement in context.statements:
+        if statement.position >= command.begin:
+            break
+        if statement.kind == "variable_set_stmt" and statement.tree.name == "timezone":
+            zone = statement.tree.args[0].a_const.sval.sval if statement.tree.args else ""
+    return zone.lower() in UTC
 
 
 @cache
@@ -120,6 +145,12 @@ def _widens(old: ColumnType, new: ColumnType) -> bool:
 def _other_order(old: ColumnType, new: ColumnType) -> bool:
     pair = (old.name, new.name)
     return pair in SAME_FORM_OTHER_ORDER and not old.array and not new.array and not new.modifiers
+
+
+def _same_instants(old: ColumnType, new: ColumnType) -> bool:
+    if {old.name, new.name} != {"timestamp", "timestamptz"} or old.array or new.array:
+        return False
+    return not new.modifiers or new.modifiers[0] >= min([*old.modifiers, MOST_DIGITS])
 
 
 def _scale(numeric: ColumnType) -> int:
