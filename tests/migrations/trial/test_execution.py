@@ -40,10 +40,11 @@ class Pair:
 PAIRS = (
     Pair("base", BASE, "drop table lines; drop table base"),
     Pair("right", "create table right_one (id int)", "drop table right_one"),
+    Pair("two_columns", "create table pair (a int, b int)", "drop table pair"),
     Pair(
-        "reading_suspects_a_sequence",
-        "create sequence s; create table with_s (id int default nextval('s')); alter sequence s owned by with_s.id",
-        "drop table with_s",
+        "reading_suspects_a_replaced_column",
+        "alter table pair drop column a; alter table pair rename b to a",
+        "alter table pair add column b int",
     ),
     Pair("a_column_comes_back_last", "alter table base drop column kind", "alter table base add column kind text"),
     Pair("not_null_has_another_name", "alter table base rename age to years", "alter table base rename years to age"),
@@ -134,7 +135,7 @@ PAIRS = (
         "alter table no_more add column a int",
         "alter table no_more drop column a",
         ("not-executed:1",),
-        'relation "no_more" does not exist, maybe since V021__it_fails.sql was not executed',
+        'relation "no_more" does not exist, maybe since V022__it_fails.sql was not executed',
     ),
     Pair("a_role", "create role lint_trial_role", "drop role lint_trial_role", ("not-executed:1",), "changes roles"),
     Pair(
@@ -238,6 +239,13 @@ def test_a_pair_is_judged_by_what_the_server_does(pair: Pair, found: Mapping[str
 
     assert sorted(f"{finding.rule}:{finding.line}" for finding in findings) == sorted(pair.found)
     assert not pair.words or any(pair.words in finding.message for finding in findings), findings
+
+
+def test_reading_alone_suspects_an_undo_that_execution_proves_right(tmp_path: Path) -> None:
+    rules = {finding.rule for finding in lint(write(tmp_path), only={4})}
+
+    assert PAIRS[3].found == ()
+    assert "undo-incomplete" in rules
 
 
 def test_a_finding_says_whether_it_was_executed(found: Mapping[str, list[Finding]]) -> None:

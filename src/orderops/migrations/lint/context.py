@@ -129,6 +129,12 @@ class LintContext:
             return True
         return self.new_tables.get(table, len(self.file.text)) < statement.position
 
+    def is_made_anew(self, table: str, statement: Statement) -> bool:
+        """Whether DROP … IF EXISTS is a precaution: no earlier file creates the table, and this one does."""
+        if statement.kind != "drop_stmt" or not statement.tree.missing_ok or table not in self.new_tables:
+            return False
+        return all(known != table for known, _ in self.history.types)
+
     def ignores(self, finding: Finding) -> bool:
         """Whether a comment silences a finding."""
         return any(name in ("*", finding.rule) and first <= finding.line <= last for name, first, last in self.ignored)

@@ -121,6 +121,7 @@ def effects(statements: Sequence[Statement], *, names: str) -> Effects:
                 result.make(item, statement, first.get(table, table), columns)
             else:
                 result.remove(item, statement)
+        _own_sequence(result, statement)
         _note(result, statement)
         if statement.kind == "rename_stmt" and enum_name(statement.tree, "rename_type") == "OBJECT_TABLE":
             old = plain(statement.tree.relation)
@@ -130,6 +131,14 @@ def effects(statements: Sequence[Statement], *, names: str) -> Effects:
             else:
                 _rename_table(result, old, new)
     return result
+
+
+def _own_sequence(result: Effects, statement: Statement) -> None:
+    """ALTER SEQUENCE … OWNED BY lets a sequence go with a column."""
+    owner = _owner_of_sequence(statement.tree) if statement.kind == "alter_seq_stmt" else []
+    item = SchemaObject("sequence", plain(statement.tree.sequence)) if owner else None
+    if item in result.made:
+        result.made[item] = Made(result.made[item].statement, dotted(owner[:-1]), frozenset(owner[-1:]))
 
 
 def _note(result: Effects, statement: Statement) -> None:
@@ -198,21 +207,22 @@ def _changes(statement: Statement) -> Iterator[Change]:
             table = plain(tree.relation)
             columns = [param.index_elem.name for param in tree.index_params]
             columns += [name for param in tree.index_params for name in columns_in(param)]
+            columns += [param.index_elem.name for param in tree.index_including_params]
+            columns += columns_in(tree.where_clause)
             yield SchemaObject("index", dotted([tree.relation.schemaname, index_name(tree)])), True, table, columns
         case "create_seq_stmt":
-            owner = next(
-                (
-                    strings(option.def_elem.arg.list.items)
-                    for option in tree.options
-                    if option.def_elem.defname == "owned_by"
-                ),
-                [],
-            )
+            owner = _owner_of_sequence(tree)
             yield SchemaObject("sequence", plain(tree.sequence)), True, dotted(owner[:-1]), owner[-1:]
         case _:
             made = _created(statement)
             if made:
                 yield made, True, "", ()
+
+
+def _owner_of_sequence(tree: Any) -> list[str]:
+    """The table and column that OWNED BY names, as parts of a name."""
+    options = (option.def_elem for option in tree.options)
+    return next((strings(option.arg.list.items) for option in options if option.defname == "owned_by"), [])
 
 
 def _created(statement: Statement) -> SchemaObject | None:

@@ -100,7 +100,8 @@ def _read_all(
             ]
             findings += _of_the_pair(forwards, back, origins, executions.get(migration.version))
         if forwards:
-            origins |= {created: origin.statement for created, origin in forwards.effects.made.items()}
+            made = forwards.effects.remade | forwards.effects.made
+            origins |= {created: origin.statement for created, origin in made.items()}
     return contexts, findings
 
 

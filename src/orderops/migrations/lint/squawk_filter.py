@@ -182,7 +182,10 @@ HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
 def _on_new_table(case: SquawkCase) -> bool:
     statement, tree = case.statement, case.statement.tree
     if statement.kind == "drop_stmt":
-        return all(case.context.is_new(name, statement) for name in _dropped(statement))
+        context = case.context
+        return all(
+            context.is_new(name, statement) or context.is_made_anew(name, statement) for name in _dropped(statement)
+        )
     if "relation" not in tree.DESCRIPTOR.fields_by_name or not tree.HasField("relation"):
         return False
     return case.context.is_new(plain(tree.relation), statement)

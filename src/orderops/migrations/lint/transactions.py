@@ -41,7 +41,7 @@ def strong_locks(context: LintContext, statement: Statement) -> dict[str, str]:
     for lock in locks_of(statement):
         name = dotted([lock.schema, lock.name])
         table = context.history.indexes.get(name, name)
-        if lock.mode.stops and not context.is_new(table, statement):
+        if lock.mode.stops and not context.is_new(table, statement) and not context.is_made_anew(table, statement):
             found[table] = lock.mode.stops
     return found
 
@@ -76,13 +76,16 @@ def _mixed(context: LintContext) -> Iterator[Finding]:
     locked = [(statement, *found) for statement in schema for found in strong_locks(context, statement).items()]
     if not locked:
         return
-    by, table, stops = locked[0]
     for statement in context.statements:
         changed = _changed(statement)
         if changed is None or context.is_new(plain(changed), statement):
             continue
-        held = f"{' '.join(by.text.split()[:3])} (line {by.line}) blocks {stops} of {table}"
-        why = f"{held}, also while the same transaction changes {table_of(changed)}"
+        by, table, stops = locked[0]
+        lead = f"{' '.join(by.text.split()[:3])} (line {by.line})"
+        why = f"{lead} blocks {stops} of {table}, also while the same transaction changes {table_of(changed)}"
+        if by.position > statement.position:
+            why = f"{lead} waits for {table} while the changed rows of {table_of(changed)} stay locked, and each try"
+            why += " changes them again"
         yield context.finding("schema-and-data-mixed", statement, why, _apart(context, statement, changed))
 
 

@@ -9,7 +9,7 @@ from orderops.migrations.lint import rewrites as rewrites
 from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.effects import Effects, Made, SchemaObject, goes_with
 from orderops.migrations.lint.finding import Finding
-from orderops.migrations.lint.syntax import ALONE, closed, lines, spelled, table_of
+from orderops.migrations.lint.syntax import ALONE, closed, dotted, lines, plain, spelled, table_of
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement
 
@@ -37,7 +37,9 @@ def undo_rules(forwards: LintContext, back: LintContext, origins: Origins) -> It
     if forward_effects.opaque:
         return
     for item, removed in undo_effects.removed.items():
-        if item.kind in HOLDS_DATA and not _of_this_version(item, forward_effects):
+        # What the undo itself creates, or what need not exist, is no older object.
+        own = SchemaObject("table", item.table) in _new(undo_effects) or _never_made(item, removed, origins)
+        if item.kind in HOLDS_DATA and not own and not _of_this_version(item, forward_effects):
             why = f"{item} is not created by {forwards.file.name}: undo would remove an older object"
             what = f"-- remove it, or undo the version that created {item}"
             yield back.finding("undo-removes-more", removed.statement, why, what)
@@ -53,7 +55,10 @@ def _missing(
     forwards: LintContext, forward_effects: Effects, undo_effects: Effects, origins: Origins
 ) -> Iterator[tuple[str, str]]:
     name = forwards.file.name
+    anew = _tables_made_anew(forward_effects, undo_effects)
     for item, made in forward_effects.made.items():
+        if made.statement.kind == "rename_stmt" and _belongs_to(item, made, anew, forwards):
+            continue
         if _dropped_instead(item, made, undo_effects):
             text = f"gives {item} its name, and this drops it with its data"
             yield f"{name}:{made.statement.line} {text}", removing(item, made.statement)
@@ -63,13 +68,50 @@ def _missing(
                 text = f"gives {item} its name, and this does not rename it back"
             yield f"{name}:{made.statement.line} {text}", removing(item, made.statement)
     for item, made in forward_effects.removed.items():
+        if item.table in anew or made.table in anew or _never_made(item, made, origins):
+            continue
         if item not in undo_effects.made and item not in undo_effects.remade and made.statement.kind != "rename_stmt":
             text = bringing_back(item, forwards, origins)
             yield f"{name}:{made.statement.line} removes {item}, and this does not restore it", text
     for item, made in forward_effects.remade.items():
+        if item not in origins and _is_gone(item, made, forward_effects, undo_effects):
+            continue
         if not any(item in things for things in (undo_effects.made, undo_effects.removed, undo_effects.remade)):
             text = bringing_back(item, forwards, origins)
             yield f"{name}:{made.statement.line} replaces {item}, and this does not restore the former one", text
+
+
+def _new(found: Effects) -> set[SchemaObject]:
+    return {*found.made, *found.remade}
+
+
+def _never_made(item: SchemaObject, removed: Made, origins: Origins) -> bool:
+    """Whether DROP … IF EXISTS names what no earlier file has created."""
+    return removed.statement.kind == "drop_stmt" and removed.statement.tree.missing_ok and item not in origins
+
+
+def _tables_made_anew(forward_effects: Effects, undo_effects: Effects) -> set[str]:
+    """Tables that the undo creates with all of their parts, by their names before and after the V file."""
+    made = {item.name for item in _new(undo_effects) if item.kind == "table"}
+    renamed = {
+        dotted([tree.relation.schemaname, tree.newname]): plain(tree.relation)
+        for tree in (entry.statement.tree for entry in forward_effects.made.values() if _renames_a_table(entry))
+    }
+    return made | {new for new, old in renamed.items() if old in made}
+
+
+def _renames_a_table(made: Made) -> bool:
+    return made.statement.kind == "rename_stmt" and enum_name(made.statement.tree, "rename_type") == "OBJECT_TABLE"
+
+
+def _belongs_to(item: SchemaObject, made: Made, tables: set[str], forwards: LintContext) -> bool:
+    """Whether a renamed object is one of these tables, or a part of one."""
+    tree = made.statement.tree
+    former = plain(tree.relation) if tree.HasField("relation") else ""
+    if item.name in tables or item.table in tables or forwards.history.indexes.get(former) in tables:
+        return True
+    # The history knows neither the sequence of a serial column nor the index of a constraint; both are named so.
+    return item.kind in ("sequence", "index") and any(item.name.startswith(f"{table}_") for table in tables)
 
 
 def _dropped_instead(item: SchemaObject, made: Made, undo_effects: Effects) -> bool:
@@ -105,11 +147,11 @@ def _whole_undo(forwards: LintContext, origins: Origins) -> str:
         for item, made in forward_effects.removed.items()
         if made.statement.kind != "rename_stmt"
     ]
-    plain = [drop for drop in drops if not drop.startswith(ALONE)]
+    rest = [drop for drop in drops if not drop.startswith(ALONE)]
     alone = [drop.removeprefix(ALONE).strip() for drop in drops if drop.startswith(ALONE)]
     if alone:
-        return rewrites.alone(*alone, *plain, *returns)
-    return lines(*plain, *returns)
+        return rewrites.alone(*alone, *rest, *returns)
+    return lines(*rest, *returns)
 
 
 def removing(item: SchemaObject, statement: Statement) -> str:
@@ -151,6 +193,6 @@ def _renaming_back(tree: Any) -> str:
     return f"-- rename {tree.newname} back"
 
 
-def _sql(plain: str) -> str:
-    schema, _, name = plain.rpartition(".")
+def _sql(dotted_name: str) -> str:
+    schema, _, name = dotted_name.rpartition(".")
     return spelled(schema, name) if name else ""
