@@ -111,3 +111,50 @@ def test_a_change_of_a_collation_names_the_indexes_and_not_the_table(tmp_path: P
     (found,) = forwards(tmp_path, 'ALTER TABLE users ALTER name TYPE varchar(20) COLLATE "C";')
 
     assert found.message.startswith("the indexes and checks of users that use name are made anew, and reads and writes")
+
+
+# The rule, what earlier files make, a statement that does no harm, and one that does.
+HARMLESS = {
+    "a domain with a default": (
+        "ban-create-domain-with-constraint",
+        "",
+        "CREATE DOMAIN moment AS timestamptz DEFAULT now();",
+        "CREATE DOMAIN moment AS timestamptz DEFAULT now() CHECK (value > '2000-01-01');",
+    ),
+    "a constraint of a column that is dropped": (
+        "ban-drop-constraint",
+        "CREATE TABLE lines (id int, item_id bigint REFERENCES users, n int CHECK (n > 0));",
+        "ALTER TABLE lines DROP CONSTRAINT lines_item_id_fkey, DROP COLUMN item_id;",
+        "ALTER TABLE lines DROP CONSTRAINT lines_n_check, DROP COLUMN item_id;",
+    ),
+    "a default that is replaced": (
+        "ban-drop-default",
+        "",
+        "ALTER TABLE users ALTER name DROP DEFAULT, ALTER name SET DEFAULT '-';",
+        "ALTER TABLE users ALTER name DROP DEFAULT, ALTER email SET DEFAULT '-';",
+    ),
+    "a default that the type has": (
+        "ban-drop-default",
+        "CREATE DOMAIN named AS text DEFAULT '-';",
+        "ALTER TABLE users ALTER name DROP DEFAULT, ALTER name TYPE named;",
+        "ALTER TABLE users ALTER name DROP DEFAULT, ALTER name TYPE text;",
+    ),
+    "a trigger of a table that is renamed": (
+        "ban-drop-trigger",
+        "CREATE TRIGGER t BEFORE INSERT ON users EXECUTE FUNCTION f();",
+        "DROP TRIGGER t ON users; ALTER TABLE users RENAME TO people;"
+        " CREATE TRIGGER t BEFORE INSERT ON people EXECUTE FUNCTION f();",
+        "DROP TRIGGER t ON users; CREATE TRIGGER t BEFORE INSERT ON orders EXECUTE FUNCTION f();",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_statement_is_reported_only_where_it_does_harm(name: str, tmp_path: Path) -> None:
+    rule, before, harmless, harmful = HARMLESS[name]
+
+    found = [
+        finding for finding in forwards(tmp_path, before or "SELECT 1;", harmless, harmful) if finding.rule == rule
+    ]
+
+    assert [finding.file.name[:4] for finding in found] == ["V004"]

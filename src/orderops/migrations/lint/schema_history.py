@@ -70,6 +70,8 @@ class SchemaHistory:
     """Condition of each CHECK that is NOT VALID."""
     default_partitions: dict[str, str] = field(default_factory=dict)
     """Default partition by partitioned table."""
+    constraint_columns: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """Columns by table and constraint."""
     domains: dict[str, str] = field(default_factory=dict)
     """Type that each domain is stored as."""
     functions: dict[str, Statement] = field(default_factory=dict)
@@ -195,8 +197,10 @@ class SchemaHistory:
                 self.filled.add((table, column))
 
     def _learn_evaluated(self, table: str, name: str, constraint: Any, column: str = "") -> None:
-        """Record the index of a constraint, or the columns that a CHECK reads."""
+        """Record the columns of a constraint, and its index or the condition of a CHECK."""
         named = constraint_name(name, constraint, column)
+        keys = [*strings(constraint.keys), *strings(constraint.fk_attrs), *columns_in(constraint.raw_expr), column]
+        self.constraint_columns[table, named] = frozenset(filter(None, keys))
         match kind_of(constraint):
             case "CONSTR_CHECK":
                 known = self.unchecked if constraint.skip_validation else self.checked

@@ -150,8 +150,48 @@ def _renamed_index_or_constraint(case: SquawkCase) -> bool:
 
 
 def _constraint_of_this_file(case: SquawkCase) -> bool:
-    """The same file adds the constraint again, such as with another definition."""
-    return case.command is not None and case.command.node.name in _constraints_made(case.context)
+    """The same file adds the constraint again, such as with another definition, or drops a column of it."""
+    if case.command is None:
+        return False
+    context, table, name = case.context, plain(case.relation), case.command.node.name
+    dropped = {
+        command.node.name
+        for command in context.commands
+        if command.kind == "AT_DropColumn" and plain(command.statement.tree.relation) == table
+    }
+    return name in _constraints_made(context) or bool(
+        context.history.constraint_columns.get((table, name), frozenset()) & dropped
+    )
+
+
+def _default_of_this_file(case: SquawkCase) -> bool:
+    """The same file sets another default, or a type that has its own."""
+    if case.command is None:
+        return False
+    table, name = plain(case.relation), case.command.node.name
+    return any(
+        command.node.name == name
+        and plain(command.statement.tree.relation) == table
+        and (
+            (command.kind == "AT_ColumnDefault" and command.node.HasField("def"))
+            or (command.kind == "AT_AlterColumnType" and _is_domain(case.context, command))
+        )
+        for command in case.context.commands
+    )
+
+
+def _is_domain(context: LintContext, command: Command) -> bool:
+    names = strings(getattr(command.node, "def").column_def.type_name.names)
+    return dotted(names) in context.history.domains
+
+
+def _domain_without_condition(case: SquawkCase) -> bool:
+    """A domain whose constraints are a default, or none, refuses no value."""
+    if case.statement.kind != "create_domain_stmt":
+        return False
+    return all(
+        kind_of(node.constraint) in ("CONSTR_DEFAULT", "CONSTR_NULL") for node in case.statement.tree.constraints
+    )
 
 
 def _created_again(case: SquawkCase) -> bool:
@@ -172,6 +212,8 @@ HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
     "require-concurrent-index-deletion": _index_of_dropped_table,
     "renaming-object": _renamed_index_or_constraint,
     "ban-drop-constraint": _constraint_of_this_file,
+    "ban-drop-default": _default_of_this_file,
+    "ban-create-domain-with-constraint": _domain_without_condition,
     "ban-drop-view": _created_again,
     "ban-drop-function": _created_again,
     "ban-drop-trigger": _created_again,
@@ -253,4 +295,15 @@ def _made_again(context: LintContext) -> Iterator[str]:
             case "create_function_stmt":
                 yield dotted(strings(statement.tree.funcname))
             case "create_trig_stmt":
-                yield f"{plain(statement.tree.relation)}.{statement.tree.trigname}"
+                table = plain(statement.tree.relation)
+                yield from (f"{name}.{statement.tree.trigname}" for name in [table, *_former_names(context, table)])
+
+
+def _former_names(context: LintContext, table: str) -> list[str]:
+    """The names that a table has had before the file renamed it."""
+    renames = {
+        dotted([statement.tree.relation.schemaname, statement.tree.newname]): plain(statement.tree.relation)
+        for statement in context.statements
+        if statement.kind == "rename_stmt" and enum_name(statement.tree, "rename_type") == "OBJECT_TABLE"
+    }
+    return [renames[table]] if table in renames else []
