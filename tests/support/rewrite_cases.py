@@ -131,6 +131,18 @@ CASES: dict[str, RewriteCase] = {
     "CHECK of two columns": Same("ALTER TABLE orders ADD CHECK (total > 0 AND number > 0) NO INHERIT"),
     "NOT NULL with a name": Same("ALTER TABLE users ADD CONSTRAINT filled NOT NULL email"),
     "several": Same("ALTER TABLE users ADD CONSTRAINT c CHECK (id > 0)"),
+    "PRIMARY KEY by an index of columns that may be NULL": Same(
+        "ALTER TABLE keyless ADD CONSTRAINT k PRIMARY KEY USING INDEX i",
+        before="CREATE TABLE keyless (a int, b int NOT NULL); CREATE UNIQUE INDEX i ON keyless (a, b);"
+        " INSERT INTO keyless VALUES (1, 2)",
+    ),
+    "ENFORCED": OnPurpose("ALTER TABLE orders ALTER CONSTRAINT f ENFORCED"),
+    "column of a domain": OnPurpose(
+        "ALTER TABLE users ADD COLUMN b positive", before="CREATE DOMAIN positive AS int CHECK (value > 0)"
+    ),
+    "SET NOT NULL of a domain": OnPurpose(
+        "ALTER DOMAIN positive SET NOT NULL", before="CREATE DOMAIN positive AS int CHECK (value > 0)"
+    ),
     "UNIQUE": Same("ALTER TABLE users ADD UNIQUE NULLS NOT DISTINCT (email) INCLUDE (name) DEFERRABLE"),
     "UNIQUE with options": Same("ALTER TABLE users ADD CONSTRAINT u UNIQUE (email, id) WITH (fillfactor = 70)"),
     "UNIQUE of a long name": Same(
@@ -233,6 +245,17 @@ CASES: dict[str, RewriteCase] = {
     ),
     "ATTACH beside a default partition": Same(
         ATTACH, before=f"{RANGE}; CREATE TABLE others PARTITION OF parted DEFAULT; INSERT INTO others VALUES (70)"
+    ),
+    "PARTITION OF beside a default partition": Same(
+        "CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (5)",
+        before="CREATE TABLE parted (id bigint, a text) PARTITION BY RANGE (id);"
+        " CREATE TABLE others PARTITION OF parted DEFAULT; INSERT INTO others VALUES (70)",
+    ),
+    "PARTITION OF of two columns beside a default partition": Unfinished(
+        "CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1, 'a') TO (5, 'b')",
+        "-- first add a CHECK to others that excludes the bounds, and VALIDATE it:",
+        before="CREATE TABLE parted (id bigint, a text) PARTITION BY RANGE (id, a);"
+        " CREATE TABLE others PARTITION OF parted DEFAULT",
     ),
     "ATTACH to a table with an index": Same(ATTACH, before=f"{RANGE}; CREATE INDEX parted_a ON parted (a)"),
     "ATTACH to a table with a key": Unfinished(

@@ -34,6 +34,12 @@ CREATE TABLE proven (id bigint, d date, CHECK (d IS NOT NULL AND d >= '2026-01-0
 CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end';
 CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION touched();
 CREATE SCHEMA shop; CREATE TABLE shop.goods (id bigint);
+CREATE DOMAIN positive AS bigint CHECK (value > 0); CREATE DOMAIN most_positive AS positive;
+CREATE DOMAIN dated AS timestamptz DEFAULT now(); CREATE DOMAIN token AS uuid DEFAULT gen_random_uuid();
+CREATE TABLE listed (id bigint, a text) PARTITION BY LIST (a);
+CREATE TABLE unlisted PARTITION OF listed DEFAULT;
+CREATE TABLE loose (id bigint NOT NULL, n bigint, user_id bigint CONSTRAINT f REFERENCES users NOT ENFORCED);
+CREATE UNIQUE INDEX loose_id ON loose (id); CREATE UNIQUE INDEX loose_n ON loose (n);
 CREATE FUNCTION emptied() RETURNS void LANGUAGE plpgsql AS $$ begin execute 'truncate orders'; end $$;
 """
 ROWS = """
@@ -43,6 +49,8 @@ INSERT INTO old SELECT n, '2025-05-05' FROM generate_series(1, 50) n;
 INSERT INTO fresh SELECT n, '2026-01-05' FROM generate_series(1, 50) n;
 INSERT INTO proven SELECT n, '2026-01-05' FROM generate_series(1, 50) n;
 INSERT INTO shop.goods VALUES (1);
+INSERT INTO unlisted VALUES (1, 'a');
+INSERT INTO loose VALUES (1, 1, 1);
 REFRESH MATERIALIZED VIEW m;
 """
 RELEASE = (
@@ -120,6 +128,21 @@ OPERATIONS = {
     "ATTACH": "ALTER TABLE parted ATTACH PARTITION fresh FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
     "ATTACH of what a CHECK proves": "ALTER TABLE parted ATTACH PARTITION proven FOR VALUES FROM ('2026-01-01')"
     " TO ('2026-02-01')",
+    "a partition beside a default partition": "CREATE TABLE x PARTITION OF listed FOR VALUES IN ('x')",
+    "a partition without a default partition": "CREATE TABLE x PARTITION OF parted"
+    " FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
+    "a column of a domain": "ALTER TABLE users ADD b positive",
+    "a column of a domain of a domain": "ALTER TABLE users ADD b most_positive DEFAULT 1",
+    "a column of a domain that refuses nothing": "ALTER TABLE users ADD b address",
+    "a column of a domain with a default": "ALTER TABLE users ADD b dated",
+    "a column of a domain with a random default": "ALTER TABLE users ADD b token",
+    "a column of an array of a domain": "ALTER TABLE users ADD b positive[]",
+    "SET NOT NULL of a domain": "ALTER DOMAIN address SET NOT NULL",
+    "a CHECK of a domain that is not valid": "ALTER DOMAIN address ADD CHECK (value <> '') NOT VALID",
+    "ENFORCED": "ALTER TABLE loose ALTER CONSTRAINT f ENFORCED",
+    "DEFERRABLE": "ALTER TABLE loose ALTER CONSTRAINT f DEFERRABLE",
+    "PRIMARY KEY by an index": "ALTER TABLE loose ADD PRIMARY KEY USING INDEX loose_id",
+    "PRIMARY KEY by an index of what may be NULL": "ALTER TABLE loose ADD PRIMARY KEY USING INDEX loose_n",
     "DETACH": "ALTER TABLE parted DETACH PARTITION old",
     "REFRESH": "REFRESH MATERIALIZED VIEW m",
     "REFRESH CONCURRENTLY": "REFRESH MATERIALIZED VIEW CONCURRENTLY m",

@@ -45,6 +45,7 @@ ERRORS = {
     "lock-table": "LOCK TABLE holds its lock until the end of the transaction.",
     "volatile-default": "A volatile default rewrites the table and blocks reads and writes.",
     "adding-field-with-check": "A CHECK on a new column reads the whole table and blocks reads and writes.",
+    "adding-field-of-domain": "A new column of a domain that refuses values rewrites the table.",
     "schema-and-data-mixed": "A lock on a table is held while the same transaction changes rows.",
     "rewriting-table": "The statement writes the whole table anew and blocks reads and writes.",
     "attaching-partition": "ATTACH PARTITION reads the whole new partition, which it locks against reads and writes.",

@@ -18,6 +18,7 @@ from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.effects import SchemaObject
 from orderops.migrations.lint.executed import Execution, run_findings, with_executed
 from orderops.migrations.lint.finding import Finding, Level
+from orderops.migrations.lint.implied_scans import implied_scans
 from orderops.migrations.lint.naming import name_rules
 from orderops.migrations.lint.rules import statement_rules
 from orderops.migrations.lint.schema_history import SchemaHistory
@@ -125,6 +126,7 @@ def _findings_of(context: LintContext, squawk_findings: Sequence[SquawkFinding])
     findings = [
         *statement_rules(context),
         *table_rules(context),
+        *implied_scans(context),
         *file_rules(context),
         *suggestions(context, squawk_findings),
     ]
@@ -135,7 +137,12 @@ def _findings_of(context: LintContext, squawk_findings: Sequence[SquawkFinding])
 def _findings_in(block: Block, squawk_findings: Sequence[SquawkFinding]) -> list[Finding]:
     """Findings about the statements of a block, where no comment of the file silences them."""
     context = block.context
-    inside = [*statement_rules(context), *table_rules(context), *suggestions(context, squawk_findings)]
+    inside = [
+        *statement_rules(context),
+        *table_rules(context),
+        *implied_scans(context),
+        *suggestions(context, squawk_findings),
+    ]
     findings = [block.outside(finding) for finding in inside if finding.rule not in REFUSED]
     findings += block.unreadable_statements()
     assert context.within

@@ -8,7 +8,8 @@ from typing import Any
 from orderops.migrations.lint import rewrites as rewrites
 from orderops.migrations.lint.context import Command
 from orderops.migrations.lint.schema_history import IndexColumns, PartitionKey, SchemaHistory
-from orderops.migrations.lint.syntax import object_name, plain, spelled, table_of, with_only
+from orderops.migrations.lint.syntax import closed, object_name, plain, spelled, table_of, with_only
+from orderops.migrations.sql.parser import Statement
 
 UNBOUNDED = ("minvalue", "maxvalue")
 
@@ -19,7 +20,8 @@ def reads_rows(history: SchemaHistory, command: Command) -> str:
     parts = [(plain(part), "")]
     if default := history.default_partitions.get(plain(parent)):
         parts.append((default, "NOT "))
-    unproven = [name for name, negated in parts if not _proven(history, command, name, negated)]
+    bound = getattr(command.node, "def").partition_cmd.bound
+    unproven = [name for name, negated in parts if not _proven(history, parent, bound, name, negated)]
     built = _missing_indexes(history, parent, part)
     reasons = [f"every row of {name} is checked against the bounds" for name in unproven]
     return "; ".join([*reasons, *(f"an index like {name} is built on {table_of(part)}" for name in built)])
@@ -29,7 +31,7 @@ def attached(history: SchemaHistory, command: Command) -> str:
     """ATTACH PARTITION after a validated CHECK that says the same as the bounds."""
     parent, part = command.statement.tree.relation, getattr(command.node, "def").partition_cmd.name
     attach = f"{with_only(command.statement, command.node)};"
-    bounds = _bounds(history, command)
+    bounds = _bounds(history, parent, getattr(command.node, "def").partition_cmd.bound)
     if not bounds:
         return rewrites.alone(
             f"-- first add a CHECK that says the same as the bounds to {table_of(part)}, NOT VALID, and VALIDATE it,",
@@ -75,9 +77,27 @@ def _check_name(table: str) -> str:
     return spelled(object_name(table, [], "bounds"))
 
 
-def _proven(history: SchemaHistory, command: Command, table: str, negated: str) -> bool:
+def unproven_default(history: SchemaHistory, parent: Any, bound: Any) -> str:
+    """The default partition, if PostgreSQL reads it for a new partition with these bounds; else empty."""
+    default = history.default_partitions.get(plain(parent), "")
+    return default if default and not _proven(history, parent, bound, default, "NOT ") else ""
+
+
+def added_beside_default(history: SchemaHistory, statement: Statement, default: str) -> str:
+    """CREATE TABLE … PARTITION OF after a validated CHECK of the default partition."""
+    tree = statement.tree
+    bounds = _bounds(history, tree.inh_relations[0].range_var, tree.partbound)
+    create = ["-- squawk-ignore attaching-partition", closed(statement.text)]
+    if not bounds:
+        return rewrites.alone(f"-- first add a CHECK to {default} that excludes the bounds, and VALIDATE it:", *create)
+    table, name = spelled(*default.split(".")), _check_name(default.rpartition(".")[2])
+    ending = f"ALTER TABLE {table} DROP CONSTRAINT {name};"
+    return rewrites.alone(*_validated(table, name, f"(NOT ({bounds}))"), *create, ending)
+
+
+def _proven(history: SchemaHistory, parent: Any, bound: Any, table: str, negated: str) -> bool:
     """Whether a validated CHECK of the table says what the bounds say."""
-    bounds = _bounds(history, command)
+    bounds = _bounds(history, parent, bound)
     if not bounds:
         return False
     import postgast
@@ -85,7 +105,7 @@ def _proven(history: SchemaHistory, command: Command, table: str, negated: str) 
     parsed = postgast.parse(f"SELECT {negated}({bounds})")
     wanted = rewrites.expression(parsed.stmts[0].stmt.select_stmt.target_list[0].res_target.val)
     checks = [expr for (owner, _), expr in history.checked.items() if owner == table]
-    key = history.partition_keys[plain(command.statement.tree.relation)]
+    key = history.partition_keys[plain(parent)]
     found = {part for expr in checks for part in _conjuncts(expr)}
     if not negated and (table, key.columns[0]) in history.filled:
         found.add(f"{spelled(key.columns[0])} IS NOT NULL")
@@ -108,10 +128,9 @@ def _conjuncts_of_text(text: str) -> list[str]:
     return [part for part in _conjuncts(value) if part != text] or [text]
 
 
-def _bounds(history: SchemaHistory, command: Command) -> str:
+def _bounds(history: SchemaHistory, parent: Any, bound: Any) -> str:
     """The bounds as a condition, for a key of one column; empty for others."""
-    key = history.partition_keys.get(plain(command.statement.tree.relation))
-    bound = getattr(command.node, "def").partition_cmd.bound
+    key = history.partition_keys.get(plain(parent))
     if key is None or len(key.columns) != 1 or not key.columns[0] or bound.is_default:
         return ""
     return _range(key, bound) if key.strategy == "RANGE" else _list(key, bound) if key.strategy == "LIST" else ""

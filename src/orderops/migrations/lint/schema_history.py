@@ -74,6 +74,10 @@ class SchemaHistory:
     """Columns by table and constraint."""
     domains: dict[str, str] = field(default_factory=dict)
     """Type that each domain is stored as."""
+    domain_definitions: dict[str, Any] = field(default_factory=dict)
+    """The CREATE DOMAIN of each."""
+    checked_domains: set[str] = field(default_factory=set)
+    """Domains that refuse values."""
     functions: dict[str, Statement] = field(default_factory=dict)
     """The statement that created each function or procedure, by name."""
     with_policies: set[str] = field(default_factory=set)
@@ -119,7 +123,9 @@ class SchemaHistory:
             case "create_function_stmt":
                 self.functions[dotted(strings(tree.funcname))] = statement
             case "create_domain_stmt":
-                self.domains[dotted(strings(tree.domainname))] = type_text(tree.type_name)
+                self._learn_domain(tree)
+            case "alter_domain_stmt" if tree.subtype in ("O", "C"):
+                self.checked_domains.add(dotted(strings(tree.type_name)))
             case "create_policy_stmt":
                 self.with_policies.add(plain(tree.table))
             case "create_table_as_stmt" if enum_name(tree, "objtype") == "OBJECT_MATVIEW":
@@ -130,6 +136,14 @@ class SchemaHistory:
                     self.types[table, tree.newname] = column_type
                 if self.keys.get(table) == tree.subname:
                     self.keys[table] = tree.newname
+
+    def _learn_domain(self, tree: Any) -> None:
+        name, base = dotted(strings(tree.domainname)), dotted(strings(tree.type_name.names))
+        self.domains[name] = type_text(tree.type_name)
+        self.domain_definitions[name] = tree
+        kinds = {kind_of(node.constraint) for node in tree.constraints}
+        if kinds & {"CONSTR_CHECK", "CONSTR_NOTNULL"} or base in self.checked_domains:
+            self.checked_domains.add(name)
 
     def _learn_table(self, tree: Any) -> None:
         table = plain(tree.relation)

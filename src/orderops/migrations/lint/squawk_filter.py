@@ -199,6 +199,11 @@ def _created_again(case: SquawkCase) -> bool:
     return dropped and bool(set(_dropped(case.statement)) & set(_made_again(case.context)))
 
 
+def _unchecked_domain(case: SquawkCase) -> bool:
+    """NOT VALID reads no table."""
+    return case.statement.kind == "alter_domain_stmt" and getattr(case.statement.tree, "def").constraint.skip_validation
+
+
 HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
     "constraint-missing-not-valid": _not_valid_elsewhere,
     "adding-foreign-key-constraint": _no_row_refers,
@@ -213,6 +218,7 @@ HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
     "renaming-object": _renamed_index_or_constraint,
     "ban-drop-constraint": _constraint_of_this_file,
     "ban-drop-default": _default_of_this_file,
+    "ban-alter-domain-with-add-constraint": _unchecked_domain,
     "ban-create-domain-with-constraint": _domain_without_condition,
     "ban-drop-view": _created_again,
     "ban-drop-function": _created_again,
