@@ -139,6 +139,13 @@ HARMLESS = {
         "ALTER TABLE users ALTER name DROP DEFAULT, ALTER name TYPE named;",
         "ALTER TABLE users ALTER name DROP DEFAULT, ALTER name TYPE text;",
     ),
+    "a trigger that is enabled again": (
+        "disabling-trigger",
+        "",
+        "ALTER TABLE users DISABLE TRIGGER ALL; SELECT 1; ALTER TABLE users ENABLE TRIGGER ALL;",
+        "ALTER TABLE users ENABLE TRIGGER ALL; ALTER TABLE users DISABLE TRIGGER ALL; ALTER TABLE orders ENABLE"
+        " TRIGGER ALL;",
+    ),
     "a trigger of a table that is renamed": (
         "ban-drop-trigger",
         "CREATE TRIGGER t BEFORE INSERT ON users EXECUTE FUNCTION f();",

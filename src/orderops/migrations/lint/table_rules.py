@@ -34,7 +34,13 @@ WRITES_ROWS = {
 OF_PARTITIONED = ("AT_SetAccessMethod", "AT_SetTableSpace")
 """Commands that only set a default for new partitions where the table is partitioned."""
 HIDES_ROWS = ("AT_EnableRowSecurity", "AT_ForceRowSecurity")
-SILENCES = ("AT_DisableTrig", "AT_DisableTrigAll", "AT_DisableTrigUser", "AT_DisableRule")
+SILENCES = {
+    "AT_DisableTrig": "AT_EnableTrig",
+    "AT_DisableTrigAll": "AT_EnableTrigAll",
+    "AT_DisableTrigUser": "AT_EnableTrigUser",
+    "AT_DisableRule": "AT_EnableRule",
+}
+"""Commands that stop triggers and rules, and those that let them act again."""
 
 
 def table_rules(context: LintContext) -> Iterator[Finding]:
@@ -62,7 +68,7 @@ def _of_command(context: LintContext, command: Command, table: str) -> Iterator[
         yield from _attached(context, command)
     elif command.kind in HIDES_ROWS and table not in _with_policies(context):
         yield _hidden(context, command)
-    elif command.kind in SILENCES:
+    elif command.kind in SILENCES and not _enabled_again(context, command):
         yield _silenced(context, command)
     elif command.kind == "AT_AddColumn":
         yield from _without_equality(context, command)
@@ -101,9 +107,21 @@ def _hidden(context: LintContext, command: Command) -> Finding:
     return context.finding("enabling-row-security", command, why, rewrites.with_policy(command))
 
 
+def _enabled_again(context: LintContext, command: Command) -> bool:
+    """Whether the same transaction lets the trigger act again; its lock keeps other writers out until then."""
+    table = plain(command.statement.tree.relation)
+    return context.in_transaction and any(
+        other.kind == SILENCES[command.kind]
+        and other.begin > command.begin
+        and other.node.name == command.node.name
+        and plain(other.statement.tree.relation) == table
+        for other in context.commands
+    )
+
+
 def _silenced(context: LintContext, command: Command) -> Finding:
-    name = spelled(command.node.name) if command.node.name else "its triggers"
-    why = f"the running release relies on what {name} does for {table_of(command.statement.tree.relation)}"
+    what = f"what {spelled(command.node.name)} does" if command.node.name else "what the triggers do"
+    why = f"the running release relies on {what} for {table_of(command.statement.tree.relation)}"
     if command.kind == "AT_DisableTrigAll":
         why += "; foreign keys are not checked either"
     text = with_only(command.statement, command.node)
