@@ -54,31 +54,49 @@ def _of_this_version(item: SchemaObject, forward_effects: Effects) -> bool:
 def _missing(
     forwards: LintContext, forward_effects: Effects, undo_effects: Effects, origins: Origins
 ) -> Iterator[tuple[str, str]]:
-    name = forwards.file.name
     anew = _tables_made_anew(forward_effects, undo_effects)
-    for item, made in forward_effects.made.items():
-        if made.statement.kind == "rename_stmt" and _belongs_to(item, made, anew, forwards):
-            continue
-        if _dropped_instead(item, made, undo_effects):
-            text = f"gives {item} its name, and this drops it with its data"
-            yield f"{name}:{made.statement.line} {text}", removing(item, made.statement)
-        elif not _is_gone(item, made, forward_effects, undo_effects):
-            text = f"creates {item}, and this leaves it"
-            if made.statement.kind == "rename_stmt":
-                text = f"gives {item} its name, and this does not rename it back"
-            yield f"{name}:{made.statement.line} {text}", removing(item, made.statement)
-    for item, made in forward_effects.removed.items():
-        if item.table in anew or made.table in anew or _never_made(item, made, origins):
-            continue
-        if item not in undo_effects.made and item not in undo_effects.remade and made.statement.kind != "rename_stmt":
-            text = bringing_back(item, forwards, origins)
-            yield f"{name}:{made.statement.line} removes {item}, and this does not restore it", text
+    yield from _left(forwards, forward_effects, undo_effects, anew)
+    yield from _not_restored(forwards, forward_effects, undo_effects, origins, anew)
     for item, made in forward_effects.remade.items():
         if item not in origins and _is_gone(item, made, forward_effects, undo_effects):
             continue
         if not any(item in things for things in (undo_effects.made, undo_effects.removed, undo_effects.remade)):
             text = bringing_back(item, forwards, origins)
-            yield f"{name}:{made.statement.line} replaces {item}, and this does not restore the former one", text
+            place = f"{forwards.file.name}:{made.statement.line}"
+            yield f"{place} replaces {item}, and this does not restore the former one", text
+
+
+def _left(
+    forwards: LintContext, forward_effects: Effects, undo_effects: Effects, anew: set[str]
+) -> Iterator[tuple[str, str]]:
+    """What the V file creates and the undo leaves, or drops instead of renaming it back."""
+    for item, made in forward_effects.made.items():
+        place = f"{forwards.file.name}:{made.statement.line}"
+        renamed = made.statement.kind == "rename_stmt"
+        if renamed and _belongs_to(item, made, anew, forwards):
+            continue
+        if _dropped_instead(item, made, undo_effects):
+            text = f"gives {item} its name, and this drops it with its data"
+            yield f"{place} {text}", removing(item, made.statement)
+        elif not _is_gone(item, made, forward_effects, undo_effects):
+            text = f"creates {item}, and this leaves it"
+            if renamed:
+                text = f"gives {item} its name, and this does not rename it back"
+            yield f"{place} {text}", removing(item, made.statement)
+
+
+def _not_restored(
+    forwards: LintContext, forward_effects: Effects, undo_effects: Effects, origins: Origins, anew: set[str]
+) -> Iterator[tuple[str, str]]:
+    """What the V file removes and the undo does not create."""
+    restored = _new(undo_effects)
+    for item, made in forward_effects.removed.items():
+        if item in restored or made.statement.kind == "rename_stmt":
+            continue
+        if item.table in anew or made.table in anew or _never_made(item, made, origins):
+            continue
+        place = f"{forwards.file.name}:{made.statement.line}"
+        yield f"{place} removes {item}, and this does not restore it", bringing_back(item, forwards, origins)
 
 
 def _new(found: Effects) -> set[SchemaObject]:
