@@ -74,7 +74,7 @@ def _executed(
     # Only here: reading files needs neither AWS nor a database.
     from orderops.migrations.trial.run import execute
     from orderops.migrations.trial.scratch_database import scratch_database
-    from orderops.operations.migrate import is_other_database, target
+    from orderops.operations.migration_target import is_other_database, target
     from orderops.operations.workspace import check_is_laptop
     from orderops.ui.progress import Progress
 
