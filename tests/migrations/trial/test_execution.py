@@ -91,6 +91,7 @@ PAIRS = (
         ("apply-fails:2",),
         "after its undo, it cannot be applied again: duplicate key value",
     ),
+    Pair("their_table_is_there_again", "alter table rows add column b int", "alter table rows drop column b"),
     Pair(
         "outside_a_transaction",
         ALONE + "create index concurrently by_name on base (name)",
@@ -103,6 +104,7 @@ PAIRS = (
         ("undo-incomplete:2",),
         "executed, this leaves index public.one",
     ),
+    Pair("it_is_there_again", "alter index two rename to second", "alter index second rename to two"),
     Pair(
         "half_of_it_stays_outside_a_transaction",
         ALONE + "create index concurrently three on base (id, name)",
@@ -110,6 +112,7 @@ PAIRS = (
         ("undo-fails:3",),
         'index "four" does not exist',
     ),
+    Pair("the_other_is_there_again", "alter index three rename to third", "alter index third rename to three"),
     Pair(
         "in_batches",
         "-- orderops: batch 100 by id\nupdate base set name = 'a' where name = ''",
@@ -135,7 +138,7 @@ PAIRS = (
         "alter table no_more add column a int",
         "alter table no_more drop column a",
         ("not-executed:1",),
-        'relation "no_more" does not exist, maybe since V022__it_fails.sql was not executed',
+        'relation "no_more" does not exist, maybe since V025__it_fails.sql was not executed',
     ),
     Pair("a_role", "create role lint_trial_role", "drop role lint_trial_role", ("not-executed:1",), "changes roles"),
     Pair(
