@@ -27,7 +27,7 @@ health doctor
 iam
 rehearsal
 restore
-migrations images remote
+migrations images remote queues
 infra
 local
 runs
@@ -42,7 +42,7 @@ text
 INNER_LAYERS = {
     "aws": "documents / validation / client / translate / call_log diagnosis ownership / redaction partition",
     "cli": """
-        remote_entrypoint / __init__ / root / env infra service migrate restore local
+        remote_entrypoint / __init__ / root / env infra service queue migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help
     """,
     "local": """
@@ -86,7 +86,19 @@ KNOWS_LOCAL = {
     "health": "why a database of the laptop does not run stands in `orderops local status`",
     "images.resolve": "the laptop has no registry to push to",
 }
-CALLS_AWS = {"aws", "database", "doctor", "engine", "health", "images", "local", "remote", "resources", "restore"}
+CALLS_AWS = {
+    "aws",
+    "database",
+    "doctor",
+    "engine",
+    "health",
+    "images",
+    "local",
+    "queues",
+    "remote",
+    "resources",
+    "restore",
+}
 LOCAL_MAY_IMPORT = {"local", "errors", "__init__"}
 # Constants of the code that a test may take, and why: every other expected value is written in the test.
 MAY_BE_IMPORTED = {

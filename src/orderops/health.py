@@ -17,7 +17,7 @@ from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_read
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_failure import stopped_tasks, trouble
-from orderops.resources.sqs_queue import GONE, peek_command
+from orderops.resources.sqs_queue import GONE
 from orderops.restore.drill_record import Drill, drills
 from orderops.restore.instances import PROMOTED_BY, load_instances
 from orderops.runs.lease import LeaseHolder
@@ -202,29 +202,23 @@ def _queue(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     if waiting is None or dead is None:
         return ComponentStatus(name, ComponentState.ABSENT, "no queue" if waiting is None else "no dead-letter queue")
     limits = base.declared.alarms
-    detail = f"{waiting.messages} waiting, {dead.messages} dead letters"
-    if dead.messages > limits.dead_letters:
-        return ComponentStatus(name, ComponentState.DEGRADED, detail, peek_command(dead.url, workspace.aws.region))
-    if waiting.messages > limits.queue_depth:
+    detail = f"{waiting} waiting, {dead} dead letters"
+    if dead > limits.dead_letters:
+        command = "orderops queue dlq list" + (f" --service {base.key}" if len(workspace.stack.services) > 1 else "")
+        return ComponentStatus(name, ComponentState.DEGRADED, detail, command)
+    if waiting > limits.queue_depth:
         return ComponentStatus(name, ComponentState.DEGRADED, detail, "orderops status --watch")
     return ComponentStatus(name, ComponentState.OK, detail)
 
 
-@dataclass(frozen=True)
-class _Depth:
-    """Where a queue is, and how many messages wait in it."""
-
-    url: str
-    messages: int
-
-
-def _depth(aws: Aws, name: str) -> _Depth | None:
+def _depth(aws: Aws, name: str) -> int | None:
+    """How many messages wait in a queue; None if it does not exist."""
     found = if_found(aws.sqs.get_queue_url, *GONE, QueueName=name)
     if not found:
         return None
     key, url = "ApproximateNumberOfMessages", found["QueueUrl"]
     response = if_found(aws.sqs.get_queue_attributes, *GONE, QueueUrl=url, AttributeNames=[key])
-    return _Depth(url, int(response["Attributes"][key])) if response else None
+    return int(response["Attributes"][key]) if response else None
 
 
 def _service(workspace: Workspace, base: ServiceBase) -> ComponentStatus:

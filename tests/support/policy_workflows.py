@@ -33,6 +33,7 @@ from support.repository import ENVIRONMENTS, ROOT, SQL
 
 IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
 LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
+GROUPS = ("infra", "service", "migrate", "restore", "queue")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nsecrets = ["TOKEN"]\n'
 CHANGES: Mapping[str, str] = {
     "zones = 2": "zones = 3",
@@ -72,7 +73,8 @@ class Operator:
     key: tuple[str, str] = ("testing", "testing")
 
     def __call__(self, *argv: str, env: str = "dev", expect: int | None = 0) -> Said:
-        command = [*argv[: 2 if argv[0] in ("infra", "service", "migrate", "restore") else 1]]
+        words = 3 if argv[:2] == ("queue", "dlq") else 2 if argv[0] in GROUPS else 1
+        command = [*argv[:words]]
         command = [argument for argument in command if not argument.startswith("-")]
         self.account.command = " ".join([*command, *(argument for argument in argv if argument == "--prune")])
         with self.account.allowing(self.documents(env)), self._environment_variables():
@@ -156,6 +158,7 @@ def run_all_workflows(operator: Operator) -> None:
         operator.write(env, shipped(env))
     create_from_nothing(operator)
     release(operator)
+    look_after_queues(operator)
     change_the_file(operator)
     damage_and_repair(operator)
     adopt(operator)
@@ -220,6 +223,19 @@ def release(operator: Operator) -> None:
     operator("service", "deploy", "--dry-run", "--image", f"{host}/orderops-staging-order-processor:3", expect=3)
     put(aws, own, "2", content="5")
     operator("up", "--yes", "--image", f"{host}/{own}:2")
+
+
+def look_after_queues(operator: Operator) -> None:
+    """Look at messages, send dead letters again, and delete some."""
+    sqs, name = operator.client("sqs"), "orderops-dev-order-processor-dlq"
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    ids = [sqs.send_message(QueueUrl=url, MessageBody=str(number))["MessageId"] for number in range(2)]
+    operator("queue", "status")
+    operator("queue", "peek")
+    operator("queue", "dlq", "list")
+    operator("queue", "dlq", "show", ids[0])
+    operator("queue", "dlq", "replay", ids[0], "--yes")
+    operator("queue", "dlq", "purge", "--all", "--yes", "--confirm", name)
 
 
 def change_the_file(operator: Operator) -> None:

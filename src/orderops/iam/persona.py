@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-READING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list")
+READING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list", "queue status")
 RELEASING = ("up", "infra apply", "service build", "service deploy")
 # As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
 MIGRATING = ("migrate info", "migrate apply")
+QUEUES = ("queue peek", "queue dlq list", "queue dlq show", "queue dlq replay", "queue dlq purge")
 RESTORING = (
     "migrate rehearsal",
     "restore",
@@ -33,7 +34,7 @@ class Persona(StrEnum):
     def commands(self) -> tuple[str, ...]:
         """The commands that the persona runs."""
         return {
-            Persona.OPERATOR: (*READING, *RELEASING, *MIGRATING, *RESTORING, *REMOVING),
+            Persona.OPERATOR: (*READING, *RELEASING, *MIGRATING, *QUEUES, *RESTORING, *REMOVING),
             Persona.PIPELINE: (*READING, *RELEASING),
             Persona.VIEWER: READING,
         }[self]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -102,14 +101,6 @@ def _url_of(aws: Aws, name: str) -> Iterator[str]:
     response = if_found(aws.sqs.get_queue_url, *GONE, QueueName=name)
     if response:
         yield response["QueueUrl"]
-
-
-def peek_command(url: str, region: str) -> str:
-    """The command that shows the messages of a queue and leaves them there."""
-    return (
-        f"aws sqs receive-message --region {region} --queue-url {shlex.quote(url)}"
-        " --max-number-of-messages 10 --visibility-timeout 0 --attribute-names All --message-attribute-names All"
-    )
 
 
 def _decode(attributes: Mapping[str, str]) -> Properties:

@@ -1,0 +1,1 @@
+"""What lies in the queues of the services, and what becomes of dead letters."""
