@@ -67,7 +67,7 @@ def test_every_migration_can_be_undone(session: psycopg.Connection) -> None:
 
 
 def test_every_migration_leaves_its_tables(migrated: psycopg.Connection) -> None:
-    assert tables(migrated) == ["idempotency_keys", "order_items", "orders", "users"]
+    assert tables(migrated) == ["accepted_orders", "idempotency_keys", "order_items", "orders", "users"]
 
 
 @pytest.mark.parametrize("file", sorted(SQL.glob("*.sql")), ids=lambda file: file.stem)

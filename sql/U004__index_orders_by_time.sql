@@ -1,0 +1,3 @@
+-- orderops: no-transaction
+
+DROP INDEX CONCURRENTLY orders_newest;
