@@ -10,6 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
+from support.order_database import OrderDatabase, order_database
 from support.service_process import Running, Start, World, run_service, stop
 
 
@@ -30,6 +31,13 @@ def emulator() -> Iterator[str]:
     host, port = emulated.get_host_and_port()
     yield f"http://{host}:{port}"
     emulated.stop()
+
+
+@pytest.fixture
+def orders(server: PostgresServer) -> Iterator[OrderDatabase]:
+    """Database for tests of the service's parts in this process."""
+    with order_database(server) as database:
+        yield database
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ SETTINGS = read_settings(
         "ORDEROPS_ENVIRONMENT": "test",
         "QUEUE_URL": "https://sqs.ap-southeast-2.amazonaws.com/111122223333/orders",
         "DATABASE_SECRET": "database",
+        "DEMONSTRATION": "on",
     }
 )
 

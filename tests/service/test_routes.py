@@ -97,7 +97,7 @@ def test_the_depth_is_counted_at_every_load(service: Running, its_world: World) 
 def test_a_browser_receives_a_page_and_a_client_json(service: Running, path: str, accept: str, kind: str) -> None:
     response = service.get(path, accept=accept)
 
-    assert response.headers["content-type"].split(";")[0] == kind
+    assert response.headers["content-type"].split(";")[0].replace("problem+", "") == kind
     assert response.headers["vary"] == "Accept"
     assert response.headers["cache-control"] == "no-store"
 
@@ -153,8 +153,15 @@ def test_an_unknown_path_yields_a_small_404(service: Running) -> None:
     response = service.get("/nowhere")
 
     assert response.status_code == 404
-    assert response.json()["error"] == "there is no such path"
-    assert response.json()["request_id"] == response.headers["x-request-id"]
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "there is no such path",
+        "instance": "/nowhere",
+        "request_id": response.headers["x-request-id"],
+    }
 
 
 def test_a_wrong_method_yields_the_allowed_ones(service: Running) -> None:

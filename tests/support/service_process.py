@@ -48,7 +48,8 @@ class World:
         with self.server.connect() as session:
             session.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(self.name)))
         self.set_password_in_database(self.password)
-        self.migrate("V001__create_users.sql")
+        for file in sorted(SQL.glob("V*.sql")):
+            self.migrate(file.name)
         self.queue_url = self.sqs.create_queue(QueueName=self.name)["QueueUrl"]
         self.dead_letter_url = self.sqs.create_queue(QueueName=f"{self.name}-dlq")["QueueUrl"]
         login = json.dumps({"username": self.name, "password": self.password})
@@ -123,6 +124,11 @@ class World:
             "QUEUE_URL": self.queue_url,
             "DEAD_LETTER_QUEUE_URL": self.dead_letter_url,
             "DATABASE_SECRET": self.name,
+            "DEMONSTRATION": "on",
+            # A consumer would take the messages of tests that count them.
+            "ORDEROPS_ROLE": "web",
+            # An open call is waited for at the end of the process.
+            "POLL_SECONDS": "1",
         }
 
     def remove(self) -> None:

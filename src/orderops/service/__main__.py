@@ -9,17 +9,28 @@ import sys
 import threading
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any
 
 import boto3
 import uvicorn
 from botocore.config import Config
+from starlette.types import ASGIApp
 
 from orderops.service import logs
 from orderops.service.address import AddressBook
 from orderops.service.app import create_app
+from orderops.service.background import Background
+from orderops.service.consumer import Consumer
 from orderops.service.database import OrderStore
+from orderops.service.delivery import Parts
+from orderops.service.gate import Gate
+from orderops.service.heartbeat import Heartbeat
+from orderops.service.inbox import Inbox
+from orderops.service.metrics import Metrics, MetricsReporter
+from orderops.service.order_writer import OrderWriter
 from orderops.service.queues import Queue
 from orderops.service.settings import Settings, WrongSettings, read_settings
+from orderops.service.tokens import Tokens
 
 log = logging.getLogger("orderops.service")
 
@@ -51,42 +62,82 @@ def serve(settings: Settings) -> None:
     session = boto3.session.Session(region_name=settings.region)
     # Short, since a browser waits for the response; the next request tries again.
     config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+    secrets, sqs = session.client("secretsmanager", config=config), session.client("sqs", config=config)
     database = OrderStore(
-        AddressBook(session.client("secretsmanager", config=config), settings.database_secret),
+        AddressBook(secrets, settings.database_secret),
         pool_size=settings.database_pool_size,
         application_name=settings.service,
         ca=settings.ca_file,
     )
-    queue = Queue(session.client("sqs", config=config), settings.queue_url, settings.dead_letter_queue_url)
-    app = create_app(settings, database, queue, started_at=datetime.now(UTC))
-    Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=settings.keep_alive_seconds,
-            timeout_graceful_shutdown=max(1, settings.drain_seconds - 2),
+    metrics = Metrics()
+    background = Background(
+        MetricsReporter(
+            metrics,
+            {"Environment": settings.environment, "Service": settings.service},
+            gauges={"BreakerOpen": lambda: int(database.away), "PoolWaits": database.waits},
+            interval=settings.metrics_seconds,
         ),
-        settings.drain_seconds,
-    ).run()
+        _consumer(settings, session, sqs, database, metrics) if settings.consumers else None,
+    )
+    app = create_app(
+        settings,
+        database,
+        Queue(sqs, settings.queue_url, settings.dead_letter_queue_url),
+        started_at=datetime.now(UTC),
+        tokens=Tokens(secrets, settings.token_secret) if settings.token_secret else None,
+        metrics=metrics,
+        background=background,
+    )
+    Server(_listening(app, settings), settings.drain_seconds, background).run()
+
+
+def _consumer(
+    settings: Settings, session: boto3.session.Session, sqs: Any, database: OrderStore, metrics: Metrics
+) -> Consumer:
+    # One attempt: a receive that is repeated uses up an attempt of other messages.
+    patient = Config(
+        connect_timeout=1, read_timeout=settings.poll_seconds + 5, retries={"mode": "standard", "total_max_attempts": 1}
+    )
+    inbox = Inbox(
+        sqs,
+        settings.queue_url,
+        settings.dead_letter_queue_url,
+        polling=session.client("sqs", config=patient),
+        poll_seconds=settings.poll_seconds,
+    )
+    parts = Parts(inbox, OrderWriter(database), Heartbeat(inbox), metrics, Gate())
+    return Consumer(parts, threads=settings.consumers)
+
+
+def _listening(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, settings.drain_seconds - 2),
+    )
 
 
 class Server(uvicorn.Server):
     """uvicorn server that ends in time, whatever a thread is still waiting for."""
 
-    def __init__(self, config: uvicorn.Config, drain_seconds: int) -> None:
+    def __init__(self, config: uvicorn.Config, drain_seconds: int, background: Background) -> None:
         super().__init__(config)
         self._drain_seconds = drain_seconds
+        self._background = background
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start to drain, and set the time after which open requests are abandoned."""
+        # Before the requests in progress are finished, which may take long.
+        self._background.stop()
         if not self.should_exit:
             limit = threading.Timer(self._drain_seconds, _cut)
             limit.daemon = True

@@ -20,13 +20,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from orderops.service.access import Access
+from orderops.service.background import Background
 from orderops.service.circuit import Away, Unavailable
 from orderops.service.database import OrderStore, User
-from orderops.service.logs import request_id
-from orderops.service.pages import Pages, json_answer, wants_page
+from orderops.service.metrics import Metrics
+from orderops.service.openapi import description
+from orderops.service.order_reader import OrderReader
+from orderops.service.order_routes import OrderRoutes
+from orderops.service.pages import Pages, iso, json_answer, wants_page
+from orderops.service.problems import Problem, document, problem_answer
 from orderops.service.queues import Depth, Queue
 from orderops.service.readiness import CHECK_SECONDS, readiness
-from orderops.service.settings import Settings
+from orderops.service.settings import Role, Settings
+from orderops.service.tokens import Tokens
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -37,41 +43,80 @@ USERS_SHOWN = 100
 THREADS = 16
 
 
-def create_app(settings: Settings, database: OrderStore, queue: Queue, *, started_at: datetime) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    database: OrderStore,
+    queue: Queue,
+    *,
+    started_at: datetime,
+    tokens: Tokens | None = None,
+    metrics: Metrics | None = None,
+    background: Background | None = None,
+) -> ASGIApp:
     """Create the application; it closes the database when it ends."""
-    service = OrderService(settings, database, queue, started_at)
+    service = OrderService(settings, database, queue, started_at, background)
     routes = [
-        Route("/", service.index),
-        Route("/users", service.users),
-        Route("/health", service.health),
-        Route("/ready", service.ready),
-        Route("/version", service.version),
+        Route("/", service.index, methods=["GET"]),
+        Route("/health", service.health, methods=["GET"]),
+        Route("/ready", service.ready, methods=["GET"]),
+        Route("/version", service.version, methods=["GET"]),
+        Route("/openapi.json", service.openapi, methods=["GET"]),
     ]
-    handlers: Mapping[Any, Any] = {HTTPException: service.refused, Exception: service.broken}
+    if settings.demonstration:
+        routes.append(Route("/users", service.users, methods=["GET"]))
+    if settings.role is not Role.WORKER:
+        pages = service.pages if settings.demonstration else None
+        orders = OrderRoutes(OrderReader(database), queue, tokens, metrics or Metrics(), pages)
+        routes.append(Route("/orders", orders.orders, methods=["GET", "POST"]))
+        routes.append(Route("/orders/{id}", orders.order, methods=["GET"]))
+    handlers: Mapping[Any, Any] = {
+        HTTPException: service.refused,
+        Problem: service.problem,
+        Exception: service.broken,
+    }
     return Access(Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan))
 
 
 class OrderService:
-    """Handlers of all routes."""
+    """Handlers of all routes but those of orders."""
 
-    def __init__(self, settings: Settings, database: OrderStore, queue: Queue, started_at: datetime) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: OrderStore,
+        queue: Queue,
+        started_at: datetime,
+        background: Background | None = None,
+    ) -> None:
         self._database = database
         self._queue = queue
+        self._background = background
         self._about = {
             "service": settings.service,
             "version": settings.version,
             "environment": settings.environment,
-            "started_at": _iso(started_at),
+            "role": str(settings.role),
+            "started_at": iso(started_at),
             "python": platform.python_version(),
         }
-        self._pages = Pages(self._about)
+        self.pages = Pages(self._about, demonstration=settings.demonstration)
+        self._links = ["/ready", "/health", "/version", "/openapi.json"]
+        if settings.role is not Role.WORKER:
+            self._links.insert(0, "/orders")
+        if settings.demonstration:
+            self._links.insert(0, "/users")
+        self._openapi = description(settings)
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Provide threads for blocking work, and close the database after the last request."""
+        """Provide threads for blocking work and run the consumer; close the database after the last of both."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
+        if self._background:
+            self._background.start()
         yield
-        # In a thread, since closing waits for the server.
+        # In threads, since both wait for the server.
+        if self._background:
+            await asyncio.to_thread(self._background.end)
         await asyncio.to_thread(self._database.close)
         log.info("drained: all requests are finished and all connections closed")
 
@@ -94,12 +139,16 @@ class OrderService:
         """Report the running version and its start time."""
         return json_answer(self._about)
 
+    async def openapi(self, _request: Request) -> Response:
+        """Describe the paths for programs."""
+        return json_answer(self._openapi)
+
     async def index(self, request: Request) -> Response:
         """Show the state of the dependencies and the available paths."""
         state = await self._readiness()
         if wants_page(request):
-            return self._pages.page("index.html", state=state)
-        return json_answer({**self._about, **state, "links": ["/users", "/ready", "/health", "/version"]})
+            return self.pages.page("index.html", state=state, links=self._links)
+        return json_answer({**self._about, **state, "links": self._links})
 
     async def users(self, request: Request) -> Response:
         """Show the depth of the queue and the newest users, or the part that is available."""
@@ -108,27 +157,30 @@ class OrderService:
         )
         content = _content(depth, users)
         if wants_page(request):
-            return self._pages.page("users.html", content=content, limit=USERS_SHOWN)
+            return self.pages.page("users.html", content=content, limit=USERS_SHOWN)
         return json_answer(content, 503 if isinstance(users, Unavailable) else 200)
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Answer a request for an unknown path or with a wrong method."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         details = {404: "there is no such path", 405: "this path does not support that method"}
-        response = self._error(request, status, details.get(status, "the request cannot be served"))
-        if isinstance(error, HTTPException) and error.headers:
-            response.headers.update(error.headers)
-        return response
+        headers = error.headers if isinstance(error, HTTPException) else None
+        problem = Problem(status, details.get(status, "the request cannot be served"), headers=headers)
+        return await self.problem(request, problem)
 
     async def broken(self, request: Request, _error: Exception) -> Response:
         """Answer an unhandled error; the log has its traceback under the same request id."""
-        return self._error(request, 500, "internal error: see the log of the service")
+        return await self.problem(request, Problem(500, "internal error: see the log of the service"))
 
-    def _error(self, request: Request, status: int, detail: str) -> Response:
-        content = {"status": status, "error": detail, "path": request.url.path, "request_id": request_id.get()}
+    async def problem(self, request: Request, problem: Exception) -> Response:
+        """Answer a refused request."""
+        assert isinstance(problem, Problem)
         if wants_page(request):
-            return self._pages.page("error.html", status, content=content)
-        return json_answer(content, status)
+            content = document(problem.status, problem.detail, request.url.path, problem.problems)
+            response = self.pages.page("error.html", problem.status, content=content)
+            response.headers.update(problem.headers)
+            return response
+        return problem_answer(request, problem)
 
     async def _readiness(self) -> dict[str, Any]:
         result = await readiness({"database": self._database.check, "queue": self._queue.check})
@@ -144,26 +196,21 @@ async def _try(question: Callable[[], Result]) -> Result | Unavailable:
 
 def _content(depth: Depth | Unavailable, users: list[User] | Unavailable) -> dict[str, Any]:
     """Return what could be read, with None for the rest."""
-    parts = {"queue": depth, "database": users}
-    errors = [
-        {"part": part, "title": _title(part, result), "detail": str(result)}
-        for part, result in parts.items()
-        if isinstance(result, Unavailable)
-    ]
+    errors = []
+    for part, result in (("queue", depth), ("database", users)):
+        if isinstance(result, Unavailable):
+            log.warning("the %s is not shown: %s", part, result)
+            errors.append({"part": part, "title": _title(part, result), "detail": result.public})
     visible = [] if isinstance(users, Unavailable) else users[:USERS_SHOWN]
-    listed = [{**asdict(user), "created_at": _iso(user.created_at)} for user in visible]
+    listed = [{**asdict(user), "created_at": iso(user.created_at)} for user in visible]
     return {
         "queue": None if isinstance(depth, Unavailable) else asdict(depth),
         "users": None if isinstance(users, Unavailable) else listed,
         "more_users": not isinstance(users, Unavailable) and len(users) > USERS_SHOWN,
         "errors": errors,
-        "read_at": _iso(datetime.now(UTC)),
+        "read_at": iso(datetime.now(UTC)),
     }
 
 
 def _title(part: str, error: Unavailable) -> str:
     return f"The {part} is unavailable" if isinstance(error, Away) else f"The {part} cannot be read"
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -14,11 +14,27 @@ Result = TypeVar("Result")
 
 
 class Unavailable(Exception):
-    """A dependency did not return the requested data; the message explains why to an operator."""
+    """A dependency did not return the requested data.
+
+    The message explains why to an operator and belongs in the log. `public` is for clients: it names no host, no port,
+    no role and no secret.
+    """
+
+    def __init__(self, message: str, public: str = "") -> None:
+        super().__init__(message)
+        self.public = public or "cannot be used: the log of the service says why"
 
 
 class Away(Unavailable):
     """A dependency cannot be reached at all, so that the next request would fail as well."""
+
+
+class Unusable(Unavailable):
+    """A dependency answers and can do none of the work: a table is missing, its disk is full, all slots are taken."""
+
+
+class Rejected(Unavailable):
+    """A dependency refuses the values of a request, and will refuse them again."""
 
 
 @dataclass
@@ -33,8 +49,14 @@ class Circuit:
     _failures: int = field(default=0, init=False)
     _since: float = field(default=0.0, init=False)
     _retry_at: float = field(default=0.0, init=False)
-    _reason: str = field(default="", init=False)
+    _reason: Away = field(default_factory=lambda: Away(""), init=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
+
+    @property
+    def open(self) -> bool:
+        """True after repeated failures, until a call succeeds."""
+        with self._lock:
+            return self._failures >= self.failures_allowed
 
     def call(self, work: Callable[[], Result]) -> Result:
         """Run the work, or raise Away with the last reason while the circuit is open."""
@@ -43,7 +65,7 @@ class Circuit:
             result = work()
         # Only an unreachable dependency opens the circuit; a rejected query says nothing about the next one.
         except Away as error:
-            self._failed(str(error))
+            self._failed(error)
             raise
         except Unavailable:
             # The dependency answered, even though with an error.
@@ -58,15 +80,16 @@ class Circuit:
                 return
             now = self.clock()
             if now < self._retry_at:
-                raise Away(self._reason)
+                raise Away(str(self._reason), self._reason.public)
             # This caller probes; the others fail with the last reason until it is done.
             self._retry_at = now + self.memory_seconds
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: Away) -> None:
         with self._lock:
             now = self.clock()
             self._failures += 1
-            self._reason = reason
+            # A new error, since this one holds the frames of the call that failed.
+            self._reason = Away(str(reason), reason.public)
             self._retry_at = now + self.memory_seconds
             opened = self._failures == self.failures_allowed
             if self._failures == 1:

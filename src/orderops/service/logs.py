@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-_FIELDS = ("method", "path", "status", "duration_ms")
+_FIELDS = ("method", "path", "status", "duration_ms", "order_id", "message_id", "receives", "reason", "orders")
 
 
 def configure(level: str) -> None:
@@ -35,9 +35,12 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if current := request_id.get():
+        # A message carries the id of the request that sent it.
+        if current := getattr(record, "request_id", "") or request_id.get():
             line["request_id"] = current
         line.update({name: getattr(record, name) for name in _FIELDS if hasattr(record, name)})
+        # The embedded metric format needs its members at the top of the object.
+        line.update(getattr(record, "members", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)

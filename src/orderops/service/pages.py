@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-_NO_STORE_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
+NO_STORE_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
 
 
 def wants_page(request: Request) -> bool:
@@ -24,7 +25,8 @@ def wants_page(request: Request) -> bool:
 class Pages:
     """Renderer of pages that load nothing else."""
 
-    def __init__(self, about: Mapping[str, str]) -> None:
+    def __init__(self, about: Mapping[str, str], *, demonstration: bool) -> None:
+        """Link to the pages with people's data only in a demonstration."""
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -33,6 +35,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals["about"] = dict(about)
+        self._templates.globals["demonstration"] = demonstration
         self._templates.filters["moment"] = _moment
 
     def page(self, template: str, status: int = 200, **content: Any) -> Response:
@@ -43,16 +46,21 @@ class Pages:
             "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; img-src data:; "
             f"connect-src 'self'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'"
         )
-        return HTMLResponse(html, status, {**_NO_STORE_HEADERS, "Content-Security-Policy": policy})
+        return HTMLResponse(html, status, {**NO_STORE_HEADERS, "Content-Security-Policy": policy})
 
 
-def json_answer(content: Mapping[str, Any], status: int = 200) -> Response:
+def json_answer(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON response that no cache stores."""
-    return JSONResponse(content, status, _NO_STORE_HEADERS)
+    return JSONResponse(content, status, {**NO_STORE_HEADERS, **(headers or {})})
 
 
-def _moment(iso: str) -> str:
-    return f"{iso[:10]} {iso[11:16]} UTC"
+def iso(moment: datetime) -> str:
+    """Return a time as text, in UTC and to the second."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _moment(text: str) -> str:
+    return f"{text[:10]} {text[11:16]} UTC"
 
 
 def _preferences(accept: str) -> dict[str, float]:

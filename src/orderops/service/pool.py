@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from orderops.service.circuit import Unavailable
+from orderops.service.circuit import Unusable
 
 Connection = psycopg.Connection[Any]
 
@@ -42,12 +42,12 @@ class Pool:
         self._idle: list[_IdleConnection] = []
         self._lock = Lock()
         self._closed = False
+        self._waits = 0
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Lend a connection that answers; it has to be returned without an open transaction."""
-        if not self._slots.acquire(timeout=self._wait_seconds):
-            raise Unavailable(f"all {self._size} connections of this task were in use for {self._wait_seconds:g} s")
+        self._take_slot()
         try:
             lent = self._take_idle() or _IdleConnection(self._connect(), time.monotonic())
             try:
@@ -62,6 +62,21 @@ class Pool:
         with self._lock:
             self._closed = True
         self._close_idle()
+
+    def waits(self) -> int:
+        """Return how often a connection had to be waited for since the last call."""
+        with self._lock:
+            waits, self._waits = self._waits, 0
+        return waits
+
+    def _take_slot(self) -> None:
+        if self._slots.acquire(blocking=False):
+            return
+        with self._lock:
+            self._waits += 1
+        if not self._slots.acquire(timeout=self._wait_seconds):
+            reason = f"all {self._size} connections of this task were in use for {self._wait_seconds:g} s"
+            raise Unusable(reason, reason)
 
     def _take_idle(self) -> _IdleConnection | None:
         while True:

@@ -1,4 +1,4 @@
-"""Depth of the order queue in SQS."""
+"""The order queue in SQS as the web side uses it: its depth, and new messages."""
 
 from __future__ import annotations
 
@@ -46,6 +46,16 @@ class Queue:
         """Return when the queue answers. Raises Unavailable."""
         self._circuit.call(lambda: self._attributes(self._url))
 
+    def send(self, body: str) -> None:
+        """Send a message. Raises Unavailable; the message may have been sent nevertheless, if the answer was lost."""
+        self._circuit.call(lambda: self._send(body))
+
+    def _send(self, body: str) -> None:
+        try:
+            self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+        except (BotoCoreError, ClientError) as error:
+            raise explained(error, self._url, "sqs:SendMessage") from error
+
     def _count(self) -> Depth:
         counts = self._attributes(self._url)
         dead_letters = self._attributes(self._dead_letter_url)["visible"] if self._dead_letter_url else None
@@ -55,21 +65,23 @@ class Queue:
         try:
             response = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS.values()))
         except (BotoCoreError, ClientError) as error:
-            raise _explained(error, url) from error
+            raise explained(error, url, "sqs:GetQueueAttributes") from error
         return {name: int(response["Attributes"].get(attribute, 0)) for name, attribute in _COUNTS.items()}
 
 
-def _explained(error: BotoCoreError | ClientError, url: str) -> Unavailable:
+def explained(error: BotoCoreError | ClientError, url: str, permission: str) -> Unavailable:
+    """Return why a call that needs a permission failed; the URL is the queue's."""
     name = url.rstrip("/").rsplit("/", 1)[-1]
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
         if code in _ABSENT:
-            return Unavailable(f"queue {name} does not exist")
+            return Unavailable(f"queue {name} does not exist", "the queue does not exist")
         if code in _DENIED:
-            return Unavailable(f"the task's role may not read queue {name}: it needs sqs:GetQueueAttributes")
-        return Away(f"queue {name}: {code}")
+            reason = f"the task's role may not use queue {name}: it needs {permission}"
+            return Unavailable(reason, f"access is denied: {permission}")
+        return Away(f"queue {name}: {code}", f"SQS refuses: {code}")
     if isinstance(error, NoCredentialsError):
-        return Away("no AWS credentials: the task has no role")
+        return Away("no AWS credentials: the task has no role", "no AWS credentials")
     if isinstance(error, ConnectionError | HTTPClientError):
-        return Away(f"SQS does not answer for queue {name}")
+        return Away(f"SQS does not answer for queue {name}", "SQS does not answer")
     return Away(f"queue {name}: {error}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from orderops.service.circuit import Unavailable
+
+log = logging.getLogger(__name__)
 
 # Seconds. A client that polls /ready waits for the slowest dependency.
 CHECK_SECONDS = 2.0
@@ -34,15 +37,17 @@ class Readiness:
 
 async def readiness(checks: dict[str, Callable[[], None]]) -> Readiness:
     """Check all dependencies concurrently, each for at most two seconds."""
-    results = await asyncio.gather(*(_check(check) for check in checks.values()))
+    results = await asyncio.gather(*(_check(name, check) for name, check in checks.items()))
     return Readiness(dict(zip(checks, results, strict=True)))
 
 
-async def _check(check: Callable[[], None]) -> Check:
+async def _check(name: str, check: Callable[[], None]) -> Check:
     try:
         await asyncio.wait_for(asyncio.to_thread(check), CHECK_SECONDS)
     except TimeoutError:
         return Check(False, f"no answer within {CHECK_SECONDS:g} s")
     except Unavailable as error:
-        return Check(False, str(error))
+        # The whole reason is for the log: anybody may ask.
+        log.warning("the %s is not ready: %s", name, error)
+        return Check(False, error.public)
     return Check(True, "answers")

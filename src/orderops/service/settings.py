@@ -12,6 +12,14 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 from pydantic_core import ErrorDetails
 
 
+class Role(StrEnum):
+    """What a process does: answer requests for orders, write orders, or both."""
+
+    WEB = "web"
+    WORKER = "worker"
+    BOTH = "both"
+
+
 class WrongSettings(Exception):
     """Missing or invalid variables; the message names all of them."""
 
@@ -78,6 +86,11 @@ class Settings(BaseModel):
     service: str = Field("order-processor", validation_alias="ORDEROPS_SERVICE", max_length=80)
     version: str = Field("unknown", validation_alias="ORDEROPS_VERSION", max_length=300)
 
+    role: Role = Field(Role.BOTH, validation_alias="ORDEROPS_ROLE")
+    # Pages with people's data, for everybody who finds the load balancer.
+    demonstration: bool = Field(False, validation_alias="DEMONSTRATION")
+    token_secret: Annotated[str, AfterValidator(_secret_name)] | None = Field(None, validation_alias="TOKEN_SECRET")
+
     queue_url: QueueUrl = Field(validation_alias="QUEUE_URL")
     dead_letter_queue_url: QueueUrl | None = Field(None, validation_alias="DEAD_LETTER_QUEUE_URL")
 
@@ -86,11 +99,22 @@ class Settings(BaseModel):
     database_ca: Annotated[Path, AfterValidator(_existing)] | None = Field(None, validation_alias="DATABASE_CA")
     database_pool_size: int = Field(4, ge=1, le=20, validation_alias="DATABASE_POOL_SIZE")
 
+    # SQS waits at most 20 s. After SIGTERM, an open call is waited for: what it still receives is given back.
+    poll_seconds: int = Field(5, ge=0, le=20, validation_alias="POLL_SECONDS")
+
     # Longer than the idle timeout of the load balancer, which is 4000 s at most.
     keep_alive_seconds: int = Field(75, ge=1, le=4100, validation_alias="KEEP_ALIVE_SECONDS")
+    metrics_seconds: int = Field(60, ge=1, le=3600, validation_alias="METRICS_SECONDS")
     log_level: LogLevel = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
     # On Fargate, ECS waits 30 s by default and 120 s at most between SIGTERM and SIGKILL (stopTimeout).
     drain_seconds: int = Field(25, ge=1, le=115, validation_alias="DRAIN_SECONDS")
+
+    @property
+    def consumers(self) -> int:
+        """Number of threads that receive; each needs a connection to the database, and requests need some, too."""
+        if self.role is Role.WEB:
+            return 0
+        return self.database_pool_size if self.role is Role.WORKER else max(1, self.database_pool_size // 2)
 
     @property
     def ca_file(self) -> Path | None:
@@ -110,6 +134,6 @@ def _problem(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{name} is missing"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
-    # DATABASE_SECRET may contain a password by mistake.
-    shown = "" if name == "DATABASE_SECRET" else f" is {detail['input']!r}:"
+    # These may contain a password or a token by mistake.
+    shown = "" if name in ("DATABASE_SECRET", "TOKEN_SECRET") else f" is {detail['input']!r}:"
     return f"{name}{shown} {message}"

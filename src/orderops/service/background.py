@@ -1,0 +1,34 @@
+"""What runs beside the requests: the consumer and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orderops.service.consumer import Consumer
+from orderops.service.metrics import MetricsReporter
+
+
+@dataclass(frozen=True)
+class Background:
+    """Threads of a process; a process that answers requests only has no consumer."""
+
+    reporter: MetricsReporter
+    consumer: Consumer | None = None
+
+    def start(self) -> None:
+        """Start all."""
+        self.reporter.start()
+        if self.consumer:
+            self.consumer.start()
+
+    def stop(self) -> None:
+        """Receive nothing more. Returns at once, also in a handler of a signal."""
+        if self.consumer:
+            self.consumer.stop()
+
+    def end(self) -> None:
+        """Finish what was started, and write the last metrics."""
+        self.stop()
+        if self.consumer:
+            self.consumer.join()
+        self.reporter.stop()
