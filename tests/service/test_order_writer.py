@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from orderops.service.circuit import Away, Rejected, Unavailable, Unusable
-from orderops.service.order_writer import OrderWriter, reason_of
+from orderops.service.order_writer import OrderWriter, Written, reason_of
 from support.order_database import OrderDatabase, placed
 
 ITEMS = "SELECT line, sku, quantity, unit_price_cents FROM order_items ORDER BY order_id, line"
@@ -39,7 +39,7 @@ def test_an_order_that_comes_again_is_a_duplicate(orders: OrderDatabase, writer:
 
     written = writer.write([first, second])
 
-    assert (written.new, written.duplicates, written.conflicts) == ({second.id}, {first.id}, frozenset())
+    assert written == Written(frozenset({second.id}), frozenset({first.id}), frozenset())
     assert orders.rows("SELECT count(*) FROM order_items") == [(2,)]
 
 
@@ -56,7 +56,7 @@ def test_another_order_under_a_used_key_is_a_conflict(orders: OrderDatabase, wri
 
     written = writer.write([other])
 
-    assert (written.new, written.duplicates, written.conflicts) == (frozenset(), frozenset(), {other.id})
+    assert written == Written(frozenset(), frozenset(), frozenset({other.id}))
     assert orders.rows("SELECT id FROM orders") == [(first.id,)]
 
 

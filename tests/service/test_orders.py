@@ -87,6 +87,12 @@ def test_the_id_of_an_order_never_changes_with_a_release() -> None:
     assert placed("key-1", at=MOMENT).id == UUID("b8d9411f-9de9-5b98-8d82-a378b4337de0")
 
 
+def test_a_number_that_json_calls_an_integer_is_one() -> None:
+    order = read_order(body(items=[{"sku": "tea", "quantity": 2.0, "unit_price": 1.25e3}]))
+
+    assert PlacedOrder("key-1", order, MOMENT).id == placed("key-1").id
+
+
 def test_another_key_or_another_order_has_another_id() -> None:
     ids = {placed("key-1").id, placed("key-2").id, placed("key-1", customer=2).id, placed("key-1", skus=["cup"]).id}
 

@@ -10,15 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from support.service_process import WAIT_SECONDS, Running, Start, World, until
-
-
-def refuses(service: Running) -> bool:
-    try:
-        service.get("/health")
-    except httpx.TransportError:
-        return True
-    return False
+from support.service_process import WAIT_SECONDS, Start, World, until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -69,7 +61,7 @@ def test_an_open_request_is_finished_before_shutdown(world: World, start: Start)
             response = threads.submit(service.get, "/users")
             until(lambda: world.waiting_for_a_lock() == 1, "the request to wait for the table")
             service.process.send_signal(signal.SIGTERM)
-            until(lambda: refuses(service), "the service to accept no new requests")
+            until(service.refuses, "the service to accept no new requests")
             assert service.process.exit_code is None
 
         assert response.result().status_code == 200

@@ -194,9 +194,22 @@ class Running:
         variables = {name.replace("_", "-"): value for name, value in headers.items()}
         return CLIENT.get(self.url + path, headers={"Accept": accept, **variables})
 
+    def refuses(self) -> bool:
+        """Return whether the process accepts no connection any more."""
+        try:
+            self.get("/health")
+        except httpx.TransportError:
+            return True
+        return False
+
     def page(self, path: str) -> httpx.Response:
         """Return the response that a browser gets."""
         return self.get(path, accept="text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+
+    def place(self, *, customer: int = 1, key: str | None = None) -> httpx.Response:
+        """Place an order, with an idempotency key if there is one."""
+        order = {"customer": customer, "currency": "AUD", "items": [{"sku": "tea", "quantity": 2, "unit_price": 1250}]}
+        return CLIENT.post(f"{self.url}/orders", json=order, headers={"Idempotency-Key": key} if key else {})
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the log so far; every line is JSON."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 # Bytes of a request. An order with the most items of the longest SKUs has less than 14 KB.
 LARGEST_REQUEST = 32 * 1024
@@ -18,14 +18,22 @@ KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
 _NAMESPACE = UUID("6d3c5f0e-6a0b-4c5e-9b43-0f6f3f1f2a57")
 
 
+def _integral(value: object) -> object:
+    # To JSON Schema, and so to clients, 2.0 is an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+INTEGRAL = BeforeValidator(_integral)
+
+
 class Item(BaseModel):
     """Line of an order."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     sku: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$", examples=["tea-green-250"])]
-    quantity: Annotated[int, Field(ge=1, le=10_000, examples=[2])]
-    unit_price: Annotated[int, Field(ge=0, le=1_000_000_000, description="In minor units, such as cents.")]
+    quantity: Annotated[int, Field(ge=1, le=10_000, examples=[2]), INTEGRAL]
+    unit_price: Annotated[int, Field(ge=0, le=1_000_000_000, description="In minor units, such as cents."), INTEGRAL]
 
 
 class Order(BaseModel):
@@ -33,7 +41,9 @@ class Order(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    customer: Annotated[int, Field(ge=1, le=2**63 - 1, description="Id of the user who orders.", examples=[1])]
+    customer: Annotated[
+        int, Field(ge=1, le=2**63 - 1, description="Id of the user who orders.", examples=[1]), INTEGRAL
+    ]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["AUD"])]
     items: Annotated[list[Item], Field(min_length=1, max_length=100)]
 
