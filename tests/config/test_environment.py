@@ -247,11 +247,21 @@ paths = ["/a/*"]
         "network.isolated_subnets[0]",
         "network.isolated_subnets[1]",
         "database.storage_gb",
+        "services.order-processor",
         "services.order-processor.cpu",
         "services.order-processor.queue.visibility_timeout",
         "services.a-service-with-a-name-that-is-too-long",
+        "services.a-service-with-a-name-that-is-too-long",
         "services.a-service-with-a-name-that-is-too-long.paths",
     ]
+
+
+@pytest.mark.parametrize("service", ['token_secret = "TOKEN"', 'image = "shop:1.4"', 'dockerfile = "shop/Dockerfile"'])
+def test_a_protected_service_names_a_token_or_brings_its_own_image(folder: Path, service: str) -> None:
+    protected = "protected = true\n[balancer]\ndeletion_protection = true\n[database]\ndeletion_protection = true\n"
+    (folder / "dev.toml").write_text(f"{protected}[services.orders]\n{service}\n")
+
+    assert load_environment("dev", folder).services.keys() == {"orders"}
 
 
 def test_a_rule_is_not_checked_against_keys_that_are_wrong_themselves(folder: Path) -> None:

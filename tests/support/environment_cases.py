@@ -225,12 +225,21 @@ MISTAKES = {
         [
             "1: protected: false: must be true: the environment is named prod",
             "1: balancer.deletion_protection: false: must be true: the environment is protected",
+            '1: services.orders: "orders": needs a token_secret, such as "ORDERS_TOKEN"',
             "3: database.deletion_protection: false: must be true: the environment is protected",
         ],
     ),
 }
 
 SERVICE_MISTAKES = {
+    "a token that is also a variable": (
+        'secrets = ["TOKEN"]\ntoken_secret = "TOKEN"\n',
+        ['3: services.orders.token_secret: "TOKEN": is also in secrets; the service reads this secret itself'],
+    ),
+    "a variable that a key sets": (
+        'variables = { TOKEN_SECRET = "x" }\n',
+        ['2: services.orders.variables.TOKEN_SECRET: "x": orderops sets this variable itself, from token_secret'],
+    ),
     "a cpu that Fargate does not have": (
         "cpu = 300\n",
         ["2: services.orders.cpu: 300: must be one of 256, 512, 1024, 2048, 4096"],

@@ -82,11 +82,11 @@ class FakeQueue:
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         self._refuse("delete_message_batch")
-        return self._each(Entries, lambda entry: self._hidden.pop(entry["ReceiptHandle"], None))
+        return self._batch(Entries, lambda entry: self._hidden.pop(entry["ReceiptHandle"], None))
 
     def change_message_visibility_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         self._refuse("change_message_visibility_batch")
-        return self._each(Entries, self._hide)
+        return self._batch(Entries, self._hide)
 
     def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:  # noqa: N803
         self._refuse("get_queue_attributes")
@@ -132,7 +132,7 @@ class FakeQueue:
             taken.append(message)
         return taken
 
-    def _each(self, entries: list[dict[str, Any]], do: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    def _batch(self, entries: list[dict[str, Any]], do: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         successful, failed = [], []
         with self._changed:
             for entry in entries:

@@ -243,6 +243,11 @@ class Environment(TomlTable):
     """At least one service: a table [services.NAME]."""
 
     @property
+    def demonstration(self) -> bool:
+        """Whether a service shows the pages of the demonstration."""
+        return any(service.demonstration for service in self.services.values())
+
+    @property
     def prefix(self) -> str:
         """The prefix of the names of its resources."""
         return f"orderops-{self.name}"
@@ -288,6 +293,7 @@ class Environment(TomlTable):
                 rule = "runs on this machine; allowed only with emulated = true"
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
         yield from self._routing_conflicts()
+        yield from self._without_tokens()
         yield from self._tags_alike()
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
 
@@ -317,6 +323,18 @@ class Environment(TomlTable):
                 if not protected:
                     key = (table, "deletion_protection")
                     yield Mistake(key, protected, "must be true: the environment is protected", (("protected",),))
+
+    def _without_tokens(self) -> Iterator[Mistake]:
+        """Order processors of a protected environment that everybody may use who reaches the load balancer."""
+        if not self.protected and self.name != "prod":
+            return
+        for service, declared in self.services.items():
+            # Of another image, it is not known how it checks its clients.
+            if not declared.image and not declared.dockerfile and not declared.token_secret:
+                rule = (
+                    'needs a token_secret, such as "ORDERS_TOKEN": everybody who reaches the load balancer could order'
+                )
+                yield Mistake(("services", service), service, rule, (("protected",),))
 
     def _routing_conflicts(self) -> Iterator[Mistake]:
         """Services with the same priority or path, and services that get no request because of an earlier rule."""

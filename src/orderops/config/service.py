@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -39,15 +39,19 @@ RESERVED_VARIABLES = {
     "DATABASE_POOL_SIZE": f"{OURS}, from pool_size",
     "DATABASE_SECRET": OURS,
     "DEAD_LETTER_QUEUE_URL": OURS,
+    "DEMONSTRATION": f"{OURS}, from demonstration",
     "ECS_AGENT_URI": OF_ECS,
     "ECS_CONTAINER_METADATA_URI": OF_ECS,
     "ECS_CONTAINER_METADATA_URI_V4": OF_ECS,
     "KEEP_ALIVE_SECONDS": f"{OURS}, from balancer.idle_timeout_seconds",
     "ORDEROPS_ENVIRONMENT": OURS,
+    "ORDEROPS_ROLE": f"{OURS}, from role",
     "ORDEROPS_SERVICE": OURS,
     "ORDEROPS_VERSION": OURS,
+    "POLL_SECONDS": f"{OURS}, from queue.poll_seconds",
     "PORT": f"{OURS}, from port",
     "QUEUE_URL": OURS,
+    "TOKEN_SECRET": f"{OURS}, from token_secret",
 }
 # A task definition has at most 64 KiB (ECS quotas); the rest of ours takes less than 14.
 VARIABLES_SIZE = 50 * 1024
@@ -58,6 +62,9 @@ class QueueConfig(TomlTable):
 
     visibility_timeout: Annotated[int, between(0, 43200)] = 30
     """Seconds for which a received message is hidden from other receivers."""
+    # SQS waits for 20 s at most. A task that stops has 25 s to finish its work.
+    poll_seconds: Annotated[int, between(0, 20)] = 5
+    """Seconds for which the order processor waits for messages in one call; a task that stops waits for the call."""
     max_receives: Annotated[int, between(1, 1000)] = 5
     """Receives without success after which a message moves to the dead-letter queue."""
     retention_days: Annotated[int, between(1, 14)] = 4
@@ -119,6 +126,12 @@ class ServiceConfig(TomlTable):
     """Path patterns of requests that the load balancer routes to this service."""
     priority: Annotated[int, between(1, 50000)] | None = None
     """Priority of the routing rule, lowest first; when left out, 100, 200 … in the order of the file."""
+    role: Literal["both", "web"] = "both"
+    """Whether the order processor accepts orders and writes those of its queue, too, or only accepts them."""
+    demonstration: bool = False
+    """Whether the order processor shows pages with users and orders to everybody who reaches the load balancer."""
+    token_secret: values.VariableName | None = None
+    """Name of the secret with the bearer token for /orders; when left out, the order processor asks for none."""
     queue: QueueConfig = QueueConfig()
     """The queue of the service."""
     secrets: Annotated[list[values.VariableName], counted(0)] = Field(default_factory=list)
@@ -152,6 +165,10 @@ class ServiceConfig(TomlTable):
                 yield Mistake(("variables", name), value, "is also in secrets", (("secrets",),))
             elif name in RESERVED_VARIABLES:
                 yield Mistake(("variables", name), value, RESERVED_VARIABLES[name])
+        if self.token_secret in self.secrets:
+            # As a variable, a task would keep the token that it was started with.
+            rule = "is also in secrets; the service reads this secret itself"
+            yield Mistake(("token_secret",), self.token_secret, rule, (("secrets",),))
         for index, name in enumerate(self.secrets):
             if name in RESERVED_VARIABLES:
                 yield Mistake(("secrets", index), name, RESERVED_VARIABLES[name])

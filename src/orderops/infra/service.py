@@ -55,6 +55,7 @@ class ServiceBase:
     dead_letters: SqsQueue
     queue: SqsQueue
     secrets: Mapping[str, SecretsmanagerSecret]
+    token: SecretsmanagerSecret | None
     security_group: Ec2SecurityGroup
     target_group: Elbv2TargetGroup
     rule: Elbv2Rule
@@ -84,6 +85,7 @@ def service_base_of(context: ServiceContext, key: str, security_group: Ec2Securi
         variable: SecretsmanagerSecret(f"orderops/{environment.name}/{key}/{variable}", f"{variable} of {key}")
         for variable in declared.secrets
     }
+    token = _token(environment, key, declared)
     target_group, rule = _routing(context, key, declared, name)
     return ServiceBase(
         key=key,
@@ -93,11 +95,12 @@ def service_base_of(context: ServiceContext, key: str, security_group: Ec2Securi
         dead_letters=dead_letters,
         queue=queue,
         secrets=secrets,
+        token=token,
         security_group=security_group,
         target_group=target_group,
         rule=rule,
         execution_role=_execution_role(environment, name, repository, log_group, tuple(secrets.values())),
-        task_role=_task_role(environment, name, queue, dead_letters, context.pointer),
+        task_role=_task_role(environment, name, queue, dead_letters, context.pointer, token),
         jobs_role=_jobs_role(environment, name, context.pointer),
         alarms=_alarms(declared, name, context.cluster, queue, dead_letters, context.topic),
     )
@@ -156,6 +159,12 @@ def _queues(declared: ServiceConfig, name: str) -> tuple[SqsQueue, SqsQueue]:
     return queue, dead_letters
 
 
+def _token(environment: Environment, key: str, declared: ServiceConfig) -> SecretsmanagerSecret | None:
+    if declared.token_secret is None:
+        return None
+    return SecretsmanagerSecret(f"orderops/{environment.name}/{key}/{declared.token_secret}", f"bearer token of {key}")
+
+
 def _routing(
     context: ServiceContext, key: str, declared: ServiceConfig, name: str
 ) -> tuple[Elbv2TargetGroup, Elbv2Rule]:
@@ -201,13 +210,18 @@ def _variables(
         # The pointer and not the endpoint: a promoted instance is followed without a new deployment.
         "DATABASE_SECRET": Output(pointer, "arn"),
         "DEAD_LETTER_QUEUE_URL": Output(base.dead_letters, "id"),
+        "DEMONSTRATION": str(base.declared.demonstration).lower(),
         # If the service closed an idle connection before the balancer does, a request could be lost with it: HTTP 502.
         "KEEP_ALIVE_SECONDS": str(environment.balancer.idle_timeout_seconds + KEEP_ALIVE_MARGIN),
         "ORDEROPS_ENVIRONMENT": environment.name,
+        "ORDEROPS_ROLE": base.declared.role,
         "ORDEROPS_SERVICE": base.key,
         "ORDEROPS_VERSION": image.rpartition("/")[2],
+        "POLL_SECONDS": str(base.declared.queue.poll_seconds),
         "PORT": str(base.declared.port),
         "QUEUE_URL": Output(base.queue, "id"),
+        # The ARN and not the value: a new token is valid without a new task.
+        **({"TOKEN_SECRET": Output(base.token, "arn")} if base.token else {}),
     }
 
 
@@ -232,7 +246,12 @@ def _execution_role(
 
 
 def _task_role(
-    environment: Environment, name: str, queue: SqsQueue, dead_letters: SqsQueue, pointer: DatabasePointer
+    environment: Environment,
+    name: str,
+    queue: SqsQueue,
+    dead_letters: SqsQueue,
+    pointer: DatabasePointer,
+    token: SecretsmanagerSecret | None,
 ) -> IamRole:
     uses = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
     channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
@@ -242,12 +261,14 @@ def _task_role(
         "ecs-tasks.amazonaws.com",
         (
             Allow(tuple(f"sqs:{use}" for use in uses), (queue,)),
-            Allow(("sqs:GetQueueAttributes",), (dead_letters,)),
+            # Messages that can never succeed are sent there with their reason.
+            Allow(("sqs:GetQueueAttributes", "sqs:SendMessage"), (dead_letters,)),
             # The last one is the same as the second, once the services have their own role in the database.
             Allow(
                 ("secretsmanager:GetSecretValue",),
                 (Output(pointer, "arn"), Output(pointer.login, "arn"), PointedCredentials(pointer)),
             ),
+            *([Allow(("secretsmanager:GetSecretValue",), (token,))] if token else []),
             # For ECS Exec. These actions support no resource-level permissions.
             Allow(tuple(f"ssmmessages:{channel}" for channel in channels), ("*",)),
         ),

@@ -274,7 +274,8 @@ def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released
     if released:
         url = load_balancer_url(workspace.stack, outputs)
         console.data(f"{url}/")
-        console.data(f"{url}/users")
+        if workspace.environment.demonstration:
+            console.data(f"{url}/users")
         console.info(f"next: {_next_command(workspace)}")
     else:
         console.info(f"next: orderops up --env {name}, or orderops infra outputs --env {name}")

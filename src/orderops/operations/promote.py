@@ -248,7 +248,8 @@ def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion
         env = workspace.environment.name
         hint = f"check its tasks: orderops status --env {env}; or switch back: orderops restore back --env {env}"
         raise OrderopsError(error.message, hint) from None
-    answered = f"{answer.requests} of {answer.requests} requests answered, {answer.users} users"
+    users = "" if answer.users is None else f", {answer.users} users"
+    answered = f"{answer.requests} of {answer.requests} requests answered{users}"
     console.info_folded(f"the service answers from {primary.name}: {answered}")
 
 

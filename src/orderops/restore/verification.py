@@ -28,7 +28,8 @@ class ServiceResponse:
     """What the service reported."""
 
     requests: int
-    users: int
+    users: int | None
+    """None if the service does not show them."""
 
 
 class ServiceUnreachable(OrderopsError):
@@ -52,7 +53,7 @@ def verify(url: str, database: Mapping[str, Any], *, timeout: float = SWITCH_TIM
             for _ in range(REQUESTS):
                 _check(_get(f"{url}/ready"), wanted)
             users = _get(f"{url}/users").get("users")
-            return ServiceResponse(REQUESTS, len(users) if isinstance(users, list) else 0)
+            return ServiceResponse(REQUESTS, len(users) if isinstance(users, list) else None)
         except ServiceUnreachable:
             raise
         except OrderopsError:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from orderops.service import logs
 from orderops.service.address import AddressBook
 from orderops.service.app import create_app
-from orderops.service.background import Background
+from orderops.service.background import BackgroundThreads
 from orderops.service.consumer import Consumer
 from orderops.service.database import OrderStore
 from orderops.service.delivery import Parts
@@ -70,7 +70,7 @@ def serve(settings: Settings) -> None:
         ca=settings.ca_file,
     )
     metrics = Metrics()
-    background = Background(
+    background = BackgroundThreads(
         MetricsReporter(
             metrics,
             {"Environment": settings.environment, "Service": settings.service},
@@ -129,7 +129,7 @@ def _listening(app: ASGIApp, settings: Settings) -> uvicorn.Config:
 class Server(uvicorn.Server):
     """uvicorn server that ends in time, whatever a thread is still waiting for."""
 
-    def __init__(self, config: uvicorn.Config, drain_seconds: int, background: Background) -> None:
+    def __init__(self, config: uvicorn.Config, drain_seconds: int, background: BackgroundThreads) -> None:
         super().__init__(config)
         self._drain_seconds = drain_seconds
         self._background = background

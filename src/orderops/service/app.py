@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from orderops.service.access import Access
-from orderops.service.background import Background
+from orderops.service.background import BackgroundThreads
 from orderops.service.circuit import Away, Unavailable
 from orderops.service.database import OrderStore, User
 from orderops.service.metrics import Metrics
@@ -28,10 +28,10 @@ from orderops.service.openapi import description
 from orderops.service.order_reader import OrderReader
 from orderops.service.order_routes import OrderRoutes
 from orderops.service.pages import Pages, iso, json_answer, wants_page
-from orderops.service.problems import Problem, document, problem_answer
+from orderops.service.problems import RefusedRequest, document, problem_answer
 from orderops.service.queues import Depth, Queue
 from orderops.service.readiness import CHECK_SECONDS, readiness
-from orderops.service.settings import Role, Settings
+from orderops.service.settings import ProcessRole, Settings
 from orderops.service.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def create_app(
     started_at: datetime,
     tokens: Tokens | None = None,
     metrics: Metrics | None = None,
-    background: Background | None = None,
+    background: BackgroundThreads | None = None,
 ) -> ASGIApp:
     """Create the application; it closes the database when it ends."""
     service = OrderService(settings, database, queue, started_at, background)
@@ -64,14 +64,14 @@ def create_app(
     ]
     if settings.demonstration:
         routes.append(Route("/users", service.users, methods=["GET"]))
-    if settings.role is not Role.WORKER:
+    if settings.role is not ProcessRole.WORKER:
         pages = service.pages if settings.demonstration else None
         orders = OrderRoutes(OrderReader(database), queue, tokens, metrics or Metrics(), pages)
         routes.append(Route("/orders", orders.orders, methods=["GET", "POST"]))
         routes.append(Route("/orders/{id}", orders.order, methods=["GET"]))
     handlers: Mapping[Any, Any] = {
         HTTPException: service.refused,
-        Problem: service.problem,
+        RefusedRequest: service.problem,
         Exception: service.broken,
     }
     return Access(Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan))
@@ -86,7 +86,7 @@ class OrderService:
         database: OrderStore,
         queue: Queue,
         started_at: datetime,
-        background: Background | None = None,
+        background: BackgroundThreads | None = None,
     ) -> None:
         self._database = database
         self._queue = queue
@@ -101,7 +101,7 @@ class OrderService:
         }
         self.pages = Pages(self._about, demonstration=settings.demonstration)
         self._links = ["/ready", "/health", "/version", "/openapi.json"]
-        if settings.role is not Role.WORKER:
+        if settings.role is not ProcessRole.WORKER:
             self._links.insert(0, "/orders")
         if settings.demonstration:
             self._links.insert(0, "/users")
@@ -165,16 +165,16 @@ class OrderService:
         status = error.status_code if isinstance(error, HTTPException) else 500
         details = {404: "there is no such path", 405: "this path does not support that method"}
         headers = error.headers if isinstance(error, HTTPException) else None
-        problem = Problem(status, details.get(status, "the request cannot be served"), headers=headers)
+        problem = RefusedRequest(status, details.get(status, "the request cannot be served"), headers=headers)
         return await self.problem(request, problem)
 
     async def broken(self, request: Request, _error: Exception) -> Response:
         """Answer an unhandled error; the log has its traceback under the same request id."""
-        return await self.problem(request, Problem(500, "internal error: see the log of the service"))
+        return await self.problem(request, RefusedRequest(500, "internal error: see the log of the service"))
 
     async def problem(self, request: Request, problem: Exception) -> Response:
         """Answer a refused request."""
-        assert isinstance(problem, Problem)
+        assert isinstance(problem, RefusedRequest)
         if wants_page(request):
             content = document(problem.status, problem.detail, request.url.path, problem.problems)
             response = self.pages.page("error.html", problem.status, content=content)

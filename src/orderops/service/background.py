@@ -9,7 +9,7 @@ from orderops.service.metrics import MetricsReporter
 
 
 @dataclass(frozen=True)
-class Background:
+class BackgroundThreads:
     """Threads of a process; a process that answers requests only has no consumer."""
 
     reporter: MetricsReporter

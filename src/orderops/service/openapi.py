@@ -7,7 +7,7 @@ from typing import Any
 
 from orderops.service.order_routes import CURSOR_PATTERN, DEFAULT_LIMIT, LARGEST_LIMIT
 from orderops.service.orders import KEY_PATTERN, Order
-from orderops.service.settings import Role, Settings
+from orderops.service.settings import ProcessRole, Settings
 
 Json = dict[str, Any]
 
@@ -30,7 +30,7 @@ _KEY = (
 def description(settings: Settings) -> Json:
     """Return the OpenAPI document of this process."""
     paths: Json = {**_about_paths(), **(_users_path() if settings.demonstration else {})}
-    if settings.role is not Role.WORKER:
+    if settings.role is not ProcessRole.WORKER:
         paths |= _order_paths(pages=settings.demonstration, token=settings.token_secret is not None)
     document: Json = {
         "openapi": "3.1.0",

@@ -19,7 +19,7 @@ from orderops.service.metrics import Metrics
 from orderops.service.order_reader import KeyState, OrderReader, OrderState
 from orderops.service.orders import KEY_PATTERN, LARGEST_REQUEST, InvalidOrder, Order, PlacedOrder, read_order
 from orderops.service.pages import Pages, iso, json_answer, wants_page
-from orderops.service.problems import Problem
+from orderops.service.problems import RefusedRequest
 from orderops.service.queues import Queue
 from orderops.service.tokens import Tokens
 
@@ -57,9 +57,9 @@ class OrderRoutes:
         """Show an order."""
         await self._admit(request)
         identifier = _identifier(request.path_params["id"])
-        state = await _asked(lambda: self._reader.order(identifier)) if identifier else None
+        state = await _answer(lambda: self._reader.order(identifier)) if identifier else None
         if state is None:
-            raise Problem(404, "no order with this id is known; see GET /orders/{id} in /openapi.json")
+            raise RefusedRequest(404, "no order with this id is known; see GET /orders/{id} in /openapi.json")
         if self._pages and wants_page(request):
             return self._pages.page("order.html", order=order_json(state))
         return json_answer(order_json(state))
@@ -68,18 +68,18 @@ class OrderRoutes:
         if self._tokens is None:
             return
         tokens, given = self._tokens, request.headers.get("authorization", "")
-        if not await _asked(lambda: tokens.admits(given)):
-            raise Problem(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+        if not await _answer(lambda: tokens.admits(given)):
+            raise RefusedRequest(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
 
     async def _place(self, request: Request) -> Response:
         key = request.headers.get("idempotency-key")
         if key is not None and not re.fullmatch(KEY_PATTERN, key):
-            raise Problem(400, "Idempotency-Key must have 1 to 200 visible ASCII characters, and no spaces")
+            raise RefusedRequest(400, "Idempotency-Key must have 1 to 200 visible ASCII characters, and no spaces")
         order = await _order(request)
         placed = PlacedOrder(key or f"generated-{uuid4()}", order, datetime.now(UTC), request_id.get())
         known = await self._key(placed) if key else None
         if known and known.conflict:
-            raise Problem(422, "this Idempotency-Key was used for another order")
+            raise RefusedRequest(422, "this Idempotency-Key was used for another order")
         if not (known and known.written):
             await self._send(placed, known)
         identifier = str((known and known.written) or placed.id)
@@ -88,7 +88,7 @@ class OrderRoutes:
         return json_answer(content, 202, {"Location": path})
 
     async def _send(self, placed: PlacedOrder, known: KeyState | None) -> None:
-        await _asked(lambda: self._queue.send(placed.message()))
+        await _answer(lambda: self._queue.send(placed.message()))
         self._metrics.add("Accepted")
         log.info("order accepted", extra={"order_id": str(placed.id)})
         # The order is accepted, whatever happens now: the queue holds it.
@@ -100,7 +100,7 @@ class OrderRoutes:
 
     async def _list(self, request: Request) -> Response:
         limit, before = _limit(request), _cursor(request)
-        states = await _asked(lambda: self._reader.page(limit + 1, before))
+        states = await _answer(lambda: self._reader.page(limit + 1, before))
         shown = states[:limit]
         more = f"/orders?limit={limit}&before={_text(shown[-1])}" if len(states) > limit else None
         content = {"orders": [order_json(state) for state in shown], "next": more, "read_at": iso(datetime.now(UTC))}
@@ -126,13 +126,13 @@ def order_json(state: OrderState) -> dict[str, Any]:
     return {name: value for name, value in content.items() if value is not None}
 
 
-async def _asked(question: Callable[[], Result]) -> Result:
-    """Return the answer of a dependency. Raises Problem 503 if there is none."""
+async def _answer(question: Callable[[], Result]) -> Result:
+    """Return the answer of a dependency. Raises RefusedRequest 503 if there is none."""
     try:
         return await asyncio.to_thread(question)
     except Unavailable as error:
         log.warning("not served: %s", error)
-        raise Problem(503, f"try again later: {error.public}", headers=RETRY_AFTER) from None
+        raise RefusedRequest(503, f"try again later: {error.public}", headers=RETRY_AFTER) from None
 
 
 async def _if_possible(question: Callable[[], Result]) -> Result | None:
@@ -147,19 +147,19 @@ async def _if_possible(question: Callable[[], Result]) -> Result | None:
 
 
 async def _order(request: Request) -> Order:
-    """Read the order in a request. Raises Problem."""
+    """Read the order in a request. Raises RefusedRequest."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise Problem(415, "the order must be sent as application/json")
+        raise RefusedRequest(415, "the order must be sent as application/json")
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > LARGEST_REQUEST:
-            raise Problem(413, f"an order has at most {LARGEST_REQUEST} bytes")
+            raise RefusedRequest(413, f"an order has at most {LARGEST_REQUEST} bytes")
     try:
         return read_order(body)
     except InvalidOrder as error:
-        raise Problem(422, "the order is not valid", problems=error.problems) from None
+        raise RefusedRequest(422, "the order is not valid", problems=error.problems) from None
 
 
 def _identifier(text: str) -> UUID | None:
@@ -170,7 +170,7 @@ def _identifier(text: str) -> UUID | None:
 def _limit(request: Request) -> int:
     text = request.query_params.get("limit", str(DEFAULT_LIMIT))
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= LARGEST_LIMIT:
-        raise Problem(400, f"limit must be 1 to {LARGEST_LIMIT}")
+        raise RefusedRequest(400, f"limit must be 1 to {LARGEST_LIMIT}")
     return int(text)
 
 
@@ -179,7 +179,7 @@ def _cursor(request: Request) -> tuple[datetime, UUID] | None:
     if text is None:
         return None
     if not re.fullmatch(CURSOR_PATTERN, text):
-        raise Problem(400, "before must be taken from the `next` of another page")
+        raise RefusedRequest(400, "before must be taken from the `next` of another page")
     microseconds, _, identifier = text.partition("-")
     return _EPOCH + timedelta(microseconds=int(microseconds)), UUID(identifier)
 

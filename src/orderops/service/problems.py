@@ -15,7 +15,7 @@ from orderops.service.pages import NO_STORE_HEADERS
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):
+class RefusedRequest(Exception):
     """Refusal of a request; the detail is for clients and names no host, port or role."""
 
     def __init__(
@@ -46,7 +46,7 @@ def document(status: int, detail: str, path: str, problems: Mapping[str, str] | 
     }
 
 
-def problem_answer(request: Request, problem: Problem) -> Response:
+def problem_answer(request: Request, problem: RefusedRequest) -> Response:
     """Return the response to a refused request."""
     content = document(problem.status, problem.detail, request.url.path, problem.problems)
     return JSONResponse(content, problem.status, {**NO_STORE_HEADERS, **problem.headers}, MEDIA_TYPE)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 from pydantic_core import ErrorDetails
 
 
-class Role(StrEnum):
+class ProcessRole(StrEnum):
     """What a process does: answer requests for orders, write orders, or both."""
 
     WEB = "web"
@@ -86,7 +86,7 @@ class Settings(BaseModel):
     service: str = Field("order-processor", validation_alias="ORDEROPS_SERVICE", max_length=80)
     version: str = Field("unknown", validation_alias="ORDEROPS_VERSION", max_length=300)
 
-    role: Role = Field(Role.BOTH, validation_alias="ORDEROPS_ROLE")
+    role: ProcessRole = Field(ProcessRole.BOTH, validation_alias="ORDEROPS_ROLE")
     # Pages with people's data, for everybody who finds the load balancer.
     demonstration: bool = Field(False, validation_alias="DEMONSTRATION")
     token_secret: Annotated[str, AfterValidator(_secret_name)] | None = Field(None, validation_alias="TOKEN_SECRET")
@@ -112,9 +112,9 @@ class Settings(BaseModel):
     @property
     def consumers(self) -> int:
         """Number of threads that receive; each needs a connection to the database, and requests need some, too."""
-        if self.role is Role.WEB:
+        if self.role is ProcessRole.WEB:
             return 0
-        return self.database_pool_size if self.role is Role.WORKER else max(1, self.database_pool_size // 2)
+        return self.database_pool_size if self.role is ProcessRole.WORKER else max(1, self.database_pool_size // 2)
 
     @property
     def ca_file(self) -> Path | None:
