@@ -144,6 +144,15 @@ def test_a_secret_whose_address_does_not_fit_in_a_tag_is_refused_on_its_line(tmp
     assert refused.value.message.endswith("to 216 characters")
 
 
+def test_a_token_secret_whose_address_does_not_fit_is_refused_on_its_line(tmp_path: Path) -> None:
+    (tmp_path / "dev.toml").write_text(f'[database]\n[services.shop]\ntoken_secret = "{"A" * 217}"\n')
+
+    with pytest.raises(UsageError) as refused:
+        checked_environment("dev", tmp_path)
+
+    assert refused.value.message.startswith(f"{tmp_path / 'dev.toml'}:3: services.shop.token_secret: ")
+
+
 def test_every_variable_that_the_task_gets_from_orderops_is_reserved() -> None:
     declared = stack(environment("dev", "shop"), "1" * 12)
     definition = next(resource for resource in declared.release({}) if resource.kind == "ecs-task-definition")

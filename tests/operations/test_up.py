@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import psutil
 import pytest
 
@@ -107,11 +108,31 @@ def test_the_service_answers_with_rows_of_a_real_database(orderops: Orderops, ru
     stored = orderops("local", "psql", "-At", "-c", "select name from users order by id")
     assert sorted(user["name"] for user in shown["users"]) == sorted(stored.out.split("\n")[:-1])
 
+
+def test_an_order_goes_through_the_queue_into_the_database(orderops: Orderops, running: dict[str, Any]) -> None:
+    url = running["load_balancer_url"]
+    order = {"customer": 1, "currency": "AUD", "items": [{"sku": "tea", "quantity": 2, "unit_price": 1250}]}
+
+    answer = httpx.post(f"{url}/orders", json=order)
+
+    path = answer.json()["href"]
+    until(lambda: fetch(f"{url}{path}")[1].get("status") == "processed", "the order to be written")
+    assert orderops("local", "psql", "-At", "-c", "select sku, quantity from order_items").out == "tea|2\n"
+
+
+def test_a_message_that_is_no_order_goes_to_the_dead_letters(running: dict[str, Any]) -> None:
     sqs = laptop_session().client("sqs", endpoint_url=local.status()["aws_endpoint"])
-    sqs.send_message(QueueUrl=running["queue_url"], MessageBody="{}")
-    until(
-        lambda: fetch(f"{url}/users")[1]["queue"]["visible"] == shown["queue"]["visible"] + 1, "the depth on the page"
+    sqs.send_message(QueueUrl=running["queue_url"], MessageBody="hello")
+    dead = running["queue_url"].replace("-queue", "-dlq")
+
+    received = until(
+        lambda: sqs.receive_message(QueueUrl=dead, MessageAttributeNames=["All"], VisibilityTimeout=0).get("Messages"),
+        "the dead letter",
     )
+
+    assert received[0]["Body"] == "hello"
+    assert received[0]["MessageAttributes"]["reason"]["StringValue"] == "invalid message"
+    sqs.delete_message(QueueUrl=dead, ReceiptHandle=received[0]["ReceiptHandle"])
 
 
 def test_the_service_logs_in_as_a_role_of_its_own(orderops: Orderops, running: dict[str, Any]) -> None:

@@ -111,6 +111,9 @@ def _names_of_services(declared: Stack) -> Iterator[tuple[str, DeclaredName]]:
                 yield resource.address, DeclaredName(type(resource), resource.name, key, service)
         for index, (variable, secret) in enumerate(base.secrets.items()):
             yield secret.address, DeclaredName(type(secret), secret.name, (*key, "secrets", index), variable)
+        if token := base.token:
+            source = str(base.declared.token_secret)
+            yield token.address, DeclaredName(type(token), token.name, (*key, "token_secret"), source)
 
 
 def _mistake(name: DeclaredName) -> Mistake | None:
