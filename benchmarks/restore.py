@@ -57,7 +57,7 @@ def scenario(laptop: LaptopEnvironment, seconds: float) -> Iterator[str]:
     time.sleep(seconds)
     moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     time.sleep((moment - datetime.now(UTC)).total_seconds() + 0.3)
-    delete_migration = laptop.migration(3, "tidy_up", DAMAGE)
+    delete_migration = laptop.migration(5, "tidy_up", DAMAGE)
     laptop("migrate", "apply", "--yes")
     time.sleep(seconds)
     writer.stop()
@@ -86,7 +86,7 @@ def scenario(laptop: LaptopEnvironment, seconds: float) -> Iterator[str]:
     yield _verdict("" if not before & _tasks(laptop) else "an old task is still running", "no old task is left")
     yield _up(laptop)
     ended = laptop("restore", "back")
-    delete_migration = laptop.migration(3, "tidy_up", DAMAGE)
+    delete_migration = laptop.migration(5, "tidy_up", DAMAGE)
     verified = f"the service answers from {LIVE}" in ended.err
     yield _verdict("" if verified else ended.err, f"switched back in {ended.seconds:.1f} s; {_service_line(ended.err)}")
     yield _up(laptop)

@@ -19,6 +19,12 @@ SELECT id, user_id, status, currency, total_cents, placed_at, created_at, update
 -- values: SELECT id FROM orders LIMIT 500
 SELECT line, sku, quantity, unit_price_cents FROM order_items WHERE order_id = $1 ORDER BY line;
 
+-- canary: the newest orders
+SELECT id, user_id, currency, total_cents, placed_at, created_at FROM orders ORDER BY placed_at DESC, id DESC LIMIT 51;
+
+-- canary: the newest orders that wait or failed
+SELECT id, status, reason, placed_at FROM accepted_orders ORDER BY placed_at DESC, id DESC LIMIT 51;
+
 -- canary: an order comes in
 -- values: SELECT id FROM users LIMIT 500
 WITH accepted AS (

@@ -257,11 +257,11 @@ def pid_of_postgres(port: int) -> int:
 
 
 def test_a_dry_run_of_up_shows_the_pending_migrations(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
-    (sql / "V003__name_orders.sql").write_text("alter table orders add column name text;\n")
-    (sql / "U003__name_orders.sql").write_text("alter table orders drop column name;\n")
+    (sql / "V005__name_orders.sql").write_text("alter table orders add column name text;\n")
+    (sql / "U005__name_orders.sql").write_text("alter table orders drop column name;\n")
     words = ("up", "--sql", str(sql))
 
-    assert orderops(*words, "--dry-run").out == "+ apply migration V003__name_orders.sql\n"
+    assert orderops(*words, "--dry-run").out == "+ apply migration V005__name_orders.sql\n"
     assert "1 migration applied in " in orderops(*words).err
     assert orderops(*words, "--dry-run").out == ""
     assert orderops("migrate", "undo", "--sql", str(sql)).code == 0
@@ -270,15 +270,15 @@ def test_a_dry_run_of_up_shows_the_pending_migrations(orderops: Orderops, runnin
 def test_a_failed_migration_leaves_no_change_and_a_re_run_applies_the_fixed_file(
     orderops: Orderops, running: dict[str, Any], sql: Path
 ) -> None:
-    broken = sql / "V003__add_carts.sql"
-    broken.with_name("U003__add_carts.sql").write_text("drop table carts;\n")
+    broken = sql / "V005__add_carts.sql"
+    broken.with_name("U005__add_carts.sql").write_text("drop table carts;\n")
     broken.write_text("create table carts (id bigint);\ninsert into nowhere values (1);\n")
     words = ("up", "--sql", str(sql))
 
     refused = orderops(*words)
 
     assert refused.code == 1
-    told = 'V003__add_carts.sql:2:13: relation "nowhere" does not exist; nothing of this file was applied'
+    told = 'V005__add_carts.sql:2:13: relation "nowhere" does not exist; nothing of this file was applied'
     assert told in refused.err
     assert f"hint: fix {broken}, then re-run this command" in refused.err
     assert orderops("local", "psql", "-At", "-c", "select to_regclass('orderops.carts')").out == "\n"

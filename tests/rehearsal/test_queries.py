@@ -70,6 +70,8 @@ def test_the_shipped_canaries_run_on_the_shipped_schema(dsn: str, connection: ps
         "the newest users",
         "an order by its id",
         "the items of an order",
+        "the newest orders",
+        "the newest orders that wait or failed",
         "an order comes in",
     ]
     assert workload.notes == []
