@@ -248,9 +248,9 @@ def test_pages_show_every_order_once_newest_first(app: OrderApp) -> None:
     assert [len(page) for page in pages] == [4, 4, 4, 1]
     listed = [order for page in pages for order in page]
     newest_first = sorted([*batch, failed, queued], key=lambda order: (order.placed_at, order.id), reverse=True)
-    assert [order["id"] for order in listed] == [str(order.id) for order in newest_first]
+    assert [order["id"] for order in listed] == [order.id for order in newest_first]
     states = {order["id"]: order["status"] for order in listed}
-    assert (states[str(queued.id)], states[str(failed.id)]) == ("queued", "failed")
+    assert (states[queued.id], states[failed.id]) == ("queued", "failed")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=ten", "limit=٣", "before=", "before=yesterday"])

@@ -23,13 +23,15 @@ def test_a_batch_is_written_with_its_items_and_keys(orders: OrderDatabase, write
     written = writer.write(batch)
 
     assert written.new == {order.id for order in batch}
-    stored = orders.rows("SELECT id, user_id, status, currency, total_cents, placed_at FROM orders ORDER BY user_id")
+    stored = orders.rows(
+        "SELECT id::text, user_id, status, currency, total_cents, placed_at FROM orders ORDER BY user_id"
+    )
     assert stored == [
         (batch[0].id, 1, "received", "AUD", 5000, batch[0].placed_at),
         (batch[1].id, 2, "received", "AUD", 2500, batch[1].placed_at),
     ]
     assert sorted(orders.rows(ITEMS)) == [(1, "tea", 2, 1250), (1, "tea", 2, 1250), (2, "cup", 2, 1250)]
-    keys = orders.rows("SELECT key, order_id, request_sha256 FROM idempotency_keys ORDER BY key")
+    keys = orders.rows("SELECT key, order_id::text, request_sha256 FROM idempotency_keys ORDER BY key")
     assert keys == [(order.key, order.id, order.digest) for order in batch]
 
 
@@ -57,7 +59,7 @@ def test_another_order_under_a_used_key_is_a_conflict(orders: OrderDatabase, wri
     written = writer.write([other])
 
     assert written == Written(frozenset(), frozenset(), frozenset({other.id}))
-    assert orders.rows("SELECT id FROM orders") == [(first.id,)]
+    assert orders.rows("SELECT id::text FROM orders") == [(first.id,)]
 
 
 def test_of_two_orders_under_one_key_in_a_batch_one_is_written(orders: OrderDatabase, writer: OrderWriter) -> None:
@@ -67,7 +69,7 @@ def test_of_two_orders_under_one_key_in_a_batch_one_is_written(orders: OrderData
 
     assert len(written.new) == 1
     assert written.new | written.conflicts == {order.id for order in batch}
-    assert orders.rows("SELECT id FROM orders") == [(identifier,) for identifier in written.new]
+    assert orders.rows("SELECT id::text FROM orders") == [(identifier,) for identifier in written.new]
 
 
 def test_an_order_whose_old_key_was_deleted_is_not_written_again(orders: OrderDatabase, writer: OrderWriter) -> None:
@@ -105,7 +107,7 @@ def test_a_failure_is_recorded_until_the_order_is_written(orders: OrderDatabase,
     order = placed("key-1")
     writer.fail(order, "customer 1 does not exist")
     writer.fail(order, "failed 5 times")
-    assert orders.rows("SELECT id, key, status, reason FROM accepted_orders") == [
+    assert orders.rows("SELECT id::text, key, status, reason FROM accepted_orders") == [
         (order.id, "key-1", "failed", "failed 5 times")
     ]
 

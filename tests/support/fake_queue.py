@@ -103,6 +103,12 @@ class FakeQueue:
             }
 
     @property
+    def empty(self) -> bool:
+        """True when no message is left, visible or hidden."""
+        with self._changed:
+            return not self._waiting and not self._hidden
+
+    @property
     def messages(self) -> list[StoredMessage]:
         """All messages of the queue, visible ones first."""
         with self._changed:

@@ -45,7 +45,7 @@ class Received:
         """Ids for the log."""
         if self.placed is None:
             return {"message_id": self.message.id}
-        order = {"order_id": str(self.placed.id), "request_id": self.placed.request_id}
+        order = {"order_id": self.placed.id, "request_id": self.placed.request_id}
         return {"message_id": self.message.id, **order}
 
 

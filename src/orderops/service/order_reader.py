@@ -50,7 +50,7 @@ _LIST = f"""
 _KEY = """
     SELECT now() AS checked_at,
         (SELECT request_sha256 FROM idempotency_keys WHERE key = %(key)s) AS digest,
-        (SELECT order_id FROM idempotency_keys WHERE key = %(key)s) AS written,
+        (SELECT order_id::text FROM idempotency_keys WHERE key = %(key)s) AS written,
         EXISTS (
             SELECT FROM accepted_orders
             WHERE key = %(key)s AND id <> %(id)s AND status = 'queued'
@@ -87,7 +87,7 @@ class KeyState:
     """What is known of an idempotency key."""
 
     checked_at: datetime
-    written: UUID | None
+    written: str | None
     """The order that was written under this key."""
     conflict: bool
     """Whether the key belongs to another order."""

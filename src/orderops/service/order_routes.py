@@ -82,7 +82,7 @@ class OrderRoutes:
             raise RefusedRequest(422, "this Idempotency-Key was used for another order")
         if not (known and known.written):
             await self._send(placed, known)
-        identifier = str((known and known.written) or placed.id)
+        identifier = (known and known.written) or placed.id
         path = f"/orders/{identifier}"
         content = {"id": identifier, "status": "processed" if known and known.written else "queued", "href": path}
         return json_answer(content, 202, {"Location": path})
@@ -90,7 +90,7 @@ class OrderRoutes:
     async def _send(self, placed: PlacedOrder, known: KeyState | None) -> None:
         await _answer(lambda: self._queue.send(placed.message()))
         self._metrics.add("Accepted")
-        log.info("order accepted", extra={"order_id": str(placed.id)})
+        log.info("order accepted", extra={"order_id": placed.id})
         # The order is accepted, whatever happens now: the queue holds it.
         await _if_possible(lambda: self._reader.queued(placed, known.checked_at if known else None))
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Literal
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -78,21 +79,20 @@ class PlacedOrder:
     placed_at: datetime
     request_id: str = ""
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """SHA-256 that is equal for equal orders, whatever the order of the fields and the white space."""
         # Without the fields that the client left out: one that a later release adds must not change the id of an order
         # that is in the queue.
-        canonical = json.dumps(self.order.model_dump(exclude_unset=True), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).digest()
+        return hashlib.sha256(self.order.model_dump_json(exclude_unset=True).encode()).digest()
 
-    @property
-    def id(self) -> UUID:
-        """Id that follows from key and order, so that it is known before anything is stored.
+    @cached_property
+    def id(self) -> str:
+        """UUID that follows from key and order, so that it is known before anything is stored.
 
         Another order under the same key has another id: what becomes of the two can be told apart.
         """
-        return uuid5(_NAMESPACE, f"{self.digest.hex()} {self.key}")
+        return str(uuid5(_NAMESPACE, f"{self.digest.hex()} {self.key}"))
 
     def message(self) -> str:
         """Return the body of its message."""
@@ -107,7 +107,7 @@ class _Envelope(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     version: Literal[1] = 1
-    id: UUID
+    id: str
     key: Annotated[str, Field(pattern=KEY_PATTERN)]
     placed_at: AwareDatetime
     request_id: Annotated[str, Field(max_length=128)] = ""
@@ -120,13 +120,12 @@ class NewerMessage(Exception):
 
 def read_message(body: str) -> PlacedOrder:
     """Read the body of a message. Raises InvalidOrder for what no release accepts, and NewerMessage."""
-    document = _document(body)
-    version = document.get("version")
-    if isinstance(version, int) and version > 1:
-        raise NewerMessage(f"the message has version {version}, this release reads version 1")
     try:
         envelope = _Envelope.model_validate_json(body)
     except ValidationError as error:
+        version = _version(body)
+        if isinstance(version, int) and version > 1:
+            raise NewerMessage(f"the message has version {version}, this release reads version 1") from None
         raise InvalidOrder(_problems(error)) from None
     placed = PlacedOrder(envelope.key, envelope.order, envelope.placed_at, envelope.request_id)
     if placed.id != envelope.id:
@@ -134,15 +133,15 @@ def read_message(body: str) -> PlacedOrder:
     return placed
 
 
-def _document(body: str) -> dict[str, Any]:
+def _version(body: str) -> object:
     try:
         document = json.loads(body)
     # Deeply nested arrays exceed the limit of recursion.
     except (ValueError, RecursionError):
-        document = None
+        raise InvalidOrder({"message": "must be JSON"}) from None
     if not isinstance(document, dict):
         raise InvalidOrder({"message": "must be a JSON object"})
-    return document
+    return document.get("version")
 
 
 def _problems(error: ValidationError) -> dict[str, str]:

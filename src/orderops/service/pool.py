@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from select import select
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
@@ -111,6 +112,10 @@ class Pool:
 
 
 def _answers(connection: Connection) -> bool:
+    # A server that ended the session has closed the connection, which shows without a round trip. One that vanished
+    # would answer neither this query nor the next.
+    if not select([connection.fileno()], [], [], 0)[0]:
+        return True
     try:
         connection.execute("SELECT 1")
     except psycopg.Error:
