@@ -152,7 +152,7 @@ class Inbox:
         # SQS returns maxReceiveCount as a number or as a string.
         most = int(redrive["maxReceiveCount"]) if "maxReceiveCount" in redrive else None
         # With less than that, a message would reappear before its visibility can be extended.
-        return Limits(max(10, int(attributes.get("VisibilityTimeout", 30))), most)
+        return Limits(max(3, int(attributes.get("VisibilityTimeout", 30))), most)
 
     def _receive(self, visibility: int) -> list[Message]:
         try:
