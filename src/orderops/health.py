@@ -282,7 +282,7 @@ def _urls(workspace: Workspace, entrance: Mapping[str, Any] | None) -> dict[str,
     if entrance is None:
         return {}
     url = _url(workspace, entrance)
-    return {"url": url, "users": f"{url}/users"}
+    return {"url": url, **({"users": f"{url}/users"} if workspace.environment.demonstration else {})}
 
 
 def _balancer(workspace: Workspace, entrance: Mapping[str, Any] | None) -> ComponentStatus:

@@ -430,6 +430,19 @@ def test_a_message_that_was_given_back_is_not_hidden_again(queue: FakeQueue, par
     assert queue.delays()[0] == 0
 
 
+def test_why_nothing_is_received_is_logged_once(
+    queue: FakeQueue, consumer: Consumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.refused["receive_message"] = "AccessDenied"
+    with caplog.at_level(logging.WARNING):
+        consumer.start()
+        until(lambda: queue.calls.count("receive_message") > 6, "several tries")
+
+    reported = {record.getMessage() for record in caplog.records}
+    assert reported == {"nothing is received: the task's role may not use queue orders: it needs sqs:ReceiveMessage"}
+    assert len(caplog.records) <= 2
+
+
 def test_the_consumer_writes_what_the_queue_holds(
     orders: OrderDatabase, queue: FakeQueue, consumer: Consumer, parts: Parts
 ) -> None:

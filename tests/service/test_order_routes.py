@@ -91,7 +91,7 @@ def test_another_order_under_a_used_key_is_refused(app: OrderApp, written: bool)
 
     response = app.place({**ORDER, "customer": 2}, key="key-1")
 
-    assert response.status_code == 422
+    assert response.status_code == 409
     assert response.json()["detail"] == "this Idempotency-Key was used for another order"
     assert len(app.messages()) == (0 if written else 1)
 

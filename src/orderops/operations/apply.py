@@ -243,6 +243,7 @@ def _result(
     return console.result_json(
         {**document, "services": plan.services.to_json()},
         url=load_balancer_url(workspace.stack, outputs) if released and outcome else None,
+        users=workspace.environment.demonstration,
         applied=outcome is not None and outcome.run is not None,
         elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,
     )

@@ -43,6 +43,7 @@ def _result(workspace: Workspace, change: _Deploy, outcome: Outcome[list[Step]] 
     return console.result_json(
         console.plan_json(workspace.environment.name, change.shown if outcome is None else outcome.steps, ()),
         url=load_balancer_url(workspace.stack, change.release.outputs) if outcome else None,
+        users=workspace.environment.demonstration,
         applied=outcome is not None and outcome.run is not None,
         elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,
     )

@@ -22,6 +22,7 @@ class Consumer:
 
     def __init__(self, parts: Parts, *, threads: int = 1) -> None:
         self._parts = parts
+        self._reported = ""
         self._threads = [Thread(target=self._run, name=f"consumer-{number}", daemon=True) for number in range(threads)]
 
     def start(self) -> None:
@@ -46,8 +47,10 @@ class Consumer:
             try:
                 self._step()
             except Unavailable as error:
-                log.debug("nothing received: %s", error)
+                self._report(str(error))
                 self._parts.gate.pause()
+            else:
+                self._reported = ""
 
     def _step(self) -> None:
         """Receive and deliver, unless the database cannot take orders: each receive uses up one of the attempts."""
@@ -59,6 +62,12 @@ class Consumer:
         if messages:
             self._measure(messages)
             Delivery(self._parts, messages).run()
+
+    def _report(self, reason: str) -> None:
+        # Once, and not at each try.
+        if reason != self._reported:
+            self._reported = reason
+            log.warning("nothing is received: %s", reason)
 
     def _measure(self, messages: list[Message]) -> None:
         oldest = min(message.sent_at for message in messages)

@@ -21,7 +21,7 @@ _QUEUED = (
 )
 _KEY = (
     "Names the order, so that it can be sent again when no answer came: the same key with the same order gets the same "
-    "id, and the order is written once. The same key with another order is refused (422), or, while the first is "
+    "id, and the order is written once. The same key with another order is refused (409), or, while the first is "
     "accepted and not known yet, accepted with another id: one of the two is `processed`, the other `failed`. Without "
     "the header, each request is an order of its own."
 )
@@ -74,7 +74,7 @@ def _order_paths(*, pages: bool, token: bool) -> Json:
                 **_content(_ref("Accepted"), "The order is in the queue"),
                 "headers": {"Location": {"description": "Where to follow the order", "schema": _TEXT}},
             },
-            **_problems("400", "413", "415", "422", *refusals),
+            **_problems("400", "409", "413", "415", "422", *refusals),
         },
         **security,
     }

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from orderops.service.circuit import Unavailable
@@ -79,7 +79,7 @@ class OrderRoutes:
         placed = PlacedOrder(key or f"generated-{uuid4()}", order, datetime.now(UTC), request_id.get())
         known = await self._key(placed) if key else None
         if known and known.conflict:
-            raise RefusedRequest(422, "this Idempotency-Key was used for another order")
+            raise RefusedRequest(409, "this Idempotency-Key was used for another order")
         if not (known and known.written):
             await self._send(placed, known)
         identifier = (known and known.written) or placed.id
@@ -152,10 +152,13 @@ async def _order(request: Request) -> Order:
     if media_type != "application/json":
         raise RefusedRequest(415, "the order must be sent as application/json")
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_REQUEST:
-            raise RefusedRequest(413, f"an order has at most {LARGEST_REQUEST} bytes")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > LARGEST_REQUEST:
+                raise RefusedRequest(413, f"an order has at most {LARGEST_REQUEST} bytes")
+    except ClientDisconnect:
+        raise RefusedRequest(400, "the request ended before its body") from None
     try:
         return read_order(body)
     except InvalidOrder as error:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from select import select
+from select import POLLIN, poll
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
@@ -114,9 +114,12 @@ class Pool:
 def _answers(connection: Connection) -> bool:
     # A server that ended the session has closed the connection, which shows without a round trip. One that vanished
     # would answer neither this query nor the next.
-    if not select([connection.fileno()], [], [], 0)[0]:
-        return True
     try:
+        # select() refuses file descriptors from 1024 on.
+        state = poll()
+        state.register(connection.fileno(), POLLIN)
+        if not state.poll(0):
+            return True
         connection.execute("SELECT 1")
     except psycopg.Error:
         return False

@@ -227,12 +227,14 @@ def _step_json(step: Step) -> dict[str, Any]:
     }
 
 
-def result_json(plan: Mapping[str, Any], *, url: str | None, applied: bool, elapsed: float | None) -> dict[str, Any]:
-    """Return what a change did as JSON, beside the keys of its plan. Keys are stable."""
+def result_json(
+    plan: Mapping[str, Any], *, url: str | None, users: bool, applied: bool, elapsed: float | None
+) -> dict[str, Any]:
+    """Return what a change did as JSON, beside the keys of its plan: stable keys. `users`: the service shows them."""
     return {
         **plan,
         "applied": applied,
-        "urls": {"url": f"{url}/", "users": f"{url}/users"} if url else None,
+        "urls": {"url": f"{url}/", "users": f"{url}/users" if users else None} if url else None,
         "duration_seconds": None if elapsed is None else round(elapsed, 1),
     }
 
