@@ -10,7 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
-from support.order_database import OrderDatabase, order_database
+from support.order_database import CLEANED, OrderDatabase, opened, order_database
 from support.service_process import Running, Start, World, run_service, stop
 
 
@@ -33,9 +33,26 @@ def emulator() -> Iterator[str]:
     emulated.stop()
 
 
+@pytest.fixture(scope="module")
+def database_name(server: PostgresServer) -> Iterator[str]:
+    """Name of a database for the tests of a module."""
+    with order_database(server) as database:
+        yield database.name
+
+
 @pytest.fixture
-def orders(server: PostgresServer) -> Iterator[OrderDatabase]:
-    """Database for tests of the service's parts in this process."""
+def orders(server: PostgresServer, database_name: str) -> Iterator[OrderDatabase]:
+    """Database for tests of the service's parts in this process, without orders."""
+    with opened(server, database_name) as database:
+        yield database
+    server.start()
+    with server.connect(database_name) as session:
+        session.execute(CLEANED)
+
+
+@pytest.fixture
+def fragile(server: PostgresServer) -> Iterator[OrderDatabase]:
+    """Database of one test, which may damage it."""
     with order_database(server) as database:
         yield database
 

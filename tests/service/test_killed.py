@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from signal import SIGKILL
 
+import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
@@ -28,9 +29,24 @@ def make_visible(world: World) -> None:
         message.change_visibility(0)
 
 
+def test_a_consumer_killed_where_it_matters_most_loses_no_order_and_writes_none_twice(
+    world: World, tmp_path: Path
+) -> None:
+    kill_at(
+        [("after receive_message", 1), ("before write", 2), ("after write", 2), ("after send_message", 1)],
+        world,
+        tmp_path,
+    )
+
+
+@pytest.mark.slow
 def test_a_consumer_killed_at_any_moment_loses_no_order_and_writes_none_twice(world: World, tmp_path: Path) -> None:
+    kill_at(MOMENTS, world, tmp_path)
+
+
+def kill_at(moments: list[tuple[str, int]], world: World, tmp_path: Path) -> None:
     good, bad = [], []
-    for number, (moment, nth) in enumerate(MOMENTS):
+    for number, (moment, nth) in enumerate(moments):
         batch = [placed(f"{number}-{position}", skus=("tea", "cup")) for position in range(3)]
         stranger = placed(f"{number}-bad", customer=404)
         for order in (batch[0], stranger, *batch[1:]):

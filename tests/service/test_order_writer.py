@@ -127,20 +127,20 @@ def test_a_failure_is_recorded_until_the_order_is_written(orders: OrderDatabase,
     ],
 )
 def test_an_error_says_whether_it_is_about_the_order(
-    orders: OrderDatabase, writer: OrderWriter, damage: str, error: type[Unavailable]
+    fragile: OrderDatabase, damage: str, error: type[Unavailable]
 ) -> None:
-    with orders.session() as session:
-        session.execute(damage.format(orders.name).encode())
+    with fragile.session() as session:
+        session.execute(damage.format(fragile.name).encode())
 
     with pytest.raises(error):
-        writer.write([placed()])
+        OrderWriter(fragile.store).write([placed()])
 
 
 def test_a_deadlock_is_worth_another_try(orders: OrderDatabase, writer: OrderWriter) -> None:
     trigger = """
-        CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE deadlock_detected; END $$;
-        CREATE TRIGGER collide BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION collide()
+        CREATE TRIGGER fail BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION fail()
     """
     with orders.session() as session:
         session.execute(trigger)

@@ -47,6 +47,15 @@ class OrderDatabase:
             return session.execute(query.encode()).fetchall()
 
 
+CLEANED = """
+DROP FUNCTION IF EXISTS fail CASCADE;
+DELETE FROM accepted_orders;
+DELETE FROM idempotency_keys;
+DELETE FROM orders;
+DELETE FROM users WHERE id > 3
+"""
+
+
 @contextmanager
 def order_database(server: PostgresServer, *, pool_size: int = 4) -> Iterator[OrderDatabase]:
     """Create a database, and drop it at the end."""
@@ -55,6 +64,17 @@ def order_database(server: PostgresServer, *, pool_size: int = 4) -> Iterator[Or
     with server.connect(name) as session:
         for file in sorted(SQL.glob("V*.sql")):
             session.execute(file.read_bytes())
+    try:
+        with opened(server, name, pool_size=pool_size) as database:
+            yield database
+    finally:
+        server.start()
+        server.drop_database(name)
+
+
+@contextmanager
+def opened(server: PostgresServer, name: str, *, pool_size: int = 4) -> Iterator[OrderDatabase]:
+    """Open a database with a client of its own, which knows nothing of an earlier outage."""
     where = {"host": "127.0.0.1", "port": server.port, "dbname": name, "sslmode": "disable"}
     login = {"credentials": "login", "username": server.administrator, "password": server.password}
     store = OrderStore(AddressBook(OneSecret({**where, **login}), "database"), pool_size=pool_size)
@@ -62,8 +82,6 @@ def order_database(server: PostgresServer, *, pool_size: int = 4) -> Iterator[Or
         yield OrderDatabase(server, name, store)
     finally:
         store.close()
-        server.start()
-        server.drop_database(name)
 
 
 def placed(
