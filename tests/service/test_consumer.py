@@ -4,9 +4,11 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
+from orderops.service.circuit import Unavailable, Unusable
 from orderops.service.consumer import Consumer
 from orderops.service.delivery import Delivery, Parts
 from orderops.service.gate import Gate
@@ -329,6 +331,46 @@ def test_messages_received_as_the_database_goes_are_held_and_written_later(
     assert not parts.gate.held
 
 
+class CountingGate(Gate):
+    """Gate that counts how often the consumer waits."""
+
+    def __init__(self) -> None:
+        super().__init__(pause_seconds=0.01)
+        self.pauses = 0
+
+    def pause(self) -> bool:
+        self.pauses += 1
+        return super().pause()
+
+
+def test_nothing_is_received_while_other_messages_wait_for_the_database(
+    orders: OrderDatabase, queue: FakeQueue, parts: Parts
+) -> None:
+    gate = CountingGate()
+    database_is_back = threading.Event()
+
+    def work() -> None:
+        if not database_is_back.is_set():
+            raise Unusable("a table is missing")
+
+    holding = threading.Thread(target=gate.through, args=(work,))
+    holding.start()
+    until(lambda: gate.held, "the other messages to wait")
+    send(queue, placed("key-1"))
+    consumer = Consumer(replace(parts, gate=gate))
+    consumer.start()
+    paused = gate.pauses
+    until(lambda: gate.pauses > paused + 20, "the consumer to have had the chance")
+    assert "receive_message" not in queue.calls
+
+    database_is_back.set()
+
+    until(lambda: not queue.messages, "the order to be written")
+    holding.join()
+    consumer.stop()
+    consumer.join()
+
+
 def test_a_missing_table_uses_up_no_attempts(orders: OrderDatabase, queue: FakeQueue, consumer: Consumer) -> None:
     with orders.session() as session:
         session.execute("ALTER TABLE order_items RENAME TO hidden_items")
@@ -428,6 +470,32 @@ def test_a_message_that_was_given_back_is_not_hidden_again(queue: FakeQueue, par
     heartbeat.stop()
 
     assert queue.delays()[0] == 0
+
+
+def test_a_message_that_is_given_back_stays_so_while_the_others_are_worked_on(
+    orders: OrderDatabase, queue: FakeQueue, parts: Parts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeat = Heartbeat(parts.inbox, interval=0.01)
+    write = parts.writer.write
+
+    def slow(batch: list[PlacedOrder]) -> object:
+        if batch[0].key == "key-1":
+            raise Unavailable("other changes are in the way")
+        for _ in range(2):
+            clock.now += 1
+            until(lambda: queue.delays()[-1] == queue.visibility, "a heartbeat")
+        return write(batch)
+
+    monkeypatch.setattr(parts.writer, "write", slow)
+    send(queue, placed("key-1"), placed("key-2"))
+    heartbeat.start()
+
+    Delivery(replace(parts, heartbeat=heartbeat), parts.inbox.receive()).run()
+
+    heartbeat.stop()
+    # Given back for 5 s, 2 s before.
+    assert queue.delays() == [3]
+    assert written(orders) == ["key-2"]
 
 
 def test_why_nothing_is_received_is_logged_once(
