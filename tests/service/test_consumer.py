@@ -291,6 +291,7 @@ def test_the_log_names_message_order_and_request(
     assert vars(line)["orders"] == [
         {"message_id": ids[order.message()], "order_id": order.id, "request_id": "request-1"}
     ]
+    assert any("orders_user_id_fkey" in record.getMessage() for record in caplog.records)
     (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert (vars(line)["order_id"], vars(line)["reason"]) == (stranger.id, "refused by the database")
 

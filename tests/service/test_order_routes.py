@@ -302,11 +302,12 @@ def test_without_the_demonstration_there_are_no_pages_of_people(orders: OrderDat
 
 
 def test_a_worker_takes_no_orders(orders: OrderDatabase) -> None:
-    app = OrderApp(orders, {"ORDEROPS_ROLE": "worker"})
+    app = OrderApp(orders, {"ORDEROPS_ROLE": "worker", "DEMONSTRATION": "on"})
 
     assert app.place().status_code == 404
     assert app.get("/health").status_code == 200
     assert app.get("/version").json()["role"] == "worker"
+    assert 'href="/orders"' not in app.page("/")
 
 
 def test_the_footer_shows_the_release(app: OrderApp) -> None:

@@ -125,6 +125,7 @@ class Delivery:
     def _failed(self, message: Message, placed: PlacedOrder, error: Exception) -> None:
         """End a single order: one that can never be written is put away, one that may be is given back."""
         if isinstance(error, Rejected):
+            log.warning("the database refuses an order: %s", error, extra=Received(message, placed).ids)
             self._reject(message, placed, "refused by the database", reason_of(error, placed))
         else:
             self._retry_later(Received(message, placed), str(error) or type(error).__name__)
