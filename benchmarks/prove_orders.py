@@ -16,7 +16,6 @@ import argparse
 import json
 import logging
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -56,7 +55,7 @@ def main() -> None:
         server.start()
         world = World(server, endpoint)
         try:
-            wrong = Proof(world, queue, sqs, arguments).run()
+            wrong = Proof(world, queue, sqs, directory, arguments).run()
         finally:
             server.kill()
     for line in wrong:
@@ -80,13 +79,13 @@ def emulator() -> Iterator[str]:
 class Proof:
     """One run."""
 
-    def __init__(self, world: World, queue: FakeQueue, sqs: str, arguments: argparse.Namespace) -> None:
+    def __init__(self, world: World, queue: FakeQueue, sqs: str, log: Path, arguments: argparse.Namespace) -> None:
         self._world = world
         self._queue = queue
         self._orders: int = arguments.orders
         self._every: float = arguments.every
         self._random = Random(arguments.seed)
-        self._log = Path(tempfile.mkdtemp(prefix="orderops-prove-orders-"))
+        self._log = log
         self._variables = {
             **world.environment(),
             "AWS_ENDPOINT_URL_SQS": sqs,
