@@ -51,7 +51,7 @@ AREAS: Mapping[str, Area] = {
     ),
     "promotion": Area(("restore/promotion.py",), ("tests/restore/test_promotion.py",)),
     "compare": Area(("restore/compare",), ("tests/restore/compare",)),
-    "gate": Area(("rehearsal/gate.py", "operations/gate.py"), ("tests/rehearsal/test_gate.py",)),
+    "gate": Area(("rehearsal/gate.py", "operations/gate.py"), ("tests/rehearsal/test_gate.py", "tests/operations/test_gate.py")),
 }
 CONFIGURATION = """
 [tool.mutmut]

@@ -122,6 +122,24 @@ def test_a_receipt_dated_in_the_future_opens_no_gate() -> None:
         opened(ALL, replace(RECEIPT, ended=NOW + timedelta(days=300)))
 
 
+@pytest.mark.parametrize("ended", [NOW - timedelta(days=7), NOW + timedelta(hours=1)], ids=["7 days old", "1 h ahead"])
+def test_the_accepted_ages_of_a_receipt_include_their_limits(ended: datetime) -> None:
+    assert opened(ALL, replace(RECEIPT, ended=ended)).ended == ended
+
+
+def test_a_closed_gate_explains_the_newest_receipt_and_names_all_files() -> None:
+    newest = replace(RECEIPT, key="prod/rehearsals/newest.json", migrations=[rehearsed(3)])
+    older = replace(RECEIPT, key="prod/rehearsals/older.json", major=17)
+
+    with pytest.raises(NotRehearsed) as refused:
+        opened(ALL[:2], newest, older)
+
+    assert refused.value.message == (
+        "V001__step.sql, V002__step.sql: no valid rehearsal receipt: the last one, newest, is for V003; "
+        "nothing was applied"
+    )
+
+
 def attempt(**changes: Any) -> Attempt:
     values = dict.fromkeys(Attempt.__dataclass_fields__)
     given = {
@@ -140,8 +158,13 @@ def test_an_interrupted_migration_continues_under_its_receipt() -> None:
     half_way = replace(HERE, schema="that nobody saw")
 
     assert opened([line(1, Status.PARTLY, begun)], here=half_way) is RECEIPT
-    with pytest.raises(NotRehearsed):
-        opened([line(1, Status.PARTLY, History([attempt(receipt="rehearsed: another")]))], here=half_way)
+    for other in (
+        attempt(receipt="rehearsed: another"),
+        attempt(receipt=None),
+        attempt(receipt=f"rehearsed: {RECEIPT.name}", done=[]),
+    ):
+        with pytest.raises(NotRehearsed):
+            opened([line(1, Status.PARTLY, History([other]))], here=half_way)
 
 
 def test_the_ledger_records_the_prediction_or_the_reason_for_none() -> None:
