@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
 from orderops.aws.ownership import from_pairs
+from orderops.engine.resource import Effect
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore.promotion import Promotion, check_alike, switch, switch_back
 from support.command_line import Orderops
+from support.emulated_account import QUICK
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, Dev
 
 # End to end.
@@ -44,6 +47,26 @@ def test_a_promotion_runs_the_planned_steps(restored: Dev) -> None:
 
     assert summary(planned) == summary(done)
     assert [step.address for step in done[:2]] == [f"rds-instance/{RESTORED_INSTANCE}", f"rds-instance/{DATABASE}"]
+
+
+def test_the_plan_of_a_promotion_shows_both_roles_and_the_restart_of_the_services(restored: Dev) -> None:
+    first, second, *others = restored.promotion().plan()
+
+    assert (first.address, first.changes) == (f"rds-instance/{RESTORED_INSTANCE}", {"role": ("restored", "primary")})
+    assert (second.address, second.changes) == (f"rds-instance/{DATABASE}", {"role": ("primary", "former")})
+    [service] = [step for step in others if step.address.startswith("ecs-service/")]
+    assert (service.changes, service.effect) == ({"Renewed": (False, True)}, Effect.RESTARTS)
+
+
+def test_a_promotion_changes_nothing_that_does_not_refer_to_the_primary(restored: Dev) -> None:
+    sqs = restored.workspace.aws.sqs
+    queue = sqs.list_queues()["QueueUrls"][0]
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "7"})
+
+    steps = restored.promote()
+
+    assert not any(step.address.startswith("sqs-queue/") for step in steps)
+    assert sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]["VisibilityTimeout"] == "7"
 
 
 def test_services_follow_a_promotion_and_up_finds_no_difference(restored: Dev) -> None:
@@ -289,3 +312,15 @@ def test_a_promotion_waits_until_the_listing_shows_the_new_primary(restored: Dev
     list(islice(promotion.run(), 1))
 
     assert restored.instances().require_primary().name == RESTORED_INSTANCE
+
+
+def test_a_promotion_that_the_listing_does_not_show_in_time_stops_before_the_services_follow(restored: Dev) -> None:
+    promotion = restored.promotion()
+    restored.proxy.lag = 60.0
+    assert restored.instances().require_primary().name == DATABASE
+
+    error = error_of(lambda: list(replace(promotion, limits=QUICK).run()))
+
+    assert error.message == f"{RESTORED_INSTANCE} was tagged as the primary, but AWS does not list it as such yet"
+    assert error.hint == "re-run this command to continue"
+    assert restored.changes() == ["rds.AddTagsToResource"]

@@ -123,6 +123,7 @@ class Promotion:
     recent_writes: RecentWrites = field(default_factory=RecentWrites)
     on_wait: OnWait = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
+    limits: ReconcileLimits = ReconcileLimits()
 
     def plan(self) -> list[Step]:
         """Return the steps that `run` would take."""
@@ -145,7 +146,7 @@ class Promotion:
         if not self.switch.decided:
             if not dry_run:
                 RdsInstance.retag(aws, to.observed, self._primary_tags())
-                _await_primary(self.workspace, to)
+                _await_primary(self.workspace, to, self.limits)
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"role": (to.role, PRIMARY)})
         address = self.workspace.stack.database.address
         if previous and (not self.switch.decided or _is_tagged_as_primary(aws, previous, address)):
@@ -221,6 +222,7 @@ class Promotion:
             outputs=outputs,
             dry_run=dry_run,
             on_wait=self.on_wait,
+            limits=self.limits,
             recent_writes=self.recent_writes,
         )
         yield from (step for step in steps if step.action is not Action.NO_OP)
@@ -283,10 +285,10 @@ def _check_ready(instance: Instance, environment: str) -> None:
     )
 
 
-def _await_primary(workspace: Workspace, to: Instance) -> None:
+def _await_primary(workspace: Workspace, to: Instance, limits: ReconcileLimits) -> None:
     """Wait until RDS's listing shows the new tags; raises OrderopsError if it does not in time."""
     # Later steps read the listing: before it shows the new primary they would follow the former one.
-    deadline = monotonic() + ReconcileLimits().seen_within.total_seconds()
+    deadline = monotonic() + limits.seen_within.total_seconds()
     while monotonic() < deadline:
         primary = load_instances(workspace.aws, workspace.stack).primary
         if primary and primary.name == to.name:

@@ -1,0 +1,234 @@
+"""Which instance becomes the primary, what prevents that, and which instance is never discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket
+from orderops.aws.ownership import Ownership
+from orderops.config.environment import load_environment
+from orderops.engine.resource import Observed, Outputs, State
+from orderops.errors import OrderopsError
+from orderops.infra.workspace import Workspace
+from orderops.restore.instances import Instance, Instances
+from orderops.restore.promotion import (
+    Promotion,
+    Switch,
+    check_alike,
+    check_not_in_use,
+    switch,
+    switch_back,
+)
+from support.repository import ENVIRONMENTS
+
+RESTORED = {"orderops:role": "restored", "orderops:restored-to": "2026-11-20T08:00:00Z", "orderops:ready": "yes"}
+FORMER = {"orderops:role": "former"}
+PROMOTED = {
+    "orderops:role": "primary",
+    "orderops:before": "first",
+    "orderops:promoted-by": "promote",
+    "orderops:term": "1",
+}
+SETTLED = {**PROMOTED, "orderops:settled": "1"}
+ENDPOINT = {"EndpointAddress": "first.rds.example", "EndpointPort": 5432}
+
+
+def instance(name: str, tags: dict[str, str] | None = None, **observed: Any) -> Instance:
+    return Instance(Observed(name, **{"properties": ENDPOINT, "tags": tags or {}, **observed}))
+
+
+def dev(primary: Instance | None, *others: Instance) -> Instances:
+    return Instances("dev", primary, others)
+
+
+def refused(decide: Callable[[], object]) -> tuple[str, str]:
+    """The message and the hint of an error."""
+    with pytest.raises(OrderopsError) as error:
+        decide()
+    return error.value.message, error.value.hint
+
+
+def test_the_only_restored_instance_is_promoted_over_the_primary() -> None:
+    first, second = instance("first"), instance("second", RESTORED)
+
+    assert switch(dev(first, second), None) == Switch(second, first, "promote")
+
+
+def test_an_unfinished_promotion_continues_before_a_newer_instance_is_promoted() -> None:
+    first, second, third = instance("first", FORMER), instance("second", PROMOTED), instance("third", RESTORED)
+
+    assert switch(dev(second, first, third), None) == Switch(second, first, "promote", decided=True)
+
+
+def test_a_finished_promotion_is_not_continued_if_a_newer_instance_waits() -> None:
+    first, second, third = instance("first", FORMER), instance("second", SETTLED), instance("third", RESTORED)
+
+    assert switch(dev(second, first, third), None) == Switch(third, second, "promote")
+
+
+def test_a_finished_promotion_without_a_newer_instance_is_found_done() -> None:
+    first, second = instance("first", FORMER), instance("second", SETTLED)
+
+    assert switch(dev(second, first), None) == Switch(second, first, "promote", decided=True)
+
+
+def test_an_unfinished_promotion_continues_after_the_former_primary_was_deleted() -> None:
+    second = instance("second", PROMOTED)
+
+    assert switch(dev(second, instance("other", FORMER)), None) == Switch(second, None, "promote", decided=True)
+
+
+def test_an_unfinished_switch_back_continues() -> None:
+    second, first = instance("second", FORMER), instance("first", {**PROMOTED, "orderops:promoted-by": "back"})
+    first = instance("first", {**(first.observed.tags or {}), "orderops:before": "second"})
+
+    assert switch_back(dev(first, second)) == Switch(first, second, "back", decided=True)
+
+
+def test_switching_back_makes_the_primary_before_the_last_promotion_primary_again() -> None:
+    first, second = instance("first", FORMER), instance("second", SETTLED)
+
+    assert switch_back(dev(second, instance("other", FORMER), first)) == Switch(first, second, "back")
+
+
+def test_an_error_of_switching_back_ends_with_what_to_type() -> None:
+    never = refused(lambda: switch_back(dev(instance("first"))))
+    deleted = refused(lambda: switch_back(dev(instance("second", SETTLED), instance("other", FORMER))))
+
+    assert never[1] == "list the instances: orderops restore list --env dev"
+    assert deleted == (
+        "first, the primary before second, does not exist any more",
+        "look for its final snapshot: aws rds describe-db-snapshots --query "
+        "\"DBSnapshots[?DBInstanceIdentifier=='first'].DBSnapshotIdentifier\"",
+    )
+
+
+def test_several_former_primaries_are_offered_with_a_command_a_line() -> None:
+    formers = [instance("first", FORMER), instance("other", FORMER)]
+    back = {**SETTLED, "orderops:promoted-by": "back"}
+
+    assert refused(lambda: switch(dev(instance("second", back), *formers), None)) == (
+        "dev has no restored instance that was not the primary before; name one",
+        "orderops restore promote first --env dev\norderops restore promote other --env dev",
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidate", "problem"),
+    [
+        (instance("second", {**RESTORED, "orderops:ready": ""}), "its restore is not complete"),
+        (instance("second", RESTORED, state=State.PENDING, status="modifying"), "its status is modifying"),
+        (instance("second", RESTORED, state=State.FAILED, status="storage-full"), "its status is storage-full"),
+    ],
+)
+def test_an_instance_that_is_not_ready_is_not_promoted(candidate: Instance, problem: str) -> None:
+    assert refused(lambda: switch(dev(instance("first"), candidate), "second")) == (
+        f"second is not ready: {problem}",
+        "re-run the command that restores it to continue; check its progress: orderops restore list --env dev",
+    )
+
+
+def test_every_setting_that_differs_from_the_replaced_instance_is_named() -> None:
+    first = instance("first", properties={"MultiAZ": True, "BackupRetentionPeriod": 7, "Port": 5432})
+    second = instance("second", RESTORED, properties={"MultiAZ": False, "BackupRetentionPeriod": 1, "Port": 5432})
+
+    assert refused(lambda: check_alike(Switch(second, first, "promote"))) == (
+        "the settings of second differ from those of first:\n"
+        "BackupRetentionPeriod: 7 on first, 1 on second\n"
+        "MultiAZ: True on first, False on second",
+        "to promote it as it is, and set the rest with the next orderops up, pass --as-it-is",
+    )
+    check_alike(Switch(second, first, "promote", decided=True))
+    check_alike(Switch(second, None, "promote"))
+
+
+# in use
+
+
+@pytest.fixture
+def workspace(aws: Aws) -> Workspace:
+    return Workspace(load_environment("dev", ENVIRONMENTS), aws)
+
+
+def pointer_names(workspace: Workspace, host: str, port: int) -> None:
+    pointer = workspace.stack.pointer
+    value = {**pointer.desired(Outputs()), "SecretString": {"host": host, "port": port}}
+    pointer.create(workspace.aws, value, Ownership("dev", pointer.address, pointer.name))
+
+
+def test_the_only_replacement_of_a_missing_primary_is_in_use(workspace: Workspace) -> None:
+    restored = instance("second", RESTORED)
+
+    assert refused(lambda: check_not_in_use(workspace, dev(None, restored), restored)) == (
+        "the primary database of dev does not exist, and second may be its only replacement",
+        "make it the primary: orderops restore promote second --env dev",
+    )
+
+
+def test_an_instance_that_another_run_restores_is_in_use(workspace: Workspace) -> None:
+    incomplete = instance("second", {**RESTORED, "orderops:ready": ""})
+    complete = instance("third", RESTORED, properties={**ENDPOINT, "EndpointAddress": "third.rds.example"})
+    check_not_in_use(workspace, dev(instance("first"), incomplete), incomplete)
+    holder = {"run": "1f2e", "who": "ana", "host": "laptop", "command": "restore", "since": "2026-11-22T12:03:00Z"}
+    Bucket(workspace.aws).put("dev/copies/lease.json", holder)
+
+    check_not_in_use(workspace, dev(instance("first"), complete), complete)
+    assert refused(lambda: check_not_in_use(workspace, dev(instance("first"), incomplete), incomplete)) == (
+        "second is being restored by ana on laptop, `restore`",
+        "interrupt that command with Ctrl+C, or wait for its end",
+    )
+
+
+def test_the_primary_is_in_use(workspace: Workspace) -> None:
+    first = instance("first")
+
+    assert refused(lambda: check_not_in_use(workspace, dev(first), first)) == (
+        "first is the primary of dev, and is never discarded",
+        "promote another one first: orderops restore list --env dev",
+    )
+
+
+def test_the_former_primary_is_in_use_until_the_switch_is_complete(workspace: Workspace) -> None:
+    first, other = instance("first", FORMER), instance("other", FORMER)
+
+    assert refused(lambda: check_not_in_use(workspace, dev(instance("second", PROMOTED), first, other), first)) == (
+        "the services of dev may still use first: a switch was interrupted",
+        "complete it: orderops restore promote --env dev",
+    )
+    check_not_in_use(workspace, dev(instance("second", PROMOTED), first, other), other)
+    check_not_in_use(workspace, dev(instance("second", SETTLED), first, other), first)
+
+
+def test_the_instance_that_the_pointer_names_is_in_use(workspace: Workspace) -> None:
+    first, second = instance("first", FORMER), instance("second", SETTLED)
+    pointer_names(workspace, "first.rds.example", 5432)
+    on_another_port = instance("first", FORMER, properties={**ENDPOINT, "EndpointPort": 5433})
+
+    assert refused(lambda: check_not_in_use(workspace, dev(second, first), first)) == (
+        "the pointer secret of dev names first, so the services use it",
+        "let them follow the primary: orderops up --env dev",
+    )
+    check_not_in_use(workspace, dev(second, on_another_port), on_another_port)
+
+
+@pytest.mark.parametrize(
+    ("terms", "following"), [(("", ""), "1"), (("", "3"), "4"), (("2", ""), "3"), (("5", "4"), "6")]
+)
+def test_the_term_of_a_promotion_is_higher_than_any_before(
+    workspace: Workspace, terms: tuple[str, str], following: str
+) -> None:
+    to, previous = (instance(name, {"orderops:term": term}) for name, term in zip(("to", "from"), terms, strict=True))
+
+    assert Promotion(workspace, Switch(to, previous, "promote"))._primary_tags() == {
+        "Name": "orderops-dev-database",
+        "orderops:environment": "dev",
+        "orderops:address": "rds-instance/orderops-dev-database",
+        "orderops:role": "primary",
+        "orderops:before": "from",
+        "orderops:term": following,
+        "orderops:promoted-by": "promote",
+    }
