@@ -49,11 +49,11 @@ AREAS: Mapping[str, Area] = {
         ("migrations/execution/lock_wait.py", "migrations/execution/blocker.py", "migrations/sql/locks.py"),
         ("tests/migrations/execution/test_lock_wait.py", "tests/migrations/sql/test_locks.py"),
     ),
-    "promotion": Area(
-        ("restore/promotion.py",), ("tests/restore/test_promotion.py", "tests/restore/test_switch.py")
-    ),
+    "promotion": Area(("restore/promotion.py",), ("tests/restore/test_promotion.py", "tests/restore/test_switch.py")),
     "compare": Area(("restore/compare",), ("tests/restore/compare",)),
-    "gate": Area(("rehearsal/gate.py", "operations/gate.py"), ("tests/rehearsal/test_gate.py", "tests/operations/test_gate.py")),
+    "gate": Area(
+        ("rehearsal/gate.py", "operations/gate.py"), ("tests/rehearsal/test_gate.py", "tests/operations/test_gate.py")
+    ),
 }
 CONFIGURATION = """
 [tool.mutmut]

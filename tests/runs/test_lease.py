@@ -12,8 +12,9 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
+from orderops.errors import OrderopsError
 from orderops.runs.lease import Held, Lease, LeaseHolder, LeaseLost, Timing, key_of
-from support.faults import Fault, PowerCut, let_s3_age
+from support.faults import Fault, Faults, PowerCut, let_s3_age
 
 NOW = timedelta()
 ENVIRONMENT = "dev"
@@ -228,3 +229,127 @@ def test_a_lease_counts_from_the_sending_of_a_heartbeat_and_not_from_its_answer(
     after = operator.bucket.read(key_of(ENVIRONMENT))
     assert before and after
     assert after.value["beat"] == before.value["beat"] + 1  # it had run out, so it was renewed before the change
+
+
+def test_a_held_lease_is_an_error_with_the_time_of_its_end(operator: Operators) -> None:
+    operator.takes(operator("ana"))
+
+    with pytest.raises(Held) as refused:
+        operator.takes(operator("bo"))
+
+    assert refused.value.hint == (
+        "wait longer: --wait 15m; the lease of a dead run expires by itself, 45 s after its last heartbeat"
+    )
+
+
+def test_a_waiting_run_reports_the_silence_of_the_holder(operator: Operators) -> None:
+    operator.takes(operator("ana"))
+    let_s3_age(20)
+    bo = operator("bo", Timing(beat=timedelta(seconds=0.01)))
+    silences: list[timedelta] = []
+
+    with pytest.raises(Held):
+        bo.take(None, wait=timedelta(seconds=0.2), waiting=lambda _, silence: silences.append(silence))
+
+    assert silences
+    assert all(timedelta(seconds=19) < silence < timedelta(seconds=40) for silence in silences)
+
+
+def test_a_lost_lease_is_an_error_that_says_who_holds_it_and_what_to_type(operator: Operators) -> None:
+    ana, bo = operator("ana"), operator("bo")
+    operator.takes(ana)
+    let_s3_age(60)
+    operator.takes(bo)
+    asleep(ana)
+
+    with pytest.raises(LeaseLost) as lost:
+        ana.check()
+
+    assert lost.value.message.startswith(
+        "the lease of dev expired while this machine was asleep or offline; "
+        "it is held by arn:aws:iam::1:user/bo on host since 2026-11-22T12:03:00Z, `up --env dev`, last seen "
+    )
+    assert lost.value.hint == "nothing was changed since; re-running this command continues from here"
+    assert lost.value.stops_everything
+
+
+def test_a_lease_that_is_good_is_checked_without_a_request(operator: Operators, the_faults: Faults) -> None:
+    ana = operator("ana")
+    operator.takes(ana)
+    calls = list(the_faults.calls)
+
+    ana.check()
+
+    assert the_faults.calls == calls
+
+
+def test_a_lease_that_was_deleted_is_written_again(operator: Operators) -> None:
+    ana = operator("ana")
+    operator.takes(ana)
+    operator.bucket.remove(key_of(ENVIRONMENT))
+    asleep(ana)
+
+    ana.check()
+
+    with pytest.raises(Held, match="held by arn:aws:iam::1:user/ana"):
+        operator.takes(operator("bo"))
+
+
+def test_the_release_names_what_was_made_and_a_lease_that_was_never_taken_is_not_released(operator: Operators) -> None:
+    operator("bo").release(["b", "a"])
+    assert operator.bucket.read(key_of(ENVIRONMENT)) is None
+    ana = operator("ana")
+    operator.takes(ana)
+
+    ana.release(["b", "a"])
+
+    found = operator.bucket.read(key_of(ENVIRONMENT))
+    assert found and found.value == {
+        "run": "ana",
+        "who": "arn:aws:iam::1:user/ana",
+        "host": "host",
+        "command": "up --env dev",
+        "since": "2026-11-22T12:03:00Z",
+        "beat": 2,
+        "released": True,
+        "made": ["a", "b"],
+    }
+
+
+def test_heartbeats_continue_after_an_outage_and_end_with_the_lease(operator: Operators) -> None:
+    beats = threading.Semaphore(0)
+    ana = operator("ana", Timing(beat=timedelta(seconds=0.02)))
+    outages = iter([OrderopsError("s3 does not answer"), OrderopsError("s3 does not answer")])
+
+    def fail_twice() -> None:
+        beats.release()
+        if outage := next(outages, None):
+            raise outage
+
+    ana.on_beat = fail_twice
+    operator.takes(ana)
+    for _ in range(4):
+        assert beats.acquire(timeout=30)
+
+    operator.bucket.put(key_of(ENVIRONMENT), {**vars(ana._holder), "run": "bo"})
+
+    ana._heart.join(timeout=30)
+    assert not ana._heart.is_alive()
+    with pytest.raises(LeaseLost):
+        ana.check()
+
+
+def test_a_holder_remembers_whom_it_overtook(operator: Operators) -> None:
+    ana, bo = operator("ana"), operator("bo")
+    operator.takes(ana)
+    let_s3_age(60)
+    last = operator.bucket.read(key_of(ENVIRONMENT))
+
+    operator.takes(bo)
+
+    assert last and bo.overtaken and (bo.overtaken.run, bo.overtaken.last_seen) == ("ana", last.written)
+    assert ana.overtaken is None
+    bo.release()
+    cy = operator("cy")
+    operator.takes(cy)
+    assert cy.overtaken is None
