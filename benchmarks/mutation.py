@@ -47,7 +47,12 @@ AREAS: Mapping[str, Area] = {
     "ownership": Area(("aws/ownership.py",), ("tests/aws/test_ownership.py", "tests/engine")),
     "lock waits": Area(
         ("migrations/execution/lock_wait.py", "migrations/execution/blocker.py", "migrations/sql/locks.py"),
-        ("tests/migrations/execution/test_lock_wait.py", "tests/migrations/sql/test_locks.py"),
+        (
+            "tests/migrations/execution/test_lock_waiter.py",
+            "tests/migrations/execution/test_blocking_locks.py",
+            "tests/migrations/sql/test_locks.py",
+            "tests/migrations/sql/test_lock_names.py",
+        ),
     ),
     "promotion": Area(("restore/promotion.py",), ("tests/restore/test_promotion.py", "tests/restore/test_switch.py")),
     "compare": Area(("restore/compare",), ("tests/restore/compare",)),

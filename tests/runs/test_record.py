@@ -251,5 +251,5 @@ def test_changes_are_allowed_inside_a_run_only(runs: Runs) -> None:
         guard()
 
     assert checked == [1]
-    with pytest.raises(RuntimeError, match="^a change outside of a run$"):
+    with pytest.raises(RuntimeError, match=r"^a change outside of a run$"):
         guard()

@@ -44,10 +44,11 @@ select not exists (
     select from pg_stat_activity
     where datname = current_database() and pid <> all(%(own)s)
         and (xact_start < clock_timestamp() - make_interval(secs => %(older)s)
-             or (state is null and backend_type = 'client backend'))
+             or (state is null and coalesce(backend_type, 'client backend') = 'client backend'))
 ) and not exists (select from pg_prepared_xacts)
 """
-# A client session without a visible state may have an old transaction, so it counts as not quiet.
+# A client session without a visible state may have an old transaction, so it counts as not quiet. Of another role's
+# session, a role without pg_read_all_stats sees no backend_type either (pgstatfuncs.c, pg_stat_get_activity).
 BLOCKING: LiteralString = """
 select a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), a.backend_type, '', '',
        coalesce(a.query, ''), extract(epoch from clock_timestamp() - a.xact_start)::float8,
