@@ -43,7 +43,15 @@ class Area:
 
 AREAS: Mapping[str, Area] = {
     "engine": Area(("engine",), ("tests/engine", "tests/infra/test_together.py")),
-    "runs": Area(("runs",), ("tests/runs",)),
+    "runs": Area(
+        ("runs",),
+        (
+            "tests/runs/test_broken_documents.py",
+            "tests/runs/test_lease.py",
+            "tests/runs/test_migrated.py",
+            "tests/runs/test_record.py",
+        ),
+    ),
     "ownership": Area(("aws/ownership.py",), ("tests/aws/test_ownership.py", "tests/engine")),
     "lock waits": Area(
         ("migrations/execution/lock_wait.py", "migrations/execution/blocker.py", "migrations/sql/locks.py"),

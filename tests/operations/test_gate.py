@@ -91,10 +91,12 @@ def test_a_schema_that_changed_after_the_question_closes_the_gate(run: Run) -> N
     assert run.rows("select to_regclass('a')") == [(None,)]
 
 
-def test_an_unchanged_schema_is_migrated_under_its_receipt(run: Run) -> None:
+def test_an_unchanged_schema_is_migrated_under_its_receipt(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     run.write("001__a", "create table a ();\n")
 
     apply(run, meanwhile="select 1")
+
+    assert capfd.readouterr().err.count("rehearsed 3 days ago") == 1, "once, before the question"
 
     assert run.rows("select to_regclass('a')::text, receipt from orderops_ledger.ledger") == [("a", "rehearsed: one")]
 
@@ -112,6 +114,19 @@ def test_the_gate_opens_for_the_migrations_that_are_to_be_applied_only(run: Run)
         list(gate.apply(runner, migrations, to=1, out_of_order=False))
 
     assert run.rows("select to_regclass('a')::text, to_regclass('b')") == [("a", None)]
+
+
+def test_the_gate_opens_for_a_migration_out_of_order_if_that_was_requested(run: Run) -> None:
+    run.write("002__b", "create table b ();\n")
+    assert run("apply", "--yes").code == 0
+    run.write("001__a", "create table a ();\n")
+    database, migrations = rehearsed(run), read_migrations(run.folder)
+    patience = timedelta(seconds=5)
+
+    with open_runner(database, wait=patience, budget=patience) as (runner, _):
+        list(RehearsalGate(database, "").apply(runner, migrations, to=None, out_of_order=True))
+
+    assert run.rows("select to_regclass('a')::text, to_regclass('b')::text") == [("a", "b")]
 
 
 def test_an_open_gate_names_the_rehearsal_once(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
@@ -145,8 +160,10 @@ def test_a_preview_shows_an_open_gate_and_a_closed_one(run: Run, capfd: pytest.C
 def test_a_receipt_beyond_the_days_of_the_environment_closes_the_gate(run: Run) -> None:
     run.write("001__a", "create table a ();\n")
 
-    with pytest.raises(NotRehearsed, match="is 3 days old; at most 2 days are accepted"):
+    with pytest.raises(NotRehearsed, match="is 3 days old; at most 2 days are accepted") as refused:
         opened(run, rehearsed(run, receipt_days=2))
+
+    assert refused.value.hint.startswith("rehearse first: orderops migrate rehearsal --env prod\n")
 
 
 def test_an_unreadable_receipt_is_shown_before_the_gate_closes(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +191,9 @@ def test_no_receipt_is_needed_without_a_gate_or_with_a_reason_or_for_nothing(run
 
     assert opened(run, other) == {}
     assert opened(run, rehearsed(run, rehearsed=False, **unknown)) == {}
-    assert opened(run, rehearsed(run, **unknown), "it burns") == {1: Expected("without a rehearsal: it burns")}
+    assert opened(run, rehearsed(run, receipts=["not a receipt"]), "it burns") == {
+        1: Expected("without a rehearsal: it burns")
+    }
     with psycopg.connect(run.dsn) as connection:
         assert RehearsalGate(rehearsed(run, **unknown), "").opened(connection, []) == {}
 
@@ -188,18 +207,18 @@ def test_the_reason_of_a_bypass_is_recorded_on_one_line(bypassed: bool, reason: 
 
 
 @pytest.mark.parametrize(
-    ("bypassed", "reason", "hint"),
+    ("bypassed", "reason", "message", "hint"),
     [
-        (True, None, 'pass --reason "WHY"'),
-        (True, " ", 'pass --reason "WHY"'),
-        (False, "it burns", "pass --without-rehearsal as well"),
+        (True, None, "--without-rehearsal requires a reason, which is recorded", 'pass --reason "WHY"'),
+        (True, " ", "--without-rehearsal requires a reason, which is recorded", 'pass --reason "WHY"'),
+        (False, "it burns", "--reason says why there is no rehearsal", "pass --without-rehearsal as well"),
     ],
 )
-def test_a_bypass_and_its_reason_need_one_another(bypassed: bool, reason: str | None, hint: str) -> None:
+def test_a_bypass_and_its_reason_need_one_another(bypassed: bool, reason: str | None, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
         check_reason(bypassed, reason)
 
-    assert refused.value.hint == hint
+    assert (refused.value.message, refused.value.hint) == (message, hint)
 
 
 def test_a_remote_job_gets_the_receipts_of_environments_that_require_rehearsals(aws: Aws) -> None:

@@ -160,13 +160,13 @@ def test_the_time_of_a_wait_counts_until_only_old_transactions_matter() -> None:
 
     LockWaiter(Seen([young]), budget).wait_until_free(ORDERS, older=0.0, what="V001:1")
 
-    assert 0.02 <= budget.spent <= 1
+    assert 0 < budget.spent <= 1
 
 
 def test_a_session_is_named_once_in_a_lasting_line_if_the_wait_is_long() -> None:
     lines: list[str] = []
-    budget = RetryBudget(timedelta(minutes=1), sleep=lambda _: time.sleep(0.2))
-    waiter = LockWaiter(Seen(*[[CLERK]] * 6, []), budget, Reporter("V001", say=lines.append))
+    budget = RetryBudget(timedelta(minutes=1), sleep=lambda _: time.sleep(0.3))
+    waiter = LockWaiter(Seen(*[[CLERK]] * 4, []), budget, Reporter("V001", say=lines.append))
 
     waiter.wait_until_free(ORDERS, older=0.0, what="V001:1")
 
@@ -385,15 +385,22 @@ def test_without_the_right_to_see_ages_a_session_is_as_old_as_its_first_sighting
         work.execute("reset role; drop role blind")
 
 
-def test_a_look_without_old_transactions_stays_valid_for_that_age(
-    module_database: str, work: psycopg.Connection
-) -> None:
+def test_a_look_without_old_transactions_stays_valid_for_that_age(work: psycopg.Connection) -> None:
     monitor = monitor_of(work)
-    assert monitor.blockers(ORDERS, older=0.2) == []
-    with holder(module_database) as (_, blocker):
-        assert monitor.blockers(ORDERS, older=0.2) == []
+    assert monitor.blockers(ORDERS, older=60) == []
+    work.close()  # another look would be an error
 
+    assert monitor.blockers(ORDERS, older=60) == []
+    monitor.quiet_at -= 60
+    with pytest.raises(psycopg.OperationalError):
+        monitor.blockers(ORDERS, older=60)
+
+
+def test_an_old_transaction_is_looked_for_again_at_once(module_database: str, work: psycopg.Connection) -> None:
+    monitor = monitor_of(work)
+    with holder(module_database) as (_, blocker):
         until(lambda: [found.pid for found in monitor.blockers(ORDERS, older=0.2)] == [blocker.pid], "it is old")
+        assert [found.pid for found in monitor.blockers(ORDERS, older=0.2)] == [blocker.pid]
 
 
 def test_the_sessions_that_a_waiting_session_waits_for_are_found(
