@@ -251,20 +251,15 @@ def test_the_owner_is_read_from_tags_of_a_listing_that_has_them(world: World) ->
 class Indexed(World):
     """A tag index that filters as the Resource Groups Tagging API does."""
 
-    def _get_resources(
-        self,
-        *,
-        TagFilters: list[dict[str, Any]],
-        ResourcesPerPage: int,
-        ResourceTypeFilters: list[str] | None = None,
-    ) -> Any:
-        assert 1 <= ResourcesPerPage <= 100, "the API's limits"
-        wanted = {part["Key"]: part.get("Values") for part in TagFilters}
+    def _get_resources(self, **request: Any) -> Any:
+        assert 1 <= request["ResourcesPerPage"] <= 100, "the API's limits"
+        wanted = {part["Key"]: part.get("Values") for part in request["TagFilters"]}
+        services = request.get("ResourceTypeFilters")
         mappings = [
             {"ResourceARN": arn, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
             for arn, tags in self.index.items()
             if all(key in tags and (values is None or tags[key] in values) for key, values in wanted.items())
-            and (ResourceTypeFilters is None or arn.split(":")[2] in ResourceTypeFilters)
+            and (services is None or arn.split(":")[2] in services)
         ]
         return {"ResourceTagMappingList": mappings}
 

@@ -187,7 +187,7 @@ def test_an_unreadable_receipt_is_shown_before_the_gate_closes(run: Run, capfd: 
 def test_no_receipt_is_needed_without_a_gate_or_with_a_reason_or_for_nothing(run: Run) -> None:
     run.write("001__a", "create table a ();\n")
     other = MigrationTarget(login_from_dsn(run.dsn), Author("ada", "here"), "another database", "--dsn X")
-    unknown = {"receipts": []}
+    unknown: dict[str, Any] = {"receipts": []}
 
     assert opened(run, other) == {}
     assert opened(run, rehearsed(run, rehearsed=False, **unknown)) == {}
