@@ -10,7 +10,6 @@ import pytest
 
 from orderops.restore.compare.large_objects import refers, unequal
 from orderops.restore.compare.merge import (
-    PROGRESS_ROWS,
     Counts,
     Difference,
     RowDifference,
@@ -286,7 +285,7 @@ def test_an_array_of_texts_is_quoted(texts: list[str | None], literal: str) -> N
 def test_progress_is_reported_every_hundred_thousand_rows() -> None:
     progress: list[str] = []
     counts = Counts()
-    lines = (b"%d\t1\n" % number for number in range(PROGRESS_ROWS * 2 + 10))
+    lines = (b"%d\t1\n" % number for number in range(200_010))
 
     found = sum(1 for _ in merge_by_key(lines, iter([]), counts, progress.append))
 
@@ -297,7 +296,7 @@ def test_progress_is_reported_every_hundred_thousand_rows() -> None:
 
 def test_progress_without_a_key_names_the_side() -> None:
     progress: list[str] = []
-    streams = [(b"%d\t1\n" % number for number in range(PROGRESS_ROWS + 5)) for _ in range(2)]
+    streams = [(b"%d\t1\n" % number for number in range(100_005)) for _ in range(2)]
 
     assert not list(merge_by_hash(streams[0], streams[1], Counts(), progress.append))
 
