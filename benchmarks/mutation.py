@@ -7,6 +7,9 @@
 
 mutmut makes the changes in a copy of the repository and runs, for each, only the tests that execute the changed
 function. Each area has its own tests: what only a distant test would notice counts as unnoticed.
+
+A change whose tests do not end in time counts as noticed, and is counted in the column `stopped` too. On a busy machine
+that number is too high: repeat those areas with a longer `--longest`.
 """
 
 from __future__ import annotations
@@ -77,7 +80,9 @@ pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = ["-p", "no:cacheprovider"]
 """
 RESULT = re.compile(r"^\s*(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<result>[a-z ]+)$", re.MULTILINE)
-NOTICED = ("killed", "timeout", "segfault", "suspicious")
+STOPPED = ("timeout", "segfault")
+"""The results of a change whose tests did not end in time: by mutmut's limit, or by the one below."""
+NOTICED = ("killed", "suspicious", *STOPPED)
 LONGEST = 60.0
 """Seconds for the tests of one change. mutmut limits CPU time only, and a change can make a test wait for ever."""
 
@@ -88,16 +93,17 @@ def main() -> None:
     words.add_argument("areas", nargs="*", choices=[[], *AREAS], help="these areas")
     words.add_argument("--show", action="store_true", help="show each change that survived")
     words.add_argument("--jobs", type=int, default=2, help="changes tried at the same time")
+    words.add_argument("--longest", type=float, default=LONGEST, help="seconds for the tests of one change")
     options = words.parse_args()
     below = []
-    print(f"{'area':12} {'changes':>8} {'noticed':>8} {'percent':>8}", flush=True)
+    print(f"{'area':12} {'changes':>8} {'noticed':>8} {'stopped':>8} {'percent':>8}", flush=True)
     for name in options.areas or AREAS:
         with tempfile.TemporaryDirectory(prefix="orderops-mutation-") as temporary:
             folder = _copy(Path(temporary) / "orderops", AREAS[name])
-            results = _tried(folder, options.jobs)
-            noticed = sum(result in NOTICED for result in results.values())
+            results = _tried(folder, options.jobs, options.longest)
+            noticed, stopped = (sum(result in these for result in results.values()) for these in (NOTICED, STOPPED))
             percent = 100 * noticed / max(len(results), 1)
-            print(f"{name:12} {len(results):8} {noticed:8} {percent:8.1f}", flush=True)
+            print(f"{name:12} {len(results):8} {noticed:8} {stopped:8} {percent:8.1f}", flush=True)
             if options.show:
                 for line in _survivors(folder, [change for change, result in results.items() if result not in NOTICED]):
                     print(line, flush=True)
@@ -121,9 +127,9 @@ def _toml(texts: Collection[str]) -> str:
     return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
 
 
-def _tried(folder: Path, jobs: int) -> dict[str, str]:
+def _tried(folder: Path, jobs: int, longest: float) -> dict[str, str]:
     """The result of each change. Raises SystemExit with mutmut's output if the unchanged code fails its tests."""
-    with _children_ended():
+    with _children_ended(longest):
         done = _mutmut(folder, "run", "--max-children", str(jobs))
     found = RESULT.findall(_mutmut(folder, "results", "--all", "true").stdout)
     results = {name: result.strip() for name, result in found}
@@ -133,15 +139,15 @@ def _tried(folder: Path, jobs: int) -> dict[str, str]:
 
 
 @contextmanager
-def _children_ended() -> Iterator[None]:
-    """Kill processes of mutmut that run longer than LONGEST inside the `with` block; their changes count as noticed."""
+def _children_ended(longest: float) -> Iterator[None]:
+    """Kill processes of mutmut that run longer inside the `with` block; their changes count as noticed."""
     over = threading.Event()
 
     def kill() -> None:
-        while not over.wait(LONGEST / 12):
+        while not over.wait(longest / 12):
             for process in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error):
-                    if process.name().startswith("mutmut: ") and time.time() - process.create_time() > LONGEST:
+                    if process.name().startswith("mutmut: ") and time.time() - process.create_time() > longest:
                         process.kill()
 
     thread = threading.Thread(target=kill, daemon=True)

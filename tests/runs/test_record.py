@@ -6,7 +6,7 @@ import getpass
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,6 +132,33 @@ def test_a_flush_writes_new_steps_once_and_none_after_the_end(aws: Aws) -> None:
     record.note(address="c")
     record.flush()
     assert stored()[:2] == ("done", 2)
+
+
+class Offline(Bucket):
+    """A bucket that cannot be written to while `offline`."""
+
+    offline = False
+
+    def put(self, key: str, value: Mapping[str, Any]) -> None:
+        if self.offline:
+            raise OrderopsError("S3 cannot be reached")
+        super().put(key, value)
+
+
+def test_a_failed_write_stops_no_run_and_is_made_up_for_by_the_next(aws: Aws) -> None:
+    bucket = Offline(aws)
+    record = Record(bucket, "dev", {"run": "1", "started": "2026-11-22T12:03:00.000Z"})
+    record.begin()
+    record.note(address="a")
+    bucket.offline = True
+    record.flush()
+    bucket.offline = False
+
+    record.flush()
+
+    assert [step["address"] for step in (bucket.read(record.key) or pytest.fail()).value["steps"]] == ["a"]
+    bucket.offline = True
+    record.end(RunOutcome.DONE)
 
 
 def test_a_run_whose_record_exists_does_not_begin(aws: Aws) -> None:

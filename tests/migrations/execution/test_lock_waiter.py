@@ -57,7 +57,8 @@ class Seen(LockMonitor):
 
     def blockers(self, locks: Iterable[Lock], *, older: float = 0.0) -> list[Blocker]:
         found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
-        return [blocker for blocker in found if (blocker.age or 0.0) >= older]
+        wanted = {lock.name for lock in locks}
+        return [blocker for blocker in found if blocker.relation in wanted and (blocker.age or 0.0) >= older]
 
 
 # budget
@@ -367,6 +368,16 @@ def test_only_transactions_of_the_requested_age_and_of_other_sessions_count(
         until(lambda: bool(monitor.blockers(ORDERS, older=0.05)), "the transaction is old enough")
         own = LockMonitor(work, [work.info.backend_pid, connection.info.backend_pid])
         assert own.blockers(ORDERS) == []
+
+
+def test_a_table_is_found_in_its_schema(module_database: str, work: psycopg.Connection) -> None:
+    work.execute("create schema app; create table app.items (id int)")
+    with psycopg.connect(module_database) as connection:
+        connection.execute("select from app.items")
+
+        [found] = monitor_of(work).blockers([Lock("app", "items", Mode.ACCESS_EXCLUSIVE)])
+        assert (found.pid, found.relation) == (connection.info.backend_pid, "app.items")
+        assert monitor_of(work).blockers([Lock("", "items", Mode.ACCESS_EXCLUSIVE)]) == []
 
 
 def test_without_the_right_to_see_ages_a_session_is_as_old_as_its_first_sighting(

@@ -31,6 +31,7 @@ def parsed(text: str) -> Statement:
             [Lock("app", "orders", ACCESS, linked=True)],
         ),
         ("drop table shop.app.orders, items", [Lock("app", "orders", ACCESS, True), Lock("", "items", ACCESS, True)]),
+        ("drop table app.orders", [Lock("app", "orders", ACCESS, linked=True)]),
         ("drop view app.totals", [Lock("app", "totals", ACCESS)]),
         ("drop sequence app.numbers", [Lock("app", "numbers", ACCESS)]),
         ("drop materialized view app.sums", [Lock("app", "sums", ACCESS)]),
