@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from orderops.aws.client import Aws
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory, Owned
 from orderops.engine.reconcile import reconcile
-from orderops.engine.resource import Outputs, Resource
+from orderops.engine.resource import Observed, Outputs, Resource
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.together import held_back, refusals, with_held
@@ -181,6 +182,30 @@ def test_what_is_found_by_its_name_is_as_complete_as_what_is_listed(world: World
         (Late, "late/m", "m#3"),
     ]
     assert found[0].observed.tags == {**ours("l", "late"), "team": "orders"}
+
+
+@dataclass(frozen=True, eq=False)
+class Detailed(Thing):
+    """Its listing lacks a property, which is read from the resource."""
+
+    kind: ClassVar[str] = "detailed"
+    lists_late: ClassVar[bool] = True
+
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        known = dict(aws.fake.tags_of(id=observed.id))
+        return replace(observed, properties={**observed.properties, "Team": known["team"]})
+
+
+def test_what_a_listing_lacks_is_read_from_the_resource_in_every_read(world: World) -> None:
+    inventory = Inventory(world, "dev", (Detailed,))
+    detailed, desired = Detailed("d"), {"Size": 1}
+    assert inventory.get(detailed, desired) is None
+    world.add("d", "detailed", tags={**ours("d", "detailed"), "team": "orders"})
+
+    found = [inventory.get(detailed, desired), inventory.refresh(detailed, desired)]
+    found.append(Inventory(world, "dev", (Detailed,)).get(detailed, desired))
+
+    assert [observed and observed.properties["Team"] for observed in found] == ["orders"] * 3
 
 
 def test_a_resource_that_is_found_by_its_tags_is_read_again_by_them(world: World) -> None:

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 import pytest
 
 from orderops.engine import scheduler
-from orderops.engine.scheduler import Job, Result, run_all
+from orderops.engine.scheduler import Job, Pauses, Result, run_all
 from orderops.errors import Interrupted, OrderopsError
 
 PATIENCE = 10.0
@@ -125,6 +125,33 @@ def test_an_unexpected_error_stops_everything() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run({"broken": broken(), "endless": endless()})
+
+
+def test_an_error_that_stops_everything_ends_the_run_at_once() -> None:
+    class LeaseLost(OrderopsError):
+        stops_everything = True
+
+    def lost() -> Job[str]:
+        yield "nothing"
+        raise LeaseLost("another run holds the lease")
+
+    with pytest.raises(LeaseLost, match="another run holds the lease"):
+        run({"lost": lost(), "endless": endless()})
+
+
+def test_pauses_are_chosen_by_the_turns_that_a_job_has_waited() -> None:
+    seen: list[int] = []
+
+    class Noted(Pauses):
+        """Pauses of no length, which note for which turn they are."""
+
+        def after(self, turns: int, waited: float) -> float:
+            seen.append(turns)
+            return 0.0
+
+    list(run_all({"a": job(waits=4)}, {}, pauses=Noted()))
+
+    assert seen == [0, 1, 2, 3]
 
 
 def test_a_dependency_cycle_is_an_error() -> None:

@@ -361,3 +361,13 @@ def test_a_holder_remembers_whom_it_overtook(operator: Operators) -> None:
     cy = operator("cy")
     operator.takes(cy)
     assert cy.overtaken is None
+
+
+def test_a_lease_that_a_lost_request_of_the_same_run_wrote_is_taken_at_once(operator: Operators) -> None:
+    ana = operator("ana")
+    operator.bucket.put(key_of(ENVIRONMENT), vars(ana._holder))
+
+    operator.takes(ana)
+
+    assert (ana.overtaken, ana.unconfirmed) == (None, {})
+    ana.check()

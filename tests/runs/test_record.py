@@ -218,7 +218,7 @@ def test_a_run_is_undisturbed_if_no_other_held_the_lease_since_it_was_read(runs:
 
 def test_the_holders_of_both_leases_of_an_environment_are_under_way(aws: Aws, runs: Runs) -> None:
     copies = Runs(aws, "dev", ChangeGuard(), UNHURRIED, part="copies")
-    assert runs.under_way().holders == ()
+    assert (runs.under_way().holders, runs.current_holder()) == ((), "")
     with begun(runs), begun(copies, "restore --env dev"):
         assert [holder.command for holder in runs.under_way().holders] == ["up --env dev", "restore --env dev"]
         assert {type(holder) for holder in runs.under_way().holders} == {LeaseHolder}
