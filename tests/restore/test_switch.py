@@ -20,6 +20,7 @@ from orderops.restore.promotion import (
     Switch,
     check_alike,
     check_not_in_use,
+    service_secret_to_carry,
     switch,
     switch_back,
 )
@@ -144,6 +145,27 @@ def test_every_setting_that_differs_from_the_replaced_instance_is_named() -> Non
     )
     check_alike(Switch(second, first, "promote", decided=True))
     check_alike(Switch(second, None, "promote"))
+
+
+@pytest.mark.parametrize(
+    ("present", "next_one", "carried"),
+    [
+        ("arn:a", None, "arn:a"),
+        ("arn:a", "arn:b", "arn:a"),
+        ("arn:a", "arn:a", ""),
+        (None, "arn:b", ""),
+    ],
+    ids=["the next one has none", "the next one has an older one", "both have it", "the master user logs in"],
+)
+def test_the_secret_of_the_services_goes_to_the_next_primary_if_it_lacks_it(
+    present: str | None, next_one: str | None, carried: str
+) -> None:
+    first = instance("first", properties={"ServiceSecretArn": present})
+    second = instance("second", RESTORED, properties={"ServiceSecretArn": next_one})
+
+    assert service_secret_to_carry(Switch(second, first, "promote")) == carried
+    assert service_secret_to_carry(Switch(second, first, "promote", decided=True)) == ""
+    assert service_secret_to_carry(Switch(second, None, "promote")) == ""
 
 
 # in use
