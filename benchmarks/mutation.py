@@ -77,7 +77,7 @@ source_paths = {sources}
 also_copy = ["environments", "sql", "src", "tests", "docs", "README.md"]
 pytest_add_cli_args_test_selection = {tests}
 # A broken invariant of the code that mutmut adds does not matter here.
-pytest_add_cli_args = ["-p", "no:cacheprovider"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", ""]
 """
 RESULT = re.compile(r"^\s*(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<result>[a-z ]+)$", re.MULTILINE)
 STOPPED = ("timeout", "segfault")
