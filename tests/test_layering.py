@@ -46,7 +46,8 @@ INNER_LAYERS = {
         / migrate_lint migrate_rehearsal restore_compare / options help
     """,
     "local": """
-        daemon / client / data_plane / strict / ecs rds / elb / emulator / log_files / directories / keys ports users
+        daemon / client / data_plane / strict / ecs rds sqs / elb / emulator / log_files / directories
+        / keys ports users
     """,
     "migrations": "migrator trial / execution lint / data_loss ledger / sql",
     "restore": "points / point_in_time promotion salvage / window compare / endpoints / instances / timestamps",

@@ -83,7 +83,7 @@ class Proxy:
         self.latency = 0.0
         self.connections = _Connections()
         self._emulator = Emulator()
-        make_strict(self._emulator, pace)
+        self._messages = make_strict(self._emulator, pace)
         self._lagging = Lagging()
         self._lock = threading.Lock()
 
@@ -116,14 +116,15 @@ class Proxy:
     def keep(self) -> bytes:
         """Return the state of the account, for `bring_back`."""
         with self._lock:
-            return dump(None)
+            return dump(self._messages.store.keep())
 
     def bring_back(self, kept: bytes) -> None:
         """Restore the state of the account and remove all faults."""
         self.reset()
         with self._lock, tempfile.NamedTemporaryFile() as file:
             Path(file.name).write_bytes(kept)
-            load(Path(file.name))
+            self._messages.queues.forget()
+            self._messages.store.bring_back(load(Path(file.name)))
 
     def later(self, seconds: float) -> None:
         """Let time pass for leases, which S3's clock dates, and for lagging reads."""

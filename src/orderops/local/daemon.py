@@ -68,7 +68,8 @@ class Daemon:
         from orderops.local.emulator import moto_models as models
         from orderops.local.emulator.persistence import StateFile
         from orderops.local.emulator.server import Emulator
-        from orderops.local.strict import make_strict, patch
+        from orderops.local.sqs.api import SqsMessages
+        from orderops.local.strict import DEFAULT_DELAYS, make_strict, patch
 
         models.install()
         models.DBInstance.backup_lag = files.backup_lag
@@ -77,7 +78,11 @@ class Daemon:
         self.emulator = Emulator()
         self.state_file = StateFile(files.state, self.emulator.lock, lambda: self.plane.records())
         self.plane = DataPlane(files, self.emulator, self.state_file.touch, self.state_file.write)
-        (make_strict if self.strict else patch)(self.emulator)
+        self.messages = SqsMessages(self.emulator, files.messages)
+        if self.strict:
+            make_strict(self.emulator, DEFAULT_DELAYS, self.messages)
+        else:
+            patch(self.emulator, self.messages)
         self._stopping = threading.Event()
         self._wake = threading.Event()
 
@@ -94,6 +99,7 @@ class Daemon:
         server = self.emulator.serve(port)
         self.files.keep_port(port)
         self.plane.resume(load(self.files.state), EmulatorAccess(f"http://127.0.0.1:{port}", key))
+        self.messages.resume()
         self.emulator.pages["/orderops/status"] = self._status
         self.emulator.pages["/orderops/credentials"] = self._credentials
         self.emulator.pages["/orderops/save"] = self._save
@@ -113,6 +119,7 @@ class Daemon:
             try:
                 self.plane.close()
                 server.shutdown()
+                self.messages.shut()
             finally:
                 self._save_at_end()
             log.info("stopped")

@@ -84,6 +84,10 @@ class DataDirectory:
         return self.directory / "emulator.state"
 
     @property
+    def messages(self) -> Path:
+        return self.directory / "messages.sqlite"
+
+    @property
     def log(self) -> Path:
         return self.directory / "daemon.log"
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import select
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -26,10 +22,6 @@ from orderops.local.emulator.protocol import (
 )
 from orderops.local.ports import HOST, PortTaken, listen
 
-# Seconds. SQS accepts WaitTimeSeconds from 0 to 20.
-MAX_POLL_SECONDS = 20.0
-# Seconds. Messages also become visible by time, without a notification.
-POLL_INTERVAL = 0.25
 MOTO_PAGES = "/moto-api"
 log = logging.getLogger(__name__)
 
@@ -42,7 +34,8 @@ class Emulator:
     """WSGI application that answers AWS requests.
 
     `instead` answers a request in place of moto, `before` may reject it with an ApiError, and `after` may replace
-    moto's response. Without `admission`, every request is answered, whoever sends it.
+    moto's response. `unlocked` answers without the lock, saves no state and may take its time; `settled` runs after
+    every other request, under the lock. Without `admission`, every request is answered, whoever sends it.
     """
 
     def __init__(self) -> None:
@@ -52,10 +45,11 @@ class Emulator:
         self.instead: dict[tuple[str, str], Instead] = {}
         self.before: dict[tuple[str, str], list[Before]] = {}
         self.after: dict[tuple[str, str], list[After]] = {}
+        self.unlocked: dict[tuple[str, str], Callable[[Request], Response]] = {}
+        self.settled: list[Callable[[], None]] = []
         self.pages: dict[str, Callable[[Environ], Response]] = {}
         self.changed: list[Callable[[Request], None]] = []
         self._moto = _Dispatcher(create_backend_app)
-        self._queues_changed = threading.Condition()
 
     def on_before(self, service: str, action: str, hook: Before) -> None:
         """Add a hook that runs before moto, after the hooks already registered."""
@@ -91,17 +85,20 @@ class Emulator:
             if page := self.pages.get(request.path):
                 return page(environ)
             _check_path(request)
-            if (request.service, request.action) == ("sqs", "ReceiveMessage"):
-                return self._receive(request)
+            if unlocked := self.unlocked.get((request.service, request.action)):
+                return unlocked(request)
             with self.lock:
                 response = self.decide(request)
+                for settle in self.settled:
+                    settle()
         except ApiError as refusal:
             return refused(request, refusal)
         except Exception as error:
             log.exception("%s %s", request.service, request.action)
             return refused(request, ApiError("InternalFailure", f"{type(error).__name__}: {error}", 500))
         if not request.reads:
-            self._notify_changed(request)
+            for changed in self.changed:
+                changed(request)
         return response
 
     def decide(self, request: Request) -> Response:
@@ -148,42 +145,6 @@ class Emulator:
             raise PortTaken(port, "the local environment", hint) from None
         with listener:
             return make_server(HOST, port, self, threaded=True, request_handler=_RequestHandler, fd=listener.detach())
-
-    def _receive(self, request: Request) -> Response:
-        """Wait for messages without holding the lock."""
-        parameters = request.json
-        until = time.monotonic() + min(self._wait_seconds(request), MAX_POLL_SECONDS)
-        while True:
-            with self.lock:
-                response = self.call_moto(request, request.with_json({**parameters, "WaitTimeSeconds": 0}))
-            left = until - time.monotonic()
-            if b'"Messages"' in response.body:
-                self._notify_changed(request)
-                return response
-            if not response.ok or left <= 0:
-                return response
-            with self._queues_changed:
-                self._queues_changed.wait(min(POLL_INTERVAL, left))
-            if _client_gone(request.environ):
-                return response
-
-    def _wait_seconds(self, request: Request) -> float:
-        seconds = request.json.get("WaitTimeSeconds")
-        if seconds is None:
-            parameters = {"QueueUrl": request.json.get("QueueUrl"), "AttributeNames": ["ReceiveMessageWaitTimeSeconds"]}
-            environ = request.with_json(parameters)
-            environ["HTTP_X_AMZ_TARGET"] = "AmazonSQS.GetQueueAttributes"
-            with self.lock:
-                response = self.call_moto(request, environ)
-            seconds = json.loads(response.body).get("Attributes", {}).get("ReceiveMessageWaitTimeSeconds", 0)
-        return float(seconds)
-
-    def _notify_changed(self, request: Request) -> None:
-        for changed in self.changed:
-            changed(request)
-        if request.service in ("sqs", "sns", "events"):
-            with self._queues_changed:
-                self._queues_changed.notify_all()
 
     def _not_emulated(self, request: Request, reason: str) -> ApiError:
         text = f"{request.service or 'this service'} {request.action} is not emulated on the laptop"
@@ -240,16 +201,3 @@ def _check_path(request: Request) -> None:
 def _opens_to_pages(header: tuple[str, str]) -> bool:
     """Tell whether a header of moto allows pages of other origins to read the response (CORS)."""
     return header[0].lower().startswith("access-control-")
-
-
-def _client_gone(environ: Environ) -> bool:
-    """Tell whether the client has disconnected: it would receive messages that are then never processed."""
-    connection = environ.get("werkzeug.socket")
-    if connection is None:
-        return False
-    try:
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        return bool(poll.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
-    except (OSError, ValueError):
-        return True

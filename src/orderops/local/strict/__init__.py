@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator.server import Emulator
+from orderops.local.sqs.api import SqsMessages
 from orderops.local.strict import autoscaling, listings, quotas, s3, secretsmanager, sns, sqs, sts, tagging
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
@@ -31,7 +32,6 @@ PATCHES: tuple[Callable[[Emulator], None], ...] = (
 )
 REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     autoscaling.register,
-    cloudwatch.register,
     ec2.register,
     ecs.register,
     elbv2.register,
@@ -49,16 +49,25 @@ REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
 )
 
 
-def make_strict(emulator: Emulator, delays: Delays = DEFAULT_DELAYS) -> None:
-    """Add the errors and delays of AWS to every service."""
-    patch(emulator)
+def make_strict(
+    emulator: Emulator, delays: Delays = DEFAULT_DELAYS, messages: SqsMessages | None = None
+) -> SqsMessages:
+    """Add the errors and delays of AWS to every service, and return the messages of its queues."""
+    messages = patch(emulator, messages)
+    messages.purge_pause = delays.purge
     for register in REGISTRATIONS:
         register(emulator, delays)
+    cloudwatch.register(emulator, delays, messages)
     # Registered last, since these checks run ahead of all others.
     iam_consumers.register(emulator)
+    return messages
 
 
-def patch(emulator: Emulator) -> None:
-    """Correct moto where it rejects what AWS accepts, or leaves behind what can never be removed."""
+def patch(emulator: Emulator, messages: SqsMessages | None = None) -> SqsMessages:
+    """Correct moto where it rejects what AWS accepts, leaves behind what can never be removed, or is too slow.
+
+    Without `messages`, those of queues live as long as the process.
+    """
     for patch_service in PATCHES:
         patch_service(emulator)
+    return messages or SqsMessages(emulator)

@@ -18,6 +18,9 @@ class Delays:
     queue_name: float = 1.0
     """Until the name of a deleted queue is free (60 s on AWS)."""
 
+    purge: float = 1.0
+    """Until the messages of a queue may be deleted again (60 s on AWS)."""
+
     listing: float = 0.3
     """Until a listing shows that a secret, queue or role was created or deleted (5 min and 1 min on AWS)."""
 

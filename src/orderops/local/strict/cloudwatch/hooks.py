@@ -10,6 +10,7 @@ from moto.utilities.utils import get_partition
 
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
+from orderops.local.sqs.api import SqsMessages
 from orderops.local.strict.cloudwatch import alarms
 from orderops.local.strict.cloudwatch.metrics import queues, record
 from orderops.local.strict.cloudwatch.services import ServiceMetrics
@@ -26,12 +27,12 @@ EVALUATING_ACTIONS = (
 )
 
 
-def register(emulator: Emulator, delays: Delays) -> None:
+def register(emulator: Emulator, delays: Delays, messages: SqsMessages) -> None:
     """Record metrics and evaluate alarms whenever they are read, and reject what AWS rejects."""
 
     def evaluate(request: Request, _answer: Response | None = None) -> None:
         service_metrics = ServiceMetrics(emulator, request)
-        record(request.region, [*queues(request.region), *service_metrics.hosts(), *service_metrics.tasks()])
+        record(request.region, [*queues(request.region, messages), *service_metrics.hosts(), *service_metrics.tasks()])
         alarms.evaluate(request.region, delays.alarm)
 
     def put_alarm(request: Request) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +11,9 @@ from moto.backends import get_backend
 from moto.cloudwatch.models import MetricDatum
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
+
+from orderops.local.sqs.api import SqsMessages
+from orderops.local.sqs.index import State
 
 # AWS keeps data points of a minute for 15 days; every save of the state writes all of them.
 RETENTION = timedelta(hours=3)
@@ -51,16 +53,16 @@ def record(region: str, measurements: Iterable[Measurement]) -> None:
     ]
 
 
-def queues(region: str) -> Iterator[Measurement]:
+def queues(region: str, messages: SqsMessages) -> Iterator[Measurement]:
     """Yield the depth and age metrics of all queues."""
     for queue in get_backend("sqs")[DEFAULT_ACCOUNT_ID][region].queues.values():
-        messages = queue.messages
-        oldest = min((message.sent_timestamp for message in messages), default=None)
+        mailbox = messages.queues.mailbox(queue)
+        counts = messages.store.counts(mailbox)
         values = {
-            "ApproximateNumberOfMessagesVisible": len(messages),
-            "ApproximateNumberOfMessagesNotVisible": queue.approximate_number_of_messages_not_visible,
-            "ApproximateNumberOfMessagesDelayed": queue.approximate_number_of_messages_delayed,
-            "ApproximateAgeOfOldestMessage": max(0.0, time.time() - oldest / 1000) if oldest else 0.0,
+            "ApproximateNumberOfMessagesVisible": counts[State.VISIBLE],
+            "ApproximateNumberOfMessagesNotVisible": counts[State.IN_FLIGHT],
+            "ApproximateNumberOfMessagesDelayed": counts[State.DELAYED],
+            "ApproximateAgeOfOldestMessage": messages.store.oldest_age(mailbox),
         }
         for name, value in values.items():
             yield Measurement("AWS/SQS", name, (("QueueName", queue.name),), float(value))
