@@ -136,7 +136,7 @@ class SqsMessages:
             drafts[entry["Id"]] = draft(entry, queue.maximum_message_size, queue.delay_seconds)
             return {}
 
-        answer = _each(batch, check)
+        answer = _entry_by_entry(batch, check)
         ids = self.store.send(mailbox, list(drafts.values()))
         sent = [
             {"Id": entry_id, **_sent(message, message_id)}
@@ -179,7 +179,7 @@ class SqsMessages:
     def _delete_batch(self, request: Request, parameters: Parameters) -> Answer:
         _, mailbox = self._mailbox(request, parameters)
         batch = entries(parameters, "DeleteMessageBatchRequestEntry")
-        return _each(batch, lambda entry: self._delete_one(mailbox, entry))
+        return _entry_by_entry(batch, lambda entry: self._delete_one(mailbox, entry))
 
     def _delete_one(self, mailbox: Mailbox, parameters: Parameters) -> Answer:
         handle = text(parameters, "ReceiptHandle")
@@ -196,7 +196,7 @@ class SqsMessages:
     def _hide_batch(self, request: Request, parameters: Parameters) -> Answer:
         _, mailbox = self._mailbox(request, parameters)
         batch = entries(parameters, "ChangeMessageVisibilityBatchRequestEntry")
-        return _each(batch, lambda entry: self._hide_one(mailbox, entry))
+        return _entry_by_entry(batch, lambda entry: self._hide_one(mailbox, entry))
 
     def _hide_one(self, mailbox: Mailbox, parameters: Parameters) -> Answer:
         handle = text(parameters, "ReceiptHandle")
@@ -257,7 +257,7 @@ def _answered(call: Callable[[Request, Parameters], Answer]) -> Callable[[Reques
     return answer
 
 
-def _each(batch: list[Parameters], call: Callable[[Parameters], Answer]) -> dict[str, Any]:
+def _entry_by_entry(batch: list[Parameters], call: Callable[[Parameters], Answer]) -> dict[str, Any]:
     """Call a function for each entry of a batch; one that is refused refuses no other."""
     successful, failed = [], []
     for entry in batch:
