@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +60,7 @@ def measure(sqs: Any, moto: Any, messages: int) -> None:
         urls[label] = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "43200"})["QueueUrl"]
         fill(client, urls[label], depth)
         print(f"filled: {label}", flush=True)
-    took: Counter[str] = Counter()
+    took = dict.fromkeys(queues, 0.0)
     for _ in range(ROUNDS):
         for label, (client, _, _, receives) in queues.items():
             count = receives // ROUNDS

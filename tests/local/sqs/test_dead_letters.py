@@ -108,6 +108,20 @@ def test_messages_stay_where_the_dead_letter_queue_was_deleted(sqs: SqsCalls) ->
     assert sqs.counts(url) == (1, 0, 0)
 
 
+def test_a_dead_letter_queue_deleted_during_a_receive_takes_nothing(sqs: SqsCalls) -> None:
+    url, dead = sqs.create_with_dead_letters(max_receives=1)
+    sqs.send(url)
+    exhaust(sqs, url, 0)
+    queues = sqs.messages.queues
+    queue = queues.by_url(url, "ap-southeast-2")
+    redrive = queues.redrive(queue)
+    sqs("DeleteQueue", QueueUrl=dead)
+
+    received = sqs.messages.store.receive(queues.mailbox(queue), 10, 0, redrive)
+
+    assert [message.content.body for message in received] == ["an order"]
+
+
 def test_a_policy_taken_away_lets_messages_stay(sqs: SqsCalls) -> None:
     url, dead = sqs.create_with_dead_letters(max_receives=1)
     sqs.send(url)

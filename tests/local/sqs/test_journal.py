@@ -151,6 +151,18 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(path: Path, clock: C
     assert restarted(sqs, path).counts(url) == (0, 1, 0)
 
 
+def test_a_start_needs_no_space(path: Path, clock: Clock) -> None:
+    sqs = SqsCalls(clock, path)
+    url = sqs.create()
+    sqs.send(url)
+    again = SqsCalls(clock, path)
+    again.messages.store.journal._connection.execute("PRAGMA query_only = ON")
+
+    again.messages.resume()
+
+    assert again.counts(url) == (1, 0, 0)
+
+
 @pytest.mark.parametrize("action", ["receive", "delete", "hide"])
 def test_a_change_that_cannot_be_written_changes_nothing(
     path: Path, clock: Clock, refused: Refused, action: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.laptop import until
-from support.sqs_calls import SqsCalls, SqsRefusal, forget_queues
+from support.sqs_calls import SqsCalls, SqsRefusal, environ, forget_queues
 
 
 class Waiting:
@@ -128,3 +129,17 @@ def test_no_call_about_messages_waits_for_the_emulator(sqs: SqsCalls) -> None:
         release.set()
     thread.join()
     assert sqs.bodies(url) == ["first"]
+
+
+def test_a_client_that_has_hung_up_receives_nothing(sqs: SqsCalls) -> None:
+    url = sqs.create()
+    sqs.send(url, "an order", DelaySeconds=1)
+    body = f'{{"QueueUrl": "{url}", "WaitTimeSeconds": 20}}'.encode()
+    client, server = socket.socketpair()
+    client.close()
+
+    with server:
+        response = sqs.emulator.answer({**environ("ReceiveMessage", body), "werkzeug.socket": server})
+
+    assert response.body == b"{}"
+    assert sqs.bodies(url, WaitTimeSeconds=20, MessageSystemAttributeNames=[]) == ["an order"]

@@ -54,7 +54,7 @@ class Journal:
         try:
             self._connection = _opened(path)
             self.last_number: int = self._one("SELECT coalesce(max(number), 0) FROM contents")
-            self._ids: dict[str, int] = dict(self._connection.execute("SELECT key, id FROM queues"))
+            self._read_queues()
         except sqlite3.Error as error:
             raise OrderopsError(
                 f"the messages of the local environment cannot be read: {error}",
@@ -76,14 +76,17 @@ class Journal:
 
     def keep_queue(self, key: str, definition: str) -> None:
         """Store a queue's definition: it exists from its creation on, and the state file is written later."""
+        # A start opens every queue, and must need no space on the disk.
+        if self._definitions.get(key) == definition:
+            return
         number = self._ids.get(key) or max(self._ids.values(), default=0) + 1
         with self.transaction():
             self._connection.execute("INSERT OR REPLACE INTO queues VALUES (?, ?, ?)", (key, number, definition))
-        self._ids[key] = number
+        self._ids[key], self._definitions[key] = number, definition
 
     def definitions(self) -> dict[str, str]:
         """Return the definitions of all queues by key, in the order of their creation."""
-        return dict(self._connection.execute("SELECT key, definition FROM queues ORDER BY id"))
+        return {key: self._definitions[key] for key in sorted(self._ids, key=self._ids.__getitem__)}
 
     def forget_queue(self, key: str) -> None:
         """Delete a queue and its messages."""
@@ -92,7 +95,7 @@ class Journal:
         with self.transaction():
             self._empty(key)
             self._connection.execute("DELETE FROM queues WHERE key = ?", (key,))
-        del self._ids[key]
+        del self._ids[key], self._definitions[key]
 
     def empty(self, key: str) -> None:
         """Delete all messages of a queue."""
@@ -163,11 +166,15 @@ class Journal:
                 for row in rows.get(name, ()):
                     marks = ", ".join("?" for _ in row)
                     self._connection.execute(f"INSERT INTO {name} VALUES ({marks})", row)
-        self._ids = dict(self._connection.execute("SELECT key, id FROM queues"))
+        self._read_queues()
 
     def close(self) -> None:
         """Write the log into the file and close it."""
         self._connection.close()
+
+    def _read_queues(self) -> None:
+        self._ids: dict[str, int] = dict(self._connection.execute("SELECT key, id FROM queues"))
+        self._definitions: dict[str, str] = dict(self._connection.execute("SELECT key, definition FROM queues"))
 
     def _empty(self, key: str) -> None:
         queue = (self._ids[key],)
