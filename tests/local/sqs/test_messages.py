@@ -274,9 +274,8 @@ def test_a_fifo_queue_of_an_earlier_state_can_be_deleted(sqs: SqsCalls) -> None:
     assert sqs("ListQueues").get("QueueUrls", []) == []
 
 
-def test_the_query_protocol_is_refused_with_a_next_step(sqs: SqsCalls) -> None:
-    sqs.create()
-    body = b"Action=SendMessage&QueueUrl=http://localhost/123456789012/orders&MessageBody=x"
+def test_a_change_of_a_queue_in_the_query_protocol_is_refused_with_a_next_step(sqs: SqsCalls) -> None:
+    body = b"Action=CreateQueue&QueueName=orders"
 
     response = sqs.emulator.answer(environ("", body, target=""))
 

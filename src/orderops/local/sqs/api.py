@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from orderops.local.sqs.parameters import (
     text,
     texts,
 )
+from orderops.local.sqs.query import answered, with_attributes
 from orderops.local.sqs.queues import Queues
 from orderops.local.sqs.store import (
     Draft,
@@ -67,6 +69,7 @@ COUNTS = {
     "ApproximateNumberOfMessagesDelayed": State.DELAYED,
     "ApproximateNumberOfMessagesNotVisible": State.IN_FLIGHT,
 }
+CHANGING_QUEUES = ("CreateQueue", "SetQueueAttributes", "TagQueue", "UntagQueue")
 Answer = Mapping[str, Any]
 
 
@@ -95,12 +98,12 @@ class SqsMessages:
         }
         for action, call in calls.items():
             emulator.unlocked["sqs", action] = _answered(call)
-        emulator.on_before("sqs", "CreateQueue", _refuse_fifo)
-        for action in ("CreateQueue", "SetQueueAttributes", "TagQueue", "UntagQueue"):
+        for action in (*CHANGING_QUEUES, "DeleteQueue"):
             emulator.on_before("sqs", action, _check_protocol)
+        for action in CHANGING_QUEUES:
             emulator.on_after("sqs", action, self._keep_definition)
+        emulator.on_before("sqs", "CreateQueue", _refuse_fifo)
         emulator.on_before("sqs", "DeleteQueue", self._close)
-        emulator.on_before("sqs", "GetQueueAttributes", _check_protocol)
         emulator.on_after("sqs", "GetQueueAttributes", self._count)
         emulator.settled.append(self.queues.adopt)
 
@@ -236,11 +239,14 @@ class SqsMessages:
         self.queues.close(self._named(request))
 
     def _count(self, request: Request, response: Response) -> Response:
+        by_state = self.store.counts(self.queues.mailbox(self._named(request)))
+        counts = {name: str(by_state[state]) for name, state in COUNTS.items()}
+        if request.form:
+            return replace(response, body=with_attributes(response.body, counts))
         document = json.loads(response.body)
-        counts = self.store.counts(self.queues.mailbox(self._named(request)))
         attributes = document.get("Attributes", {})
-        attributes.update({name: str(counts[state]) for name, state in COUNTS.items() if name in attributes})
-        return Response(response.status, json.dumps(document).encode(), response.headers)
+        attributes.update({name: count for name, count in counts.items() if name in attributes})
+        return replace(response, body=json.dumps(document).encode())
 
     def _named(self, request: Request) -> Any:
         parameters = parameters_of(request)
@@ -250,7 +256,8 @@ class SqsMessages:
 def _answered(call: Callable[[Request, Parameters], Answer]) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         try:
-            return json_answer(call(request, parameters_of(request)))
+            content = call(request, parameters_of(request))
+            return answered(request, content) if request.form else json_answer(content)
         except QueueGone:
             raise no_queue() from None
 
@@ -311,7 +318,12 @@ def _md5(body: str) -> str:
 
 
 def _check_protocol(request: Request) -> None:
-    parameters_of(request)
+    """Raise ApiError for a change of a queue in the query protocol, which is there for messages only."""
+    if request.form:
+        raise ApiError(
+            "NotEmulated",
+            f"SQS {request.action} of the query protocol is not emulated on the laptop: use a client of 2024 or later",
+        )
 
 
 def _refuse_fifo(request: Request) -> None:

@@ -15,6 +15,7 @@ from orderops.local.sqs.attributes import (
     size,
 )
 from orderops.local.sqs.errors import invalid_value, missing, sqs_error
+from orderops.local.sqs.query import parsed
 from orderops.local.sqs.store import Draft
 
 # From "Amazon SQS message quotas".
@@ -26,12 +27,9 @@ Parameters = Mapping[str, Any]
 
 
 def parameters_of(request: Request) -> Parameters:
-    """Return the parameters of a request of the JSON protocol, which boto3 speaks since 1.28."""
-    if not request.target:
-        raise ApiError(
-            "NotEmulated",
-            f"SQS {request.action} of the query protocol is not emulated on the laptop: use a client of 2024 or later",
-        )
+    """Return the parameters of a request, in the names of the JSON protocol. Raises ApiError."""
+    if request.form:
+        return parsed(request)
     try:
         return request.json
     except (ValueError, RecursionError):
