@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from orderops.local.sqs.index import Entry, MessageIndex, State
+from orderops.local.sqs.index import Entry, MessageIndex, MessageState
 
 RETENTION = 200
 
@@ -22,13 +22,13 @@ class Scan:
     def expire(self) -> None:
         self.messages = {n: entry for n, entry in self.messages.items() if entry.sent > self.now - RETENTION}
 
-    def state(self, entry: Entry) -> State:
+    def state(self, entry: Entry) -> MessageState:
         if self.now >= entry.visible_at:
-            return State.VISIBLE
-        return State.IN_FLIGHT if entry.receives > 0 else State.DELAYED
+            return MessageState.VISIBLE
+        return MessageState.IN_FLIGHT if entry.receives > 0 else MessageState.DELAYED
 
     def visible(self) -> list[int]:
-        found = [entry for entry in self.messages.values() if self.state(entry) is State.VISIBLE]
+        found = [entry for entry in self.messages.values() if self.state(entry) is MessageState.VISIBLE]
         return [entry.number for entry in sorted(found, key=lambda entry: (entry.arrived, entry.number))]
 
 
@@ -49,7 +49,7 @@ def test_the_index_agrees_with_a_scan_of_all_messages(seed: int) -> None:
             changed = replace(taken, receives=taken.receives + 1, visible_at=scan.now + dice.choice([0, 5, 30]))
             index.replace(changed, scan.now)
             scan.messages[taken.number] = changed
-        elif action == "hide" and (hidden := [entry for entry in known if scan.state(entry) is State.IN_FLIGHT]):
+        elif action == "hide" and (hidden := [entry for entry in known if scan.state(entry) is MessageState.IN_FLIGHT]):
             changed = replace(dice.choice(hidden), visible_at=scan.now + dice.choice([0, 1, 5, 60]))
             index.replace(changed, scan.now)
             scan.messages[changed.number] = changed
@@ -68,10 +68,12 @@ def test_the_index_agrees_with_a_scan_of_all_messages(seed: int) -> None:
             scan.now += dice.choice([1, 5, 30])
             index.refresh(scan.now, scan.now - RETENTION)
             scan.expire()
-        for state in State:
+        for state in MessageState:
             assert index.count(state) == sum(scan.state(entry) is state for entry in scan.messages.values())
         assert len(index) == len(scan.messages)
-        waiting = [entry.visible_at for entry in scan.messages.values() if scan.state(entry) is not State.VISIBLE]
+        waiting = [
+            entry.visible_at for entry in scan.messages.values() if scan.state(entry) is not MessageState.VISIBLE
+        ]
         assert index.next_change == min(waiting, default=None)
         assert index.oldest_arrival == next((entry.arrived for entry in scan.messages.values()), None)
 

@@ -16,7 +16,7 @@ from orderops.local.emulator.protocol import ApiError, Environ, Request, Respons
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.attributes import TRACE_HEADER, digest, selected
 from orderops.local.sqs.errors import invalid_receipt, invalid_value, no_fifo, no_queue, sqs_error
-from orderops.local.sqs.index import State
+from orderops.local.sqs.index import MessageState
 from orderops.local.sqs.move_calls import MoveCalls
 from orderops.local.sqs.moves import MoveTasks
 from orderops.local.sqs.parameters import (
@@ -65,9 +65,9 @@ SYSTEM_ATTRIBUTES = frozenset(
     }
 )
 COUNTS = {
-    "ApproximateNumberOfMessages": State.VISIBLE,
-    "ApproximateNumberOfMessagesDelayed": State.DELAYED,
-    "ApproximateNumberOfMessagesNotVisible": State.IN_FLIGHT,
+    "ApproximateNumberOfMessages": MessageState.VISIBLE,
+    "ApproximateNumberOfMessagesDelayed": MessageState.DELAYED,
+    "ApproximateNumberOfMessagesNotVisible": MessageState.IN_FLIGHT,
 }
 CHANGING_QUEUES = ("CreateQueue", "SetQueueAttributes", "TagQueue", "UntagQueue")
 Answer = Mapping[str, Any]

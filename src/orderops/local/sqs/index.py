@@ -17,7 +17,7 @@ SPARE_ITEMS = 64
 Item = tuple[int, int]
 
 
-class State(Enum):
+class MessageState(Enum):
     """What a consumer finds of a message."""
 
     VISIBLE = auto()
@@ -42,10 +42,10 @@ class Entry:
     source: str = ""
     """ARN of the queue whose dead letter it is."""
 
-    def state(self, now: int) -> State:
+    def state(self, now: int) -> MessageState:
         if self.visible_at <= now:
-            return State.VISIBLE
-        return State.IN_FLIGHT if self.receives else State.DELAYED
+            return MessageState.VISIBLE
+        return MessageState.IN_FLIGHT if self.receives else MessageState.DELAYED
 
 
 class MessageIndex:
@@ -54,8 +54,8 @@ class MessageIndex:
     def __init__(self, entries: Iterable[Entry] = (), now: int = 0) -> None:
         # Ordered by arrival. A plain dict looks for its first entry through the gaps that deleted ones leave.
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._states: dict[int, State] = {}
-        self._counts: Counter[State] = Counter()
+        self._states: dict[int, MessageState] = {}
+        self._counts: Counter[MessageState] = Counter()
         self._visible = _Heap(self._is_visible)
         self._waiting = _Heap(self._waits)
         self._sent = _Heap(self._was_sent)
@@ -68,11 +68,11 @@ class MessageIndex:
     def get(self, number: int) -> Entry | None:
         return self._entries.get(number)
 
-    def count(self, state: State) -> int:
+    def count(self, state: MessageState) -> int:
         return self._counts[state]
 
     def is_in_flight(self, number: int) -> bool:
-        return self._states.get(number) is State.IN_FLIGHT
+        return self._states.get(number) is MessageState.IN_FLIGHT
 
     @property
     def oldest_arrival(self) -> int | None:
@@ -110,7 +110,7 @@ class MessageIndex:
             self._counts[previous] -= 1
         state = self._states[entry.number] = entry.state(now)
         self._counts[state] += 1
-        if state is State.VISIBLE:
+        if state is MessageState.VISIBLE:
             self._visible.push((entry.arrived, entry.number), len(self))
         else:
             self._waiting.push((entry.visible_at, entry.number), len(self))
@@ -129,11 +129,11 @@ class MessageIndex:
 
     def _is_visible(self, item: Item) -> bool:
         entry = self._entries.get(item[1])
-        return entry is not None and entry.arrived == item[0] and self._states[item[1]] is State.VISIBLE
+        return entry is not None and entry.arrived == item[0] and self._states[item[1]] is MessageState.VISIBLE
 
     def _waits(self, item: Item) -> bool:
         entry = self._entries.get(item[1])
-        return entry is not None and entry.visible_at == item[0] and self._states[item[1]] is not State.VISIBLE
+        return entry is not None and entry.visible_at == item[0] and self._states[item[1]] is not MessageState.VISIBLE
 
     def _was_sent(self, item: Item) -> bool:
         entry = self._entries.get(item[1])

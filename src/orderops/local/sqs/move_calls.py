@@ -7,7 +7,7 @@ from typing import Any
 
 from orderops.local.emulator.protocol import Request
 from orderops.local.sqs.errors import invalid_value, not_found
-from orderops.local.sqs.index import State
+from orderops.local.sqs.index import MessageState
 from orderops.local.sqs.moves import RUNNING, MoveTasks, described
 from orderops.local.sqs.parameters import Parameters, number, text
 from orderops.local.sqs.queues import Queues
@@ -42,7 +42,7 @@ class MoveCalls:
                     "There is already a task running. Only one active task is allowed for a source queue arn at a "
                     "given time."
                 )
-            to_move = self._queues.store.counts(mailbox)[State.VISIBLE]
+            to_move = self._queues.store.counts(mailbox)[MessageState.VISIBLE]
             return {"TaskHandle": self._moves.start(arn, destination, rate, to_move).handle}
 
     def list(self, _request: Request, parameters: Parameters) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orderops.local.sqs.index import Entry, MessageIndex, State
+from orderops.local.sqs.index import Entry, MessageIndex, MessageState
 from orderops.local.sqs.journal import Content, Journal, Rows
 
 # From "Amazon SQS message quotas": messages in flight of a standard queue.
@@ -133,7 +133,7 @@ class MessageStore:
         Raises QueueGone and TooManyInFlight.
         """
         with self._refreshed(mailbox) as now:
-            room = MAX_IN_FLIGHT - mailbox.index.count(State.IN_FLIGHT)
+            room = MAX_IN_FLIGHT - mailbox.index.count(MessageState.IN_FLIGHT)
             if room <= 0:
                 raise TooManyInFlight
             taken, dead = _taken(mailbox.index, min(limit, room), redrive)
@@ -176,8 +176,8 @@ class MessageStore:
             if (due := mailbox.index.next_change) is not None:
                 # A millisecond more: the clock counts whole ones.
                 seconds = min(seconds, (due - self.now + 1) / 1000)
-            in_flight = mailbox.index.count(State.IN_FLIGHT)
-            if seconds > 0 and not (mailbox.index.count(State.VISIBLE) and in_flight < MAX_IN_FLIGHT):
+            in_flight = mailbox.index.count(MessageState.IN_FLIGHT)
+            if seconds > 0 and not (mailbox.index.count(MessageState.VISIBLE) and in_flight < MAX_IN_FLIGHT):
                 mailbox.changed.wait(seconds)
 
     def delete(self, mailbox: Mailbox, handle: str) -> None:
@@ -220,10 +220,10 @@ class MessageStore:
     def seconds_since_purge(self, mailbox: Mailbox) -> float:
         return self._clock() - mailbox.purged_at
 
-    def counts(self, mailbox: Mailbox) -> dict[State, int]:
+    def counts(self, mailbox: Mailbox) -> dict[MessageState, int]:
         """Return the number of messages in each state."""
         with self._refreshed(mailbox):
-            return {state: mailbox.index.count(state) for state in State}
+            return {state: mailbox.index.count(state) for state in MessageState}
 
     def oldest_age(self, mailbox: Mailbox) -> float:
         """Return for how many seconds the oldest message has been in the queue."""

@@ -13,7 +13,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
 
 from orderops.local.sqs.api import SqsMessages
-from orderops.local.sqs.index import State
+from orderops.local.sqs.index import MessageState
 
 # AWS keeps data points of a minute for 15 days; every save of the state writes all of them.
 RETENTION = timedelta(hours=3)
@@ -59,9 +59,9 @@ def queues(region: str, messages: SqsMessages) -> Iterator[Measurement]:
         mailbox = messages.queues.mailbox(queue)
         counts = messages.store.counts(mailbox)
         values = {
-            "ApproximateNumberOfMessagesVisible": counts[State.VISIBLE],
-            "ApproximateNumberOfMessagesNotVisible": counts[State.IN_FLIGHT],
-            "ApproximateNumberOfMessagesDelayed": counts[State.DELAYED],
+            "ApproximateNumberOfMessagesVisible": counts[MessageState.VISIBLE],
+            "ApproximateNumberOfMessagesNotVisible": counts[MessageState.IN_FLIGHT],
+            "ApproximateNumberOfMessagesDelayed": counts[MessageState.DELAYED],
             "ApproximateAgeOfOldestMessage": messages.store.oldest_age(mailbox),
         }
         for name, value in values.items():
