@@ -32,13 +32,13 @@ from orderops.local.sqs.parameters import (
 from orderops.local.sqs.query import answered, with_attributes
 from orderops.local.sqs.queues import Queues
 from orderops.local.sqs.store import (
+    Delivered,
     Draft,
     InvisibleTooLong,
     Mailbox,
     MessageStore,
     NotReceived,
     QueueGone,
-    Received,
     TooManyInFlight,
     UnknownReceipt,
 )
@@ -158,7 +158,7 @@ class SqsMessages:
         patterns = texts(parameters, "MessageAttributeNames")
         until = time.monotonic() + wait
         while True:
-            received: list[Received] = []
+            received: list[Delivered] = []
             try:
                 received = self.store.receive(mailbox, limit, timeout, self.queues.redrive(queue))
             except TooManyInFlight:
@@ -285,7 +285,7 @@ def _sent(message: Draft, message_id: str) -> Answer:
     return answer
 
 
-def _described(message: Received, names: set[str], patterns: list[str]) -> Answer:
+def _described(message: Delivered, names: set[str], patterns: list[str]) -> Answer:
     """Return a message as ReceiveMessage returns it."""
     entry, content = message.entry, message.content
     properties = json.loads(content.properties)

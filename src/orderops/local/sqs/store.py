@@ -69,7 +69,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Received:
+class Delivered:
     """Message as a consumer receives it."""
 
     entry: Entry
@@ -127,7 +127,7 @@ class MessageStore:
         with self._refreshed(mailbox) as now:
             self._add(mailbox, [(replace(entry, number=self._next()), content) for entry, content in messages], now)
 
-    def receive(self, mailbox: Mailbox, limit: int, timeout: int, redrive: Redrive | None = None) -> list[Received]:
+    def receive(self, mailbox: Mailbox, limit: int, timeout: int, redrive: Redrive | None = None) -> list[Delivered]:
         """Return up to `limit` visible messages and hide them for `timeout` seconds; dead letters leave the queue.
 
         Raises QueueGone and TooManyInFlight.
@@ -164,7 +164,7 @@ class MessageStore:
                 mailbox.index.replace(entry, now)
             _follow_moves(mailbox, moves, now)
             return [
-                Received(entry, content, _handle(mailbox, entry))
+                Delivered(entry, content, _handle(mailbox, entry))
                 for entry, content in zip(received, contents, strict=True)
             ]
 
