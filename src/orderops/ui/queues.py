@@ -22,28 +22,24 @@ def show_reasons(messages: Sequence[QueuedMessage]) -> None:
         for reason, group in groupby(sorted(messages, key=lambda message: message.reason), lambda one: one.reason)
     }
     for reason, group in sorted(by_reason.items(), key=lambda pair: -len(pair[1])):
-        out.print(f"[bold]{len(group)}[/] {escape(reason)}")
+        out.print(f"[bold]{escape(str(len(group)))}[/] {escape(reason)}")
         for message in group[:SHOWN]:
-            detail = f"  {escape(message.detail)}" if message.detail else ""
-            out_cut(f"  {escape(message.id)}  {message.sent_at:%Y-%m-%dT%H:%M:%SZ}{detail}")
+            out_cut(escape("  " + "  ".join(filter(None, (message.id, _time(message), message.detail)))))
         if len(group) > SHOWN:
-            out.print(f"  and {len(group) - SHOWN} more")
+            out.print(escape(f"  and {len(group) - SHOWN} more"))
 
 
 def show_messages(messages: Sequence[QueuedMessage]) -> None:
     """Show each message in a line: id, time, receives and the beginning of its body."""
     for message in messages:
         body = " ".join(message.body.split())
-        out_cut(
-            f"{escape(message.id)}  {message.sent_at:%Y-%m-%dT%H:%M:%SZ}  "
-            f"[dim]{message.receives} receives[/]  {escape(body)}"
-        )
+        out_cut(escape(f"{message.id}  {_time(message)}  {message.receives} receives  {body}"))
 
 
 def show_message(message: QueuedMessage) -> None:
     """Show one message with its whole body, JSON on several lines."""
     console.data(f"id        {message.id}")
-    console.data(f"sent      {message.sent_at:%Y-%m-%dT%H:%M:%SZ}")
+    console.data(f"sent      {_time(message)}")
     console.data(f"receives  {message.receives}")
     console.data(f"reason    {message.reason}")
     if message.detail:
@@ -54,3 +50,7 @@ def show_message(message: QueuedMessage) -> None:
         body = message.body
     for line in body.splitlines():
         console.data(line)
+
+
+def _time(message: QueuedMessage) -> str:
+    return f"{message.sent_at:%Y-%m-%dT%H:%M:%SZ}"

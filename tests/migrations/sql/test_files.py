@@ -309,7 +309,7 @@ def test_migrations_come_from_the_working_directory_or_are_the_shipped_ones(
     monkeypatch.chdir(tmp_path)
     coming_along = sql_folder()
 
-    assert [migration.version for migration in read_migrations(coming_along)] == [1, 2]
+    assert [migration.version for migration in read_migrations(coming_along)] == [1, 2, 3, 4]
     (tmp_path / "sql").mkdir()
     assert sql_folder() == coming_along
     folder_of(tmp_path / "sql", *PAIR)
