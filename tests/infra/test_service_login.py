@@ -12,6 +12,9 @@ from orderops.infra.service_login import LoginSwitch, login_is_due
 from orderops.restore.promotion import service_secret_to_carry, switch
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, Dev
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 LOGIN, TASK_ROLE = "orderops/dev/database-login", "orderops-dev-order-processor-task"
@@ -72,7 +75,6 @@ def test_a_service_is_never_pointed_to_a_secret_that_it_may_not_read(dev: Dev) -
     assert readable_secrets(dev) == ["orderops/dev/database", LOGIN, "rds"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("steps", range(3))
 def test_an_interrupted_switch_is_due_again_or_completed_by_apply(dev: Dev, steps: int) -> None:
     change = LoginSwitch(dev.workspace)
@@ -98,7 +100,6 @@ def test_repeating_the_switch_changes_nothing(dev: Dev) -> None:
     assert [*change.prepare(), *change.finish()] == []
 
 
-@pytest.mark.slow
 def test_a_secret_made_again_leads_back_to_the_master_user_until_the_role_has_its_password(dev: Dev) -> None:
     switched(dev)
     aws = dev.workspace.aws

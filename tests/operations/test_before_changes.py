@@ -10,6 +10,9 @@ from support.command_line import Orderops
 from support.proof import FIRST
 from support.recorded_history import Dev
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 QUEUE = "orderops-dev-order-processor-queue"

@@ -21,6 +21,9 @@ from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 DEV = (ENVIRONMENTS / "dev.toml").read_text()
 IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"}
 SERVICE = "orderops-dev-order-processor"
@@ -68,7 +71,6 @@ UNDECLARED = (
 )
 
 
-@pytest.mark.slow
 def test_the_plan_for_a_renamed_environment_shows_the_resources_under_its_old_name(
     orderops: Orderops, dev: Proxy, renamed: str
 ) -> None:
@@ -82,7 +84,6 @@ def test_the_plan_for_a_renamed_environment_shows_the_resources_under_its_old_na
     assert dev.changing == []
 
 
-@pytest.mark.slow
 def test_a_renamed_environment_is_created_only_if_its_name_is_confirmed(
     orderops: Orderops, dev: Proxy, client: Client, folder: Path, renamed: str
 ) -> None:
@@ -110,7 +111,6 @@ def test_a_renamed_environment_is_created_only_if_its_name_is_confirmed(
     assert "was it renamed" not in orderops("infra", "plan", "--env", renamed).err
 
 
-@pytest.mark.slow
 def test_other_environments_are_searched_only_if_the_environment_is_empty(
     orderops: Orderops, dev: Proxy, folder: Path
 ) -> None:
@@ -129,7 +129,6 @@ def test_other_environments_are_searched_only_if_the_environment_is_empty(
 # what stays
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("dev")
 def test_down_shows_the_command_that_removes_each_leftover(orderops: Orderops) -> None:
     down = orderops("down", "--env", "dev", *EVERYTHING)
@@ -153,7 +152,6 @@ def test_down_shows_the_command_that_removes_each_leftover(orderops: Orderops) -
 # who else uses what is to go
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("dev")
 def test_resources_that_others_use_are_kept_and_the_rest_is_deleted(orderops: Orderops, client: Client) -> None:
     held = {
@@ -184,7 +182,6 @@ def test_resources_that_others_use_are_kept_and_the_rest_is_deleted(orderops: Or
     }
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("dev")
 def test_a_foreign_database_in_our_subnet_group_is_named_and_kept(orderops: Orderops, client: Client) -> None:
     a_database(client)
@@ -200,7 +197,6 @@ def test_a_foreign_database_in_our_subnet_group_is_named_and_kept(orderops: Orde
     assert take_snapshot(client)["database"] == ["theirs"]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("dev")
 def test_a_foreign_endpoint_in_our_vpc_is_named(orderops: Orderops, client: Client) -> None:
     ec2 = client("ec2")
@@ -361,7 +357,6 @@ def owned(proxy: Proxy) -> list[Owned]:
     return list(Inventory(aws, "dev", KINDS).owned())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("owner", ["other", ""], ids=["of another environment", "without an owner"])
 def test_resources_without_our_tags_are_never_deleted_whatever_their_names(
     orderops: Orderops, dev: Proxy, client: Client, owner: str
@@ -428,7 +423,6 @@ def untag(client: Client, each: Owned) -> None:
     UNTAG[each.kind.kind.partition("-")[0]](client, each.observed, ["orderops:environment", "orderops:address"])
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("dev")
 def test_foreign_objects_and_messages_in_our_resources_are_shown_and_kept(orderops: Orderops, client: Client) -> None:
     for key in (f"AWSLogs/123456789012/{SERVICE}.gz", "backup/orders.sql"):
@@ -488,7 +482,6 @@ IMMUTABLE = {
 }
 
 
-@pytest.mark.slow
 def test_a_lower_version_in_the_file_is_refused_with_the_line_that_keeps_the_database(
     orderops: Orderops, dev: Proxy, client: Client, folder: Path
 ) -> None:
@@ -531,7 +524,6 @@ def test_an_immutable_property_is_refused_and_the_other_changes_are_applied(
     assert told == {"VisibilityTimeout": "45"}
 
 
-@pytest.mark.slow
 def test_a_run_with_only_immutable_changes_changes_nothing(orderops: Orderops, dev: Proxy, folder: Path) -> None:
     in_file("[database]\n", '[database]\nusername = "another"\n')(folder)
     dev.forget()
@@ -544,7 +536,6 @@ def test_a_run_with_only_immutable_changes_changes_nothing(orderops: Orderops, d
     assert dev.changing == []
 
 
-@pytest.mark.slow
 def test_a_renamed_service_keeps_the_data_of_the_old_one(
     orderops: Orderops, client: Client, dev: Proxy, folder: Path
 ) -> None:

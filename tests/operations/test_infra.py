@@ -12,6 +12,9 @@ from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 Client = Callable[[str], Any]
 
 
@@ -34,7 +37,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("env", ["staging"])
 def test_every_drift_is_shown_by_the_plan_and_repaired_by_apply(
     orderops: Orderops, proxy: Proxy, client: Client, env: str
@@ -126,7 +128,6 @@ def test_one_edited_line_leads_to_one_change(orderops: Orderops, folder: Path) -
     assert orderops("infra", "plan", *words).code == 0
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("dev")
 def test_a_subnet_without_an_owner_is_found_by_its_address_range(orderops: Orderops, client: Client) -> None:
     words = ("--env", "dev", "--environments", str(ENVIRONMENTS))
@@ -149,7 +150,6 @@ def test_a_subnet_without_an_owner_is_found_by_its_address_range(orderops: Order
     assert orderops("infra", "plan", *words).code == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("env", ["prod"])
 def test_destroy_keeps_only_resources_that_were_not_confirmed(orderops: Orderops, client: Client, env: str) -> None:
     words = ("--env", env, "--environments", str(ENVIRONMENTS))

@@ -17,6 +17,9 @@ from orderops.infra.workspace import Workspace
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 FILE = """
 [network]
 cidr = "10.99.0.0/16"
@@ -104,7 +107,6 @@ def orderops(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Orderops:
     return Orderops(capsys, "--env", "dev", "--environments", str(tmp_path))
 
 
-@pytest.mark.slow
 def test_the_ports_of_a_running_environment_change_without_closing_one_in_use(
     dev: Environment, proxy: Proxy, orderops: Orderops
 ) -> None:
@@ -169,7 +171,6 @@ def test_another_region_is_refused_before_anything_changes(
     assert proxy.changing == []
 
 
-@pytest.mark.slow
 def test_without_roles_the_bucket_says_where_an_environment_lives(dev: Environment, orderops: Orderops) -> None:
     iam = dev.client("iam")
     for role in iam.list_roles()["Roles"]:
@@ -194,7 +195,6 @@ def test_a_refused_change_takes_those_of_its_group_along(dev: Environment, proxy
     assert proxy.changing == []
 
 
-@pytest.mark.slow
 def test_a_full_security_group_refuses_a_second_port(dev: Environment, proxy: Proxy, orderops: Orderops) -> None:
     cidrs = ", ".join(f'"203.0.{n}.0/24"' for n in range(31))
     dev.edit("port = 80\n", f"port = 80\nallowed_cidrs = [{cidrs}]\n")

@@ -18,6 +18,9 @@ from support.faulty_proxy import Proxy
 from support.laptop import until
 from support.repository import ENVIRONMENTS
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 DEV = (ENVIRONMENTS / "dev.toml").read_text()
 FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\npriority = 1000\n")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 200\n'
@@ -56,7 +59,6 @@ def released(proxy: Proxy, both: bytes) -> None:
     proxy.bring_back(both)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("released")
 def test_pruning_deletes_a_service_before_its_dependencies(orderops: Orderops, proxy: Proxy, client: Any) -> None:
     planned = orderops("infra", "apply", "--prune", "--dry-run")

@@ -15,6 +15,9 @@ from support.emulated_network import until
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 SERVICE = "orderops-dev-order-processor"
 QUEUE = f"{SERVICE}-queue"
 LOGS = "orderops-dev-access-logs-123456789012"
@@ -120,7 +123,6 @@ def test_down_refuses_twins_and_names_each_one_with_its_data(
     assert proxy.changing == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_twins_that_are_all_named_are_deleted(orderops: Orderops, client: Client, case: Case) -> None:
     case.make(client)
@@ -134,7 +136,6 @@ def test_twins_that_are_all_named_are_deleted(orderops: Orderops, client: Client
     assert orderops("down", "--env", "dev", "--yes", "--only", case.address).code == 2  # no longer there
 
 
-@pytest.mark.slow
 def test_the_final_snapshot_of_each_database_is_named(orderops: Orderops, client: Client) -> None:
     databases(client)
 

@@ -33,6 +33,9 @@ from orderops.operations.options import ChangeOptions
 from support.command_line import Orderops
 from support.repository import ROOT
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 READS = re.compile(r"(Describe|List|Get|Head|BatchGet|Lookup)")
 SERVICE = "orderops-local-order-processor"
 

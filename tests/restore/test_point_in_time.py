@@ -17,6 +17,9 @@ from support.emulated_account import QUICK
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, YESTERDAY, Dev
 from support.repository import ENVIRONMENTS
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 AT = utc(YESTERDAY)

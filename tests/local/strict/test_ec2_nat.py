@@ -2,8 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from support.emulated_network import ANYWHERE, Network, until
 from support.strict_clients import Client, Refused
+
+# End to end.
+pytestmark = pytest.mark.slow
 
 
 def make(client: Client, network: Network, address: str) -> dict[str, Any]:

@@ -29,6 +29,9 @@ from support.declared_service import DEFINITION, LOGS, SERVICE, SUBNETS, VPC
 from support.emulated_account import with_needs
 from support.strict_clients import Client, served
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 PATIENT = ReconcileLimits(
     seen_within=timedelta(seconds=30), trouble=timedelta(seconds=60), timeout=timedelta(seconds=120)
 )
