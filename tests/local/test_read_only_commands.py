@@ -36,8 +36,8 @@ ALSO: dict[str, list[list[str]]] = {
     "restore salvage": [["--every-table", "--only-restored"]],
     "local psql": [["-Atc", "select count(*) from users"]],
 }
-# psql waits for input, and a salvage names its tables.
-ONLY_WITH_ARGUMENTS = {"local psql", "restore salvage"}
+# psql waits for input, a salvage names its tables, and only a dead letter that is there can be shown.
+ONLY_WITH_ARGUMENTS = {"local psql", "queue dlq show", "restore salvage"}
 
 
 def reads() -> list[list[str]]:

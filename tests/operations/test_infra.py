@@ -165,7 +165,9 @@ def test_destroy_keeps_only_resources_that_were_not_confirmed(orderops: Orderops
     assert len(client("ec2").describe_vpcs()["Vpcs"]) == vpcs
     assert not client("elbv2").describe_load_balancers()["LoadBalancers"]
 
-    second = orderops("infra", "destroy", *words, "--yes", "--confirm", env, "--confirm", database)
+    token = f"orderops/{env}/order-processor/ORDERS_TOKEN"
+    confirmed = [word for name in (env, database, token) for word in ("--confirm", name)]
+    second = orderops("infra", "destroy", *words, "--yes", *confirmed)
 
     assert second.code == 0, second.err
     assert "kept:" not in second.err
