@@ -176,8 +176,8 @@ def test_destroy_keeps_only_resources_that_were_not_confirmed(orderops: Orderops
     assert len(client("ec2").describe_vpcs()["Vpcs"]) == vpcs - 1
     tagged = [{"Key": "orderops:environment", "Values": [env]}]
     left = client("resourcegroupstaggingapi").get_resources(TagFilters=tagged)["ResourceTagMappingList"]
-    # AWS too tells for a while of gateways that are deleted and of clusters that are inactive
-    remembered = (":natgateway/", ":cluster/", ":snapshot:")
+    # AWS too tells for a while of gateways that are deleted, clusters that are inactive and secrets in their recovery
+    remembered = (":natgateway/", ":cluster/", ":snapshot:", ":secret:")
     assert [arn for each in left if not any(word in (arn := each["ResourceARN"]) for word in remembered)] == []
     assert {gateway["State"] for gateway in client("ec2").describe_nat_gateways()["NatGateways"]} == {"deleted"}
     assert orderops("infra", "destroy", *words, "--yes", "--confirm", env).err == f"nothing to delete in {env}\n"
