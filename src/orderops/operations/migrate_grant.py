@@ -52,4 +52,4 @@ def _show_due(workspace: Workspace) -> None:
     if login_is_due(workspace):
         console.data(f"+ role {service_role.ROLE}, which the services log in as from then on")
     else:
-        console.info(f"the services log in as {service_role.ROLE}; tables that it cannot read would be granted")
+        console.info(f"the services log in as {service_role.ROLE} already")

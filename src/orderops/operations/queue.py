@@ -64,8 +64,11 @@ def show_depths(workspace: Workspace, services: Sequence[str], *, as_json: bool)
         }
         document[name] = {queue: depth.to_dict() for queue, depth in depths.items()}
         if not as_json:
+            width = max(map(len, depths))
             for queue, depth in depths.items():
-                console.data(f"{queue}  {depth.waiting} waiting, {depth.in_flight} in flight, {depth.delayed} delayed")
+                console.data(
+                    f"{queue:{width}}  {depth.waiting} waiting, {depth.in_flight} in flight, {depth.delayed} delayed"
+                )
             if depths[base.dead_letters.name].waiting:
                 console.info(f"next: orderops queue dlq list --env {workspace.environment.name} --service {name}")
     if as_json:
