@@ -93,12 +93,9 @@ def replay(
 ) -> None:
     """Send dead letters to the queue again, after their cause is fixed. Orders are still processed once."""
     from orderops.operations.queue import Chosen, replay
-    from orderops.operations.workspace import one_service, open_workspace
+    from orderops.operations.workspace import open_workspace
 
-    workspace = open_workspace(where.env, where.environments)
-    chosen = Chosen(ids or (), reason, every)
-    command = options.of("queue dlq replay", *chosen.words())
-    replay(workspace, command, one_service(workspace, service), chosen)
+    replay(open_workspace(where.env, where.environments), options, service, Chosen(ids or (), reason, every))
 
 
 @dlq.command()
@@ -113,9 +110,6 @@ def purge(
 ) -> None:
     """Delete dead letters for good; the queue's name has to be confirmed."""
     from orderops.operations.queue import Chosen, purge
-    from orderops.operations.workspace import one_service, open_workspace
+    from orderops.operations.workspace import open_workspace
 
-    workspace = open_workspace(where.env, where.environments)
-    chosen = Chosen(ids or (), reason, every)
-    command = options.of("queue dlq purge", *chosen.words())
-    purge(workspace, command, one_service(workspace, service), chosen)
+    purge(open_workspace(where.env, where.environments), options, service, Chosen(ids or (), reason, every))

@@ -34,12 +34,17 @@ def login_is_due(workspace: Workspace) -> bool:
     stack = workspace.stack
     inventory = Inventory(workspace.aws, workspace.environment.name, [RdsInstance, SecretsmanagerLogin])
     instance, secret = inventory.get(stack.database, {}), inventory.get(stack.login, {})
-    return instance is not None and (secret is None or instance.properties["ServiceSecretArn"] != secret.arn)
+    return instance is not None and (secret is None or not _opens(instance, secret))
 
 
 def login_is_due_in(stack: Stack, outputs: Outputs) -> bool:
     """The same, by what a plan has read."""
-    return bool(outputs[stack.database].properties["ServiceSecretArn"] != outputs[stack.login].arn)
+    return not _opens(outputs[stack.database], outputs[stack.login])
+
+
+def _opens(instance: Observed, secret: Observed) -> bool:
+    """Whether the role with this secret's password opens the instance, by the instance's tag."""
+    return bool(instance.properties["ServiceSecretArn"] == secret.arn)
 
 
 def with_login(instance: Observed, secret_arn: str) -> Observed:

@@ -11,7 +11,7 @@ from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
-from orderops.operations.workspace import confirm_change
+from orderops.operations.workspace import confirm_change, one_service
 from orderops.queues.messages import QueuedMessage, delete, depth_of, held, send, url_of
 from orderops.text.lists import counted, joined
 from orderops.ui import console
@@ -108,16 +108,17 @@ def show_dead_letter(workspace: Workspace, service: str, message_id: str, *, as_
             show_message(message)
 
 
-def replay(workspace: Workspace, options: ChangeOptions, service: str, chosen: Chosen) -> None:
+def replay(workspace: Workspace, options: ChangeOptions, service: str | None, chosen: Chosen) -> None:
     """Send dead letters to the service's queue again. Harmless to repeat: the service knows orders by their key."""
-    base = workspace.stack.services[service]
-    question = f"to {base.queue.name} again"
-    _change(workspace, options, base, chosen, ("Send", question, "sent again"), _send_again)
+    options = options.of("queue dlq replay", *chosen.words())
+    base = workspace.stack.services[one_service(workspace, service)]
+    _change(workspace, options, base, chosen, ("Send", f"to {base.queue.name} again", "sent again"), _send_again)
 
 
-def purge(workspace: Workspace, options: ChangeOptions, service: str, chosen: Chosen) -> None:
+def purge(workspace: Workspace, options: ChangeOptions, service: str | None, chosen: Chosen) -> None:
     """Delete dead letters for good."""
-    base = workspace.stack.services[service]
+    options = options.of("queue dlq purge", *chosen.words())
+    base = workspace.stack.services[one_service(workspace, service)]
     _change(workspace, options, base, chosen, ("Delete", "for good", "deleted"), _delete_for_good, lost=True)
 
 
