@@ -95,9 +95,10 @@ def test_a_restart_after_every_read_only_command_finds_everything(
 ) -> None:
     orderops = Orderops(capsys)
     assert orderops("up").code == 0
-    assert orderops("restore", "--at", "latest").code == 0
     laptop = Laptop(environments / "data", local.running_endpoint())
     queue = laptop.client("sqs").create_queue(QueueName="other")["QueueUrl"]
+    assert orderops("restore", "--at", "latest").code == 0
+    until(lambda: "other" in take_snapshot(laptop.client)["queue"], timeout=60, what="the new queue is listed")
     for body in ("tea", "coffee"):
         laptop.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
     before = everything(laptop, orderops)
