@@ -27,7 +27,7 @@ health doctor
 iam
 rehearsal
 restore
-migrations images remote queues
+migrations images remote queues releases
 infra
 local
 runs
@@ -96,6 +96,7 @@ CALLS_AWS = {
     "images",
     "local",
     "queues",
+    "releases",
     "remote",
     "resources",
     "restore",

@@ -15,5 +15,7 @@ def test_a_release_that_places_no_task_is_explained_by_the_events_of_the_service
     with untrusted_during_updates(dev.proxy, "orderops-dev-order-processor-execution"):
         said = orderops("service", "deploy", "--image", IMAGE, "--yes")
 
-    assert said.code == 1
+    assert said.code == 6
+    assert "order-processor stuck" in said.err
+    assert "x a role cannot be assumed" in said.err
     assert "failed to launch a task with (error ECS was unable to assume the role" in said.err

@@ -98,6 +98,18 @@ ServiceName = Annotated[
     str | None,
     typer.Argument(help="Service; optional if there is only one.", show_default=False),
 ]
+Bake = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--bake",
+        envvar="ORDEROPS_BAKE",
+        help="How long to watch a release after all its tasks are healthy, such as 60s or 0; default: bake_seconds in "
+        "the environment file.",
+        metavar="DURATION",
+        parser=duration,
+        show_default=False,
+    ),
+]
 Context = Annotated[
     Path | None,
     typer.Option(

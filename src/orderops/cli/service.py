@@ -1,13 +1,16 @@
-"""orderops service: releases of the services."""
+"""orderops service: releases of the services, and what they do now."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Annotated
+
 import typer
 
-from orderops.cli.options import Context, Images, Json, ServiceName, grouped
+from orderops.cli.options import Bake, Context, Images, Json, ServiceName, duration, grouped
 from orderops.operations.options import ChangeOptions, EnvironmentOptions
 
-commands = typer.Typer(no_args_is_help=True, help="Services: build an image, deploy a release.")
+commands = typer.Typer(no_args_is_help=True, help="Services: build, deploy, explain, roll back, logs, restart, scale.")
 
 
 @commands.command()
@@ -36,19 +39,149 @@ def deploy(
     service: ServiceName = None,
     image: Images = [],
     context: Context = None,
+    bake: Bake = None,
+    attached: Annotated[
+        bool, typer.Option("--attach", help="Watch the release that is under way, such as after Ctrl+C; start none.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Roll out an image and wait until its tasks are healthy. ECS rolls a failed release back."""
+    """Roll out an image, watch it, and say what became of it. A release that fails is turned back."""
     from orderops.images.resolve import image_of
     from orderops.operations.deploy import deploy_services
+    from orderops.operations.service_change import attach
     from orderops.operations.workspace import images_given, one_service, open_workspace
 
     workspace = open_workspace(where.env, where.environments)
     names = [one_service(workspace, service)] if service else list(workspace.environment.services)
+    if attached:
+        attach(workspace, options.of("service deploy", *names, "--attach"), names, bake)
+        return
     # A bare URI belongs to the service that the argument names.
     given = images_given(workspace, [f"{service}={uri}" if service and "=" not in uri else uri for uri in image])
     choices = {
         name: image_of(workspace.aws, workspace.environment, name, given.get(name), context=context) for name in names
     }
     command = options.of("service deploy", *names, *(f"--image {uri}" for uri in image), as_json=as_json)
-    deploy_services(workspace, command, choices)
+    deploy_services(workspace, command, choices, bake)
+
+
+@commands.command()
+@grouped()
+def explain(
+    where: EnvironmentOptions,
+    service: ServiceName = None,
+    last: Annotated[bool, typer.Option("--last", help="The last release that failed, however long ago.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show why the newest release failed, or why tasks ended in the last hour: causes, last lines, fix, command."""
+    from orderops.operations.releases import explain
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    explain(workspace, one_service(workspace, service), last=last, as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def releases(
+    where: EnvironmentOptions,
+    service: ServiceName = None,
+    last: Annotated[int, typer.Option("--last", "-n", help="Number of releases.", min=1, metavar="N")] = 10,
+    as_json: Json = False,
+) -> None:
+    """List the releases of a service, newest first: image, revision, who, when, verdict, and which one runs."""
+    from orderops.operations.releases import list_releases
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    list_releases(workspace, one_service(workspace, service), last=last, as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def rollback(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    service: ServiceName = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="Release to return to: its revision, digest or image; default: the one before what runs.",
+            metavar="RELEASE",
+            show_default=False,
+        ),
+    ] = None,
+    bake: Bake = None,
+) -> None:
+    """Release the image of an earlier release again, by its digest, with the settings of now."""
+    from orderops.operations.service_change import roll_back
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    name = one_service(workspace, service)
+    roll_back(workspace, options.of("service rollback", name, *([f"--to {to}"] if to else [])), name, to, bake)
+
+
+@commands.command()
+@grouped()
+def logs(
+    where: EnvironmentOptions,
+    service: ServiceName = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show new lines as they arrive, until Ctrl+C.")
+    ] = False,
+    since: Annotated[
+        timedelta,
+        typer.Option("--since", help="How far back, such as 30s, 10m or 2h.", metavar="DURATION", parser=duration),
+    ] = timedelta(minutes=10),
+    grep: Annotated[
+        str | None,
+        typer.Option(
+            "--grep", help="Only lines that contain this regular expression.", metavar="REGEX", show_default=False
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="Only this task: its id, or how that begins.", metavar="ID", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Show what the tasks of a service wrote, each task in a colour of its own; metrics only with --grep or --json."""
+    from orderops.operations.service_logs import LogChoice, show_logs
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    choice = LogChoice(since, grep, task)
+    show_logs(workspace, one_service(workspace, service), choice, follow=follow, as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def restart(where: EnvironmentOptions, options: ChangeOptions, service: ServiceName = None, bake: Bake = None) -> None:
+    """Replace every task by a new one of the same release, such as after a changed secret. No request is lost."""
+    from orderops.operations.service_change import restart
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    name = one_service(workspace, service)
+    restart(workspace, options.of("service restart", name), name, bake)
+
+
+@commands.command()
+@grouped()
+def scale(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    tasks: Annotated[
+        int, typer.Option("--tasks", "-n", help="Number of tasks.", min=0, metavar="N", show_default=False)
+    ],
+    service: ServiceName = None,
+) -> None:
+    """Set the number of tasks now; autoscaling goes on from there, and `orderops up` restores the declared minimum."""
+    from orderops.operations.service_change import scale
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    name = one_service(workspace, service)
+    scale(workspace, options.of("service scale", name, f"--tasks {tasks}"), name, tasks)

@@ -121,6 +121,11 @@ class ServiceConfig(TomlTable):
     """Seconds for which requests in progress may finish after a task is deregistered from the load balancer."""
     stop_timeout_seconds: Annotated[int, between(2, 120)] = 30
     """Seconds between SIGTERM and SIGKILL when a task is stopped."""
+    # The metrics of a load balancer arrive up to two minutes late, and have to be seen within the bake.
+    bake_seconds: Annotated[int, between(0, 3600)] = 180
+    """Seconds after the last task of a release is healthy in which exits, 5xx and a wrong `/version` turn it back."""
+    stuck_seconds: Annotated[int, between(10, 7200)] = 600
+    """Seconds without any task that starts, becomes healthy or ends, after which a release is stuck and turned back."""
     # A listener rule has at most five condition values.
     paths: Annotated[list[values.PathPattern], counted(1, 5)] = Field(["/*"])
     """Path patterns of requests that the load balancer routes to this service."""

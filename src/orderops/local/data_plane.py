@@ -17,9 +17,12 @@ from orderops.local.elb import api as elb_calls
 from orderops.local.elb.balancer import Balancers
 from orderops.local.elb.reach import lets_balancer_in
 from orderops.local.elb.targets import Targets
+from orderops.local.emulator.protocol import Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds import api as rds_calls
 from orderops.local.rds.databases import Databases
+from orderops.local.strict.cloudwatch.hooks import EVALUATING_ACTIONS
+from orderops.local.strict.cloudwatch.metrics import record_traffic
 
 # Seconds. Log lines arrive all the time, and each save writes the whole state.
 LOG_SAVE_DELAY = 3.0
@@ -49,6 +52,9 @@ class DataPlane:
         rds_calls.register(emulator, self._databases.port_conflict)
         elb_calls.register(emulator, self._targets, self._balancers.listens_on)
         EcsCalls(emulator, self._scheduler, self._tasks)
+        # Registered before the alarms are, which are evaluated by what is recorded here.
+        for action in EVALUATING_ACTIONS:
+            emulator.on_before("monitoring", action, self._record_traffic)
 
     def records(self) -> Any:
         """Return the records that the state file stores. Call only while holding the emulator's lock."""
@@ -91,6 +97,9 @@ class DataPlane:
         # Without the lock: it may wait for a database, and requests must still be answered.
         self._databases.tick(instances)
         self._databases.sweep(folders, in_use)
+
+    def _record_traffic(self, request: Request) -> None:
+        record_traffic(request.region, self._balancers.traffic)
 
     def wake(self) -> None:
         self._databases.wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from orderops.database.service_role import ROLE
@@ -21,6 +22,7 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.options import ChangeOptions
+from orderops.operations.release_watch import changing_services, failures_shown, watch_releases
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run
@@ -44,7 +46,8 @@ def apply_everything(
     """Plan, ask and apply; with `choices` of images, the release and migrations too. Shows the next step."""
     show_image_choices(choices or {})
     change = _ApplyEverything(workspace, options, choices, adopt=adopt, prune=prune, sql=sql)
-    outcome = guarded_change(workspace, options, change)
+    with failures_shown(as_json=options.as_json):
+        outcome = guarded_change(workspace, options, change)
     if outcome is None:
         return
     if options.as_json:
@@ -169,14 +172,26 @@ class _ApplyEverything(Change[Plan]):
             if self._makes_login(plan):
                 # The services' secrets and permissions are others now.
                 work.look_again()
-            for step in work.release():
-                progress.done(step)
+            self._release(work, plan, run, progress)
         # Last: what is pruned may still be in use until the release has replaced it.
         if self._prune:
             for step in work.prune():
                 progress.done(step)
         for step in work.narrow():
             progress.done(step)
+
+    def _release(self, work: Apply, plan: Plan, run: Run, progress: Progress) -> None:
+        """Roll out what runs the services, judged like `service deploy` does, without its bake."""
+        changing = changing_services(self._workspace, plan.steps, work.images or {})
+        watch = watch_releases(self._workspace, run, changing, work.outputs, bake=timedelta())
+        work.on_wait = watch.beside(progress.watch)
+
+        def roll_out() -> None:
+            for step in work.release():
+                progress.done(step)
+
+        watch.rolled_out(roll_out)
+        watch.baked(progress.watch)
 
     def progress_resources(self, plan: Plan) -> Collection[Resource]:
         return slow_resources(self._workspace)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
@@ -13,6 +14,7 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.apply import TAKING_BACK, keep_images, show_image_choices, show_taken_back
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
+from orderops.operations.release_watch import WatchedRelease, changing_services, failures_shown, watch_releases
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
@@ -20,17 +22,21 @@ from orderops.ui import console
 from orderops.ui.progress import Progress
 
 
-def deploy_services(workspace: Workspace, options: ChangeOptions, choices: Mapping[str, ImageChoice]) -> None:
-    """Show what a release changes, ask, roll it out, and return when its tasks are healthy."""
+def deploy_services(
+    workspace: Workspace, options: ChangeOptions, choices: Mapping[str, ImageChoice], bake: timedelta | None
+) -> None:
+    """Show what a release changes, ask, roll it out, and return when it has baked. Raises ReleaseFailed."""
     show_image_choices(choices)
-    change = _Deploy(workspace, options, choices)
-    outcome = guarded_change(workspace, options, change)
+    change = _Deploy(workspace, options, choices, bake)
+    with failures_shown(as_json=options.as_json):
+        outcome = guarded_change(workspace, options, change)
     if outcome is None:
         return
     if options.as_json:
         console.show_json(_result(workspace, change, outcome))
         return
     if outcome.progress:
+        show_released(change.released)
         console.info(f"released in {in_words(outcome.progress.elapsed)}")
     else:
         console.info("0 changes: every service runs the requested image")
@@ -40,13 +46,20 @@ def deploy_services(workspace: Workspace, options: ChangeOptions, choices: Mappi
 
 def _result(workspace: Workspace, change: _Deploy, outcome: Outcome[list[Step]] | None) -> dict[str, object]:
     """The document of --json: the plan of a dry run, else what was done."""
-    return console.result_json(
+    document = console.result_json(
         console.plan_json(workspace.environment.name, change.shown if outcome is None else outcome.steps, ()),
         url=load_balancer_url(workspace.stack, change.release.outputs) if outcome else None,
         users=workspace.environment.demonstration,
         applied=outcome is not None and outcome.run is not None,
         elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,
     )
+    return {**document, "releases": [one.outcome.to_dict() for one in change.released]}
+
+
+def show_released(releases: Iterable[WatchedRelease]) -> None:
+    """Show what became of releases that are good, and by what they were judged."""
+    for one in releases:
+        console.info_folded(f"{one.service}: {one.rollout.verdict}; {'; '.join([one.rollout.runs_now(), *one.notes])}")
 
 
 class _Deploy(Change[list[Step]]):
@@ -55,10 +68,18 @@ class _Deploy(Change[list[Step]]):
     shown: Sequence[Step] = ()
     """The plan that was shown last, for the result of a dry run."""
 
-    def __init__(self, workspace: Workspace, options: ChangeOptions, choices: Mapping[str, ImageChoice]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        options: ChangeOptions,
+        choices: Mapping[str, ImageChoice],
+        bake: timedelta | None,
+    ) -> None:
         self._workspace = workspace
         self._options = options
         self._choices = choices
+        self._bake = bake
+        self.released: Sequence[WatchedRelease] = ()
         self._taken_back: list[str] = []
 
     def plan(self) -> list[Step]:
@@ -94,8 +115,16 @@ class _Deploy(Change[list[Step]]):
         # Built or copied only after the confirmation: a build takes minutes.
         images = materialize(self._workspace.aws, self._choices, console.info)
         keep_images(self._workspace, images)
-        for step in self.release.roll_out(images, recent_writes=run.recent_writes, on_wait=progress.watch):
-            progress.done(step)
+        changing = changing_services(self._workspace, plan, images)
+        watch = watch_releases(self._workspace, run, changing, self.release.outputs, self._bake)
+
+        def roll_out() -> None:
+            on_wait = watch.beside(progress.watch)
+            for step in self.release.roll_out(images, recent_writes=run.recent_writes, on_wait=on_wait):
+                progress.done(step)
+
+        watch.rolled_out(roll_out)
+        self.released = watch.baked(progress.watch)
 
     def progress_resources(self, plan: list[Step]) -> Collection[Resource]:
         return slow_resources(self._workspace)

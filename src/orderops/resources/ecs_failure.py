@@ -30,7 +30,7 @@ FAILED_DEPLOYMENT = re.compile(r"\bdeployment failed\b")
 
 def stopped_tasks(aws: Aws, cluster: str, service: str) -> list[str]:
     """Why the latest tasks of a service stopped, newest first. AWS keeps stopped tasks for about an hour."""
-    return [why_stopped(task) for task in _stopped(aws, cluster, service)]
+    return [why_stopped(task) for task in stopped(aws, cluster, service)]
 
 
 def why_stopped(task: Mapping[str, Any]) -> str:
@@ -62,7 +62,7 @@ def why_deployment_failed(aws: Aws, cluster: str, service: str) -> str:
     The first line is the reason, further lines are the last that a task wrote.
     """
     since = _began(aws, cluster, service)
-    tasks = [task for task in _stopped(aws, cluster, service) if _is_newer(task, since) and not _by_plan(task)]
+    tasks = [task for task in stopped(aws, cluster, service) if _is_newer(task, since) and not _by_plan(task)]
     if tasks:
         return "\n".join([plain(why_stopped(tasks[0]), LONGEST_LINE), *_last_words(aws, tasks)])
     described = aws.ecs.describe_services(cluster=cluster, services=[service])["services"]
@@ -70,7 +70,8 @@ def why_deployment_failed(aws: Aws, cluster: str, service: str) -> str:
     return "; ".join(reversed(trouble(described[0], since))) if described and since else ""
 
 
-def _stopped(aws: Aws, cluster: str, service: str) -> list[dict[str, Any]]:
+def stopped(aws: Aws, cluster: str, service: str) -> list[dict[str, Any]]:
+    """The latest tasks of a service that stopped, newest first. AWS shows them for about an hour."""
     arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=cluster, serviceName=service, desiredStatus="STOPPED"))
     if not arns:
         return []
@@ -100,6 +101,14 @@ def _tells_why(event: str) -> bool:
 
 def _by_plan(task: Mapping[str, Any]) -> bool:
     return str(task.get("stoppedReason", "")).startswith(BY_PLAN)
+
+
+def last_lines_of(aws: Aws, task: Mapping[str, Any]) -> list[str]:
+    """The last log lines of the first container of a task that wrote any; [] if none did."""
+    for _, group, stream in _streams(aws, task):
+        if lines := _read(aws, group, stream):
+            return lines
+    return []
 
 
 def _last_words(aws: Aws, tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -105,8 +105,8 @@ def launch(
         container = containers[process.name]
         if not process.image.startswith(SCHEME):
             raise CannotStart(
-                "CannotPullContainerError: the laptop runs modules and not images: "
-                f"{process.image} is not {SCHEME}MODULE"
+                "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref "
+                f"{process.image}: not found: this machine runs {SCHEME}MODULE and no images"
             )
         _check_log_group(task, process, container)
         # Tasks share one host, unlike in awsvpc mode: each needs a port of its own.

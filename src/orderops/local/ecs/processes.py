@@ -72,6 +72,14 @@ class Processes:
         process.ended = True
         return True
 
+    def memory(self, process: ContainerProcess) -> int:
+        """Return the bytes of memory that the process itself uses; 0 if it has ended."""
+        found = find(process.pid, process.created) if process.pid else None
+        try:
+            return int(found.memory_info().rss) if found else 0
+        except psutil.Error:
+            return 0
+
     def terminate(self, process: ContainerProcess) -> None:
         self._signal(process, signal.SIGTERM)
 

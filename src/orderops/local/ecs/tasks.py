@@ -21,6 +21,7 @@ MAX_STREAM_EVENTS = 2000
 # Limit for tasks outside services. Their followers hold a position counted from the first event kept.
 MAX_JOB_EVENTS = 50_000
 MAX_GROUP_STREAMS = 30
+MIB = 1024**2
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +69,9 @@ class Tasks:
                 continue
             if any(process.essential and self._processes.ended(process) for process in task.processes):
                 # Counting a failure here could trip the circuit breaker after a reboot of the machine.
-                task.stop("ServiceSchedulerInitiated", "The local environment was not running")
+                task.stop(
+                    "ServiceSchedulerInitiated", "Scaling activity initiated by (the local environment was not running)"
+                )
             elif task.last_status == "RUNNING":
                 self._register(task)
 
@@ -138,6 +141,7 @@ class Tasks:
         self._register(task)
 
     def _watch(self, task: EcsTask) -> None:
+        self._limit_memory(task)
         ended = [process for process in task.processes if self._processes.ended(process)]
         if any(process.essential for process in ended):
             task.stop("EssentialContainerExited", "Essential container in task exited")
@@ -149,6 +153,16 @@ class Tasks:
             self._step(task)
         elif self.is_healthy(task):
             task.ever_healthy = True
+
+    def _limit_memory(self, task: EcsTask) -> None:
+        """Kill the containers of a task that use more memory than it has, as Linux does on Fargate."""
+        limit = int(task.memory) * MIB if task.memory.isdigit() else 0
+        used = {process.name: self._processes.memory(process) for process in task.processes}
+        if not limit or sum(used.values()) <= limit:
+            return
+        process = max(task.processes, key=lambda one: used[one.name])
+        process.reason = "OutOfMemoryError: Container killed due to memory usage"
+        self._processes.kill(process)
 
     def _terminate(self, task: EcsTask) -> None:
         task.last_status = "STOPPING"

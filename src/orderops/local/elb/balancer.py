@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from orderops.local.elb.malformed import origin_form, refusal
 from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redirect_to
 from orderops.local.elb.targets import TargetProcess, Targets
+from orderops.local.elb.traffic import TrafficCounts
 from orderops.local.ports import HOST, listen, taken_text
 
 # RFC 9110, section 7.6.1: these headers concern one connection and are not forwarded.
@@ -52,6 +53,7 @@ class Balancers:
     """All listeners of the account, served by one event loop in a thread."""
 
     def __init__(self, targets: Targets) -> None:
+        self.traffic = TrafficCounts()
         self._targets = targets
         self._ports: dict[int, _Port] = {}
         self._loop = asyncio.new_event_loop()
@@ -100,7 +102,7 @@ class Balancers:
         with suppress(OSError):
             # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
             sockets.append(listen(listener.port, "::1"))
-        self._ports[listener.port] = _Port(listener, sockets, self._targets, self._loop)
+        self._ports[listener.port] = _Port(listener, sockets, self._targets, self.traffic, self._loop)
         return ""
 
 
@@ -108,9 +110,15 @@ class _Port:
     """Listening port; its listener is replaced as a whole when the rules change."""
 
     def __init__(
-        self, listener: Listener, sockets: list[socket.socket], targets: Targets, loop: asyncio.AbstractEventLoop
+        self,
+        listener: Listener,
+        sockets: list[socket.socket],
+        targets: Targets,
+        traffic: TrafficCounts,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.listener = listener
+        self._traffic = traffic
         self._targets = targets
         self._next_target = 0
         config = uvicorn.Config(
@@ -178,6 +186,11 @@ class _Port:
                 return _error_response(503)
 
     async def _forward(self, incoming: StarletteRequest, group: str) -> Response:
+        response = await self._forwarded(incoming, group)
+        self._traffic.answered(group, response.status_code, by_target=isinstance(response, StreamingResponse))
+        return response
+
+    async def _forwarded(self, incoming: StarletteRequest, group: str) -> Response:
         healthy = self._targets.healthy(group)
         if not healthy:
             return _error_response(503)

@@ -12,11 +12,13 @@ from moto.cloudwatch.models import MetricDatum
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
 
+from orderops.local.elb.traffic import TrafficCounts
 from orderops.local.sqs.api import SqsMessages
 from orderops.local.sqs.index import MessageState
 
 # AWS keeps data points of a minute for 15 days; every save of the state writes all of them.
 RETENTION = timedelta(hours=3)
+BALANCERS = "AWS/ApplicationELB"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,29 @@ def record(region: str, measurements: Iterable[Measurement]) -> None:
         for datum in backend.metric_data
         if datum.namespace not in own_namespaces or now - _without_zone(datum.timestamp) < RETENTION
     ]
+
+
+def record_traffic(region: str, traffic: TrafficCounts) -> None:
+    """Store what the load balancers counted, a point for each minute and target group behind a balancer."""
+    backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
+    groups = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][region].target_groups
+    stored = {(point.name, point.timestamp, tuple(d.value for d in point.dimensions)): point for point in _own(backend)}
+    for minute, arn, name, count in traffic.by_minute():
+        for balancer in groups[arn].load_balancer_arns if arn in groups else ():
+            values = (balancer.rpartition(":loadbalancer/")[2], arn.rpartition(":")[2])
+            point = stored.get((name, minute.replace(tzinfo=None), values))
+            if point is None:
+                dimensions = [
+                    {"Name": key, "Value": value}
+                    for key, value in zip(("LoadBalancer", "TargetGroup"), values, strict=True)
+                ]
+                point = MetricDatum(BALANCERS, name, count, dimensions, minute.replace(tzinfo=None), "Count")
+                backend.metric_data.append(point)
+            point.value = count
+
+
+def _own(backend: Any) -> list[Any]:
+    return [point for point in backend.metric_data if point.namespace == BALANCERS]
 
 
 def queues(region: str, messages: SqsMessages) -> Iterator[Measurement]:

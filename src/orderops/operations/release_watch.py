@@ -1,0 +1,356 @@
+"""Watch releases while they roll out and bake: judge each, turn back a bad one, and record what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import partial
+from time import monotonic
+
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket
+from orderops.engine.resource import Outputs
+from orderops.engine.scheduler import OnWait, Pauses
+from orderops.engine.step import Action, Step
+from orderops.errors import Interrupted, OrderopsError, Unfinished
+from orderops.infra.stack import load_balancer_url
+from orderops.infra.workspace import Workspace
+from orderops.operations.running_service import running_service
+from orderops.releases.bake import Bake, ReleaseBaseline, baseline_of
+from orderops.releases.record import ReleaseHistory, ReleaseRecord
+from orderops.releases.rollout import Rollout
+from orderops.releases.running import image_of
+from orderops.releases.verdict import ReleaseFailed, ReleaseOutcome, ReleaseVerdict
+from orderops.resources.ecs_service import EcsService
+from orderops.resources.ecs_task_definition import EcsTaskDefinition
+from orderops.runs.history import timestamp
+from orderops.runs.run import Run
+from orderops.ui import console
+from orderops.ui.releases import show_card
+
+PAUSES = Pauses(first=0.7, steady=0.7, longest=5.0, share=0.05)
+"""Between two looks at a release: short at first, when most fail, and longer the longer it takes."""
+BACK_WITHIN = 1200.0
+"""Seconds for the return to the release before, whose tasks mostly still run."""
+NOTHING_BEFORE = "there is no earlier release to return to, so ECS goes on trying"
+
+
+@dataclass
+class WatchedRelease:
+    """The release of one service, from before its rollout to its verdict."""
+
+    service: str
+    rollout: Rollout
+    baseline: ReleaseBaseline
+    url: str
+    version: str
+    image: str
+    target_group_arn: str
+    record: ReleaseRecord | None = None
+    turned_back: bool = False
+    notes: Sequence[str] = ()
+
+    @property
+    def outcome(self) -> ReleaseOutcome:
+        """What became of it so far."""
+        rollout = self.rollout
+        return ReleaseOutcome(self.service, rollout.verdict, rollout.reason, rollout.runs_now(), rollout.card)
+
+
+@dataclass
+class ReleaseWatch:
+    """The releases of one run."""
+
+    workspace: Workspace
+    run: Run
+    releases: Mapping[str, WatchedRelease]
+    """By the address of the ECS service."""
+    bake: timedelta | None
+    """How long to bake; None for what each service declares."""
+    _began: float = field(default_factory=monotonic)
+    _looked_at: float = 0.0
+
+    @property
+    def _interval(self) -> float:
+        return PAUSES.after(1, monotonic() - self._began)
+
+    def beside(self, on_wait: OnWait) -> OnWait:
+        """Look at the releases whenever a resource waits, and pass the wait on."""
+
+        def waits(address: str, waits_for: str) -> None:
+            on_wait(address, waits_for)
+            if address in self.releases and waits_for and monotonic() - self._looked_at >= self._interval:
+                self._looked_at = monotonic()
+                self._look(self.releases[address])
+
+        return waits
+
+    def rolled_out(self, steps: Callable[[], None]) -> None:
+        """Roll out, and judge how that ended. Raises ReleaseFailed, or the error of anything else that failed."""
+        try:
+            steps()
+        except Unfinished as error:
+            self._settle()
+            self._raise_failed(error)
+            raise
+        except Interrupted as error:
+            raise self._detached(error) from None
+        self._settle()
+        self._raise_failed(None)
+
+    def judged(self, on_wait: OnWait) -> None:
+        """Look until each release has a verdict, where nothing else waits for it. Raises ReleaseFailed."""
+        try:
+            while going_on := [one for one in self.releases.values() if one.rollout.verdict is ReleaseVerdict.RUNNING]:
+                for one in going_on:
+                    self._look(one)
+                    on_wait(f"{EcsService.kind}/{one.rollout.service}", one.rollout.runs_now())
+                    if one.turned_back:
+                        self._wait_until_back(one, partial(on_wait, f"{EcsService.kind}/{one.rollout.service}"))
+                time.sleep(self._interval)
+        except KeyboardInterrupt:
+            raise self._detached(Interrupted([])) from None
+        self._raise_failed(None)
+
+    def baked(self, on_wait: OnWait) -> list[WatchedRelease]:
+        """Watch each release for its bake time; return those that are good. Raises ReleaseFailed."""
+        baking = {address: self._bake_of(one) for address, one in self.releases.items() if one.rollout.deployment}
+        try:
+            self._bake(baking, on_wait)
+        except KeyboardInterrupt:
+            raise self._detached(Interrupted([])) from None
+        for one in self.releases.values():
+            if one.rollout.deployment:
+                self._save(one)
+        self._raise_failed(None)
+        return [one for one in self.releases.values() if one.rollout.deployment]
+
+    def _bake(self, baking: Mapping[str, Bake], on_wait: OnWait) -> None:
+        going_on = {address: bake for address, bake in baking.items() if bake.seconds}
+        while going_on:
+            for address, bake in list(going_on.items()):
+                left, one = bake.left, self.releases[address]
+                if bake.look() is not ReleaseVerdict.DEPLOYED:
+                    self._turn_back(one)
+                    self._wait_until_back(one, partial(on_wait, address))
+                elif left:
+                    on_wait(address, f"bakes: all tasks are healthy, {left:.0f} s to go")
+                    continue
+                one.notes = bake.notes()
+                on_wait(address, "")
+                del going_on[address]
+            if going_on:
+                time.sleep(min(self._interval, *(max(bake.left, 0.05) for bake in going_on.values())))
+
+    def _bake_of(self, one: WatchedRelease) -> Bake:
+        declared = self.workspace.environment.services[one.service].bake_seconds
+        seconds = declared if self.bake is None else self.bake.total_seconds()
+        # Without a release before, there is nothing to return to and nothing to compare with.
+        return Bake(
+            one.rollout,
+            seconds if one.rollout.previous else 0.0,
+            one.url,
+            one.service,
+            one.version,
+            one.target_group_arn,
+            one.baseline,
+        )
+
+    def _look(self, one: WatchedRelease) -> None:
+        verdict = one.rollout.look()
+        if one.rollout.deployment and one.record is None:
+            self._save(one)
+        if verdict in (ReleaseVerdict.CRASH_LOOPING, ReleaseVerdict.STUCK) and not one.turned_back:
+            self._turn_back(one)
+
+    def _turn_back(self, one: WatchedRelease) -> None:
+        # Saved first: the rollback destroys the evidence.
+        self._save(one)
+        one.turned_back = True
+        if not one.rollout.roll_back() and one.rollout.verdict is not ReleaseVerdict.FAILED:
+            one.rollout.reason += f"; {NOTHING_BEFORE}"
+            raise self._failure([one])
+
+    def _wait_until_back(self, one: WatchedRelease, on_wait: Callable[[str], None]) -> None:
+        deadline = monotonic() + BACK_WITHIN
+        while not one.rollout.is_back():
+            if monotonic() > deadline:
+                one.rollout.verdict = ReleaseVerdict.FAILED
+                one.rollout.reason += f"; the release before is not back after {BACK_WITHIN / 60:.0f} min"
+                return
+            on_wait("returns to the release before")
+            time.sleep(self._interval)
+
+    def _settle(self) -> None:
+        """Look once more at each release, since the last look may be older than the end of the rollout."""
+        for one in self.releases.values():
+            if one.rollout.look() is not ReleaseVerdict.RUNNING and one.rollout.verdict is not ReleaseVerdict.DEPLOYED:
+                self._save(one)
+
+    def _raise_failed(self, error: Unfinished | None) -> None:
+        failed = [
+            one
+            for one in self.releases.values()
+            if one.rollout.verdict not in (ReleaseVerdict.DEPLOYED, ReleaseVerdict.RUNNING)
+        ]
+        if failed:
+            raise self._failure(failed, error)
+
+    def _failure(self, failed: Sequence[WatchedRelease], error: Unfinished | None = None) -> ReleaseFailed:
+        for one in failed:
+            self._save(one)
+        where = f"--env {self.workspace.environment.name}"
+        hint = "\n".join(f"shown again by: orderops service explain {one.service} {where}" for one in failed)
+        others = {
+            address: failure
+            for address, failure in (error.failures if error else {}).items()
+            if address not in self.releases
+        }
+        raised = ReleaseFailed([one.outcome for one in failed], hint)
+        for address, failure in others.items():
+            raised.message += f"\n{address}: {failure.message}"
+        return raised
+
+    def _detached(self, error: Interrupted) -> OrderopsError:
+        for one in self.releases.values():
+            self._save(one)
+        if not any(one.rollout.deployment for one in self.releases.values()):
+            return error
+        detached = Interrupted(error.left)
+        detached.message = "detached: ECS goes on with the release, and its circuit breaker with judging it"
+        detached.hint = f"watch it again: orderops service deploy --attach --env {self.workspace.environment.name}"
+        return detached
+
+    def _save(self, one: WatchedRelease) -> None:
+        """Record a release as far as it is known; nothing while it has no deployment."""
+        rollout = one.rollout
+        if not rollout.deployment:
+            return
+        if one.record is None:
+            begun = self.run.record.run
+            one.record = ReleaseRecord(
+                one.service,
+                begun["run"],
+                begun["command"],
+                begun["who"],
+                one.image,
+                rollout.definition,
+                rollout.previous,
+                rollout.deployment,
+                timestamp(),
+            )
+        one.record = one.record.with_outcome(one.outcome)
+        history_of(self.workspace).write(one.record)
+
+
+@contextmanager
+def failures_shown(*, as_json: bool) -> Iterator[None]:
+    """Show the failure cards of releases that fail inside the `with` block, or the document of --json."""
+    try:
+        yield
+    except ReleaseFailed as error:
+        if as_json:
+            console.show_json({"applied": True, "releases": [outcome.to_dict() for outcome in error.outcomes]})
+        else:
+            for outcome in error.outcomes:
+                show_card(outcome)
+        raise
+
+
+def history_of(workspace: Workspace) -> ReleaseHistory:
+    """The record of the environment's releases."""
+    # Not guarded: what became of a release is recorded after its lease was lost, too.
+    return ReleaseHistory(Bucket(workspace.aws.guarded(lambda: None)), workspace.environment.name)
+
+
+def changing_services(workspace: Workspace, steps: Iterable[Step], images: Mapping[str, str]) -> dict[str, str]:
+    """The services, with their images, of which these steps change something that runs tasks."""
+    changing = {step.address for step in steps if step.action is not Action.NO_OP}
+    kinds = (EcsService.kind, EcsTaskDefinition.kind)
+    return {
+        service: image
+        for service, image in images.items()
+        if changing & {f"{kind}/{workspace.environment.service_name(service)}" for kind in kinds}
+    }
+
+
+def watch_releases(
+    workspace: Workspace, run: Run, images: Mapping[str, str], outputs: Outputs, bake: timedelta | None
+) -> ReleaseWatch:
+    """Note how services are before their release. `images` holds the image of each."""
+
+    def watched(service: str) -> WatchedRelease:
+        rollout = Rollout.of(*_rollout_arguments(workspace, service, images[service]))
+        return _watched(workspace, service, images[service], rollout, outputs)
+
+    return _watch(workspace, run, watched, list(images), bake)
+
+
+def attached_releases(
+    workspace: Workspace, run: Run, services: Sequence[str], outputs: Outputs, bake: timedelta | None
+) -> ReleaseWatch:
+    """Take up the newest deployment of services, as far as the record of releases knows it."""
+
+    def attached(service: str) -> WatchedRelease:
+        record = next(history_of(workspace).of(service, last=1), None)
+        definition = running_service(workspace, service)["taskDefinition"]
+        image = record.image if record else image_of(workspace.aws, definition)
+        rollout = Rollout.under_way(*_rollout_arguments(workspace, service, image))
+        if record and record.verdict is ReleaseVerdict.RUNNING:
+            # By its record, since a deployment that was turned back meanwhile is the newest no more.
+            rollout.deployment, rollout.definition = record.deployment, record.definition
+            rollout.previous = record.previous
+        one = _watched(workspace, service, image, rollout, outputs)
+        one.record = record if record and record.verdict is ReleaseVerdict.RUNNING else None
+        return one
+
+    return _watch(workspace, run, attached, services, bake)
+
+
+def values_of(workspace: Workspace, service: str, image: str) -> dict[str, str]:
+    """What the words of causes name of a service."""
+    environment, base = workspace.environment, workspace.stack.services[service]
+    return {
+        "environment": environment.name,
+        "service": service,
+        "image": image,
+        "memory": str(base.declared.memory),
+        "port": str(base.declared.port),
+        "log_group": base.log_group.name,
+    }
+
+
+def _watch(
+    workspace: Workspace,
+    run: Run,
+    watched: Callable[[str], WatchedRelease],
+    services: Sequence[str],
+    bake: timedelta | None,
+) -> ReleaseWatch:
+    with ThreadPoolExecutor(max(len(services), 1)) as pool:
+        releases = {f"{EcsService.kind}/{one.rollout.service}": one for one in pool.map(watched, services)}
+    return ReleaseWatch(workspace, run, releases, bake)
+
+
+def _rollout_arguments(workspace: Workspace, service: str, image: str) -> tuple[Aws, str, str, dict[str, str], float]:
+    name, values = workspace.environment.service_name(service), values_of(workspace, service, image)
+    stuck = float(workspace.environment.services[service].stuck_seconds)
+    return workspace.aws, workspace.stack.cluster.name, name, values, stuck
+
+
+def _watched(workspace: Workspace, service: str, image: str, rollout: Rollout, outputs: Outputs) -> WatchedRelease:
+    base = workspace.stack.services[service]
+    # `/version` and `/ready` are asked where the service's rules forward them, and another service's do not come first.
+    url = load_balancer_url(workspace.stack, outputs) if _forwards(base.declared.paths) else ""
+    group = outputs[base.target_group].arn
+    baseline = baseline_of(workspace.aws, group, url) if rollout.previous else ReleaseBaseline()
+    return WatchedRelease(service, rollout, baseline, url, image.rpartition("/")[2], image, group)
+
+
+def _forwards(patterns: Iterable[str]) -> bool:
+    return all(any(fnmatchcase(path, pattern) for pattern in patterns) for path in ("/version", "/ready"))

@@ -1,0 +1,19 @@
+"""What ECS runs of a service now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orderops.errors import OrderopsError
+from orderops.infra.workspace import Workspace
+from orderops.releases.running import read_service
+
+
+def running_service(workspace: Workspace, service: str) -> Mapping[str, Any]:
+    """The service as ECS describes it. Raises OrderopsError if it is not released."""
+    environment = workspace.environment
+    raw = read_service(workspace.aws, workspace.stack.cluster.name, environment.service_name(service))
+    if not raw:
+        raise OrderopsError(f"{service} is not released in {environment.name}", f"orderops up --env {environment.name}")
+    return raw

@@ -1,0 +1,1 @@
+"""What became of a release of a service: verdict, causes of failure, record."""

@@ -1,0 +1,133 @@
+"""The bake: the time after the last new task is healthy, in which a release has to show that it works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+from orderops.aws.client import Aws
+from orderops.errors import AwsError
+from orderops.releases.probe import Answer, ask
+from orderops.releases.rollout import CRASHES, Rollout
+from orderops.releases.running import read_service
+from orderops.releases.traffic import NO_TRAFFIC, Traffic, traffic
+from orderops.releases.verdict import ReleaseVerdict
+from orderops.text.outside import plain
+
+LONGEST_ANSWER = 300
+BEFORE = timedelta(minutes=5)
+"""The time before a release whose traffic says whether its errors can be told from older ones."""
+
+
+@dataclass(frozen=True)
+class ReleaseBaseline:
+    """How the service was before the release."""
+
+    ready: bool = False
+    """Whether `/ready` answered 200."""
+    traffic: Traffic = NO_TRAFFIC
+
+
+def baseline_of(aws: Aws, target_group_arn: str, url: str) -> ReleaseBaseline:
+    """Look at the release that runs, before the next one."""
+    now = datetime.now(UTC)
+    return ReleaseBaseline(ask(f"{url}/ready").status == 200, _traffic(aws, target_group_arn, now - BEFORE, now))
+
+
+@dataclass
+class Bake:
+    """Watches a release whose tasks are all healthy, for some seconds."""
+
+    rollout: Rollout
+    seconds: float
+    url: str
+    """Where clients reach the service; "" if its rules do not forward `/version` and `/ready` to it."""
+    service: str
+    """Its key in the environment file, which the order processor's `/version` answers too."""
+    version: str
+    """What `/version` has to answer."""
+    target_group_arn: str
+    baseline: ReleaseBaseline
+    _began: float = field(default_factory=monotonic)
+    _began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _traffic: Traffic = NO_TRAFFIC
+    _answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        """Seconds that it still takes."""
+        return max(0.0, self.seconds - (monotonic() - self._began))
+
+    def look(self) -> ReleaseVerdict:
+        """Read once. DEPLOYED while nothing speaks against the release, at the end too."""
+        rollout = self.rollout
+        raw = read_service(rollout.aws, rollout.cluster, rollout.service)
+        ends = rollout.ends(raw)
+        if not any(
+            one["id"] == rollout.deployment and one["status"] == "PRIMARY" for one in raw.get("deployments", ())
+        ):
+            rollout.verdict, rollout.reason = ReleaseVerdict.FAILED, "another deployment took its place"
+        elif any(end.counts for end in ends):
+            rollout.take_evidence(raw, ends)
+            looping = any(group.count >= CRASHES for group in rollout.card.groups)
+            rollout.verdict = ReleaseVerdict.CRASH_LOOPING if looping else ReleaseVerdict.ROLLED_BACK
+            rollout.reason = f"{rollout.card.summary}, after all tasks had been healthy"
+        elif reason := self._speaks_against():
+            rollout.take_evidence(raw, ends)
+            rollout.verdict, rollout.reason = ReleaseVerdict.ROLLED_BACK, reason
+        return rollout.verdict
+
+    def notes(self) -> list[str]:
+        """What was seen and what could not be: sentences for the end of a good release."""
+        notes = [f"no task ended in {self.seconds:.0f} s"]
+        if self.baseline.traffic.is_bad:
+            notes.append(f"not judged by 5xx: the release before had {self.baseline.traffic}")
+        elif self._traffic.requests:
+            notes.append(str(self._traffic))
+        answer = self._answers.get("/version", Answer())
+        if answer.document.get("version") == self.version:
+            notes.append(f"/version answers {self.version}")
+        elif self.url and not answer.status:
+            notes.append(f"/version was not asked: {answer.problem or 'no time'}")
+        return notes
+
+    def _speaks_against(self) -> str:
+        """Why the release has to go back; "" if nothing says so."""
+        self._traffic = _traffic(self.rollout.aws, self.target_group_arn, self._began_at)
+        if self._traffic.is_bad and not self.baseline.traffic.is_bad:
+            return str(self._traffic)
+        if self.url:
+            self._answers = {path: ask(f"{self.url}{path}") for path in ("/version", "/ready")}
+        # At the end: right after a rollout, a client may still hold a connection to an old task.
+        return self._wrong_answer() if not self.left else ""
+
+    def _wrong_answer(self) -> str:
+        version, ready = (self._answers.get(path, Answer()) for path in ("/version", "/ready"))
+        # Another program may use the path for something else; the order processor says which service it is.
+        answered = version.document.get("version") if version.document.get("service") == self.service else None
+        if version.status == 200 and answered is not None and answered != self.version:
+            return plain(f"/version answers {answered}, not {self.version}", LONGEST_ANSWER)
+        if self.baseline.ready and ready.status >= 500:
+            return f"/ready answered 200 before, and {ready.status} now{_failed_checks(ready)}"
+        return ""
+
+
+def _failed_checks(answer: Answer) -> str:
+    """What the order processor says is not ready, as the end of a sentence; "" for another service's answer."""
+    checks = answer.document.get("checks")
+    failed = {
+        name: check.get("detail", "")
+        for name, check in (checks if isinstance(checks, dict) else {}).items()
+        if isinstance(check, dict) and not check.get("ok")
+    }
+    return plain("".join(f"; {name}: {detail}" for name, detail in failed.items()), LONGEST_ANSWER)
+
+
+def _traffic(aws: Aws, target_group_arn: str, since: datetime, until: datetime | None = None) -> Traffic:
+    """The traffic, or none if it may not be read: a release does not depend on the permission to read metrics."""
+    try:
+        return traffic(aws, target_group_arn, since, until)
+    except AwsError:
+        return NO_TRAFFIC
