@@ -34,7 +34,6 @@ BROKEN = {
     "sick": (5, "health-check-status"),
     "slow-health": (5, "health-check-timeout"),
     "port": (5, "wrong-port"),
-    "late": (5, "exited"),
     # Found in the bake, where no task says why.
     "wrong-version": (4, ""),
     "unready": (4, ""),
@@ -122,9 +121,15 @@ def test_each_broken_release_is_judged_and_turned_back_while_the_one_before_answ
     assert found == BROKEN
     assert {broken: seconds for broken, seconds in durations.items() if seconds > LONGEST} == {}
     assert (client.failed, client.sent > 100) == ([], True)
-    # Found by its answers to clients, which therefore must not be asked to have none that fails.
+
+    # These fail after they have replaced the one before, so that clients see it.
     replace(environments, f'MODE = "{mode}"', 'MODE = "errors"')
     with Client(up.json["urls"]["url"]):
-        said = orderops("service", "deploy", "--bake", "20", "--json")
-    assert said.code == 4
-    assert "requests answered with 5xx" in said.json["releases"][0]["reason"]
+        errors = orderops("service", "deploy", "--bake", "20", "--json")
+    assert errors.code == 4
+    assert "requests answered with 5xx" in errors.json["releases"][0]["reason"]
+    replace(environments, 'MODE = "errors"', 'MODE = "late"')
+    late = orderops("service", "deploy", "--bake", "20")
+    assert late.code == 5
+    assert "2 x exited with 3, after all tasks had been healthy" in late.err
+    assert orderops("service", "explain").out.startswith("order-processor crash-looping")

@@ -69,8 +69,8 @@ def main() -> None:
         case "connections":
             sys.exit("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute")
         case "late":
-            threading.Timer(4, lambda: os._exit(3)).start()
-    port = 1 + int(os.environ["PORT"]) if MODE == "port" else int(os.environ["PORT"])
+            threading.Timer(8, lambda: os._exit(3)).start()
+    port = 0 if MODE == "port" else int(os.environ["PORT"])
     ThreadingHTTPServer((os.environ["HOST"], port), Handler).serve_forever()
 
 

@@ -237,7 +237,7 @@ def _scaling(call: Request) -> Iterator[Question]:
 
 def _alarms(call: Request) -> Iterator[Question]:
     params, action = call.json, f"cloudwatch:{call.action}"
-    if call.action == "DescribeAlarms":
+    if call.action in ("DescribeAlarms", "GetMetricData"):
         yield Question(action)
         return
     names = [params["AlarmName"]] if "AlarmName" in params else params.get("AlarmNames", [])

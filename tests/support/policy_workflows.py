@@ -98,6 +98,7 @@ class Operator:
             "AWS_SECRET_ACCESS_KEY": self.key[1],
             "MOTO_ECS_SERVICE_RUNNING": "1",
             "ORDEROPS_LOG_DIRECTORY": str(self.folder / "log"),
+            "ORDEROPS_BAKE": "1",
         }
         with pytest.MonkeyPatch.context() as patch:
             for name, value in variables.items():
@@ -223,6 +224,12 @@ def release(operator: Operator) -> None:
     operator("service", "deploy", "--dry-run", "--image", f"{host}/orderops-staging-order-processor:3", expect=3)
     put(aws, own, "2", content="5")
     operator("up", "--yes", "--image", f"{host}/{own}:2")
+    operator("service", "rollback", "--yes")
+    operator("service", "restart", "--yes")
+    operator("service", "scale", "--tasks", "2", "--yes")
+    operator("service", "scale", "--tasks", "1", "--yes")
+    for command in ("releases", "explain", "logs"):
+        operator("service", command)
 
 
 def look_after_queues(operator: Operator) -> None:

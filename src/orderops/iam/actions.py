@@ -78,7 +78,8 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 PUSH = ("service build", "service deploy", "up")
-DEPLOYING = ("up", "service deploy", "restore promote", "restore back")
+RELEASING = ("up", "service deploy", "service restart", "service rollback")
+DEPLOYING = (*RELEASING, "restore promote", "restore back")
 """Commands that wait for a deployment of a service."""
 
 NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -96,14 +97,15 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
     "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),
     "ecs:DescribeTasks": (
-        ("status", "up", "service deploy", "restore promote", "restore back", "down"),
+        ("status", "restore promote", "restore back", "down"),
         "needs tasks, which the emulated services do not start",
     ),
     "ecs:ListServiceDeployments": (DEPLOYING, "called when a deployment failed, which those of the workflows do not"),
     "ecs:ListTasks": (
-        ("status", "up", "service deploy", "restore promote", "restore back", "down"),
+        ("status", "restore promote", "restore back", "down"),
         "called when tasks stop, which the emulated services do not start",
     ),
+    "ecs:StopServiceDeployment": (RELEASING, "turns back a release whose tasks end, which the emulated ones never do"),
     "ecs:StopTask": (("migrate apply",), "called when the operator interrupts a remote job"),
     "iam:DeleteRolePermissionsBoundary": (
         ("up", "infra apply"),
@@ -115,7 +117,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     "iam:ListInstanceProfilesForRole": (("down",), "finds what uses a role that was given to an EC2 instance"),
     "logs:GetLogEvents": (
-        DEPLOYING,
+        ("service explain", *DEPLOYING),
         "reads the last lines of a task that failed, which the emulated services never do",
     ),
     "sns:Unsubscribe": (

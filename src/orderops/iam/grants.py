@@ -65,6 +65,7 @@ ANYTHING = Grant(
     (
         "application-autoscaling:Describe*",
         "cloudwatch:DescribeAlarms",
+        "cloudwatch:GetMetricData",
         "ec2:Describe*",
         "ecr:DescribeRepositories",
         "ecr:GetAuthorizationToken",
@@ -89,6 +90,8 @@ ANYTHING = Grant(
     ("*",),
     excluded=("ec2:DescribeVpcAttribute", "rds:DescribeDBParameters"),
 )
+# The first part of what ECS's ARNs name.
+SERVICE_ARNS = ("cluster", "service", "service-deployment", "task", "task-definition")
 NARROW = (
     Grant(
         "MakeNetwork",
@@ -138,7 +141,7 @@ NARROW = (
     Grant(
         "Services",
         ("ecs:*",),
-        _arns("ecs", *(f"{kind}/{PREFIX}*" for kind in ("cluster", "service", "task", "task-definition"))),
+        _arns("ecs", *(f"{kind}/{PREFIX}*" for kind in SERVICE_ARNS)),
         excluded=("ecs:DeregisterTaskDefinition", "ecs:ListServices", "ecs:ListTasks"),
     ),
     Grant(

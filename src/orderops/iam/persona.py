@@ -5,8 +5,27 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-READING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list", "queue status")
-RELEASING = ("up", "infra apply", "service build", "service deploy")
+READING = (
+    "status",
+    "history",
+    "doctor",
+    "infra plan",
+    "infra outputs",
+    "restore list",
+    "queue status",
+    "service explain",
+    "service logs",
+    "service releases",
+)
+RELEASING = (
+    "up",
+    "infra apply",
+    "service build",
+    "service deploy",
+    "service restart",
+    "service rollback",
+    "service scale",
+)
 # As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
 MIGRATING = ("migrate info", "migrate apply")
 QUEUES = ("queue peek", "queue dlq list", "queue dlq show", "queue dlq replay", "queue dlq purge")

@@ -46,6 +46,7 @@ class WatchedRelease:
 
     service: str
     rollout: Rollout
+    bake_seconds: float
     baseline: ReleaseBaseline
     url: str
     version: str
@@ -54,6 +55,18 @@ class WatchedRelease:
     record: ReleaseRecord | None = None
     turned_back: bool = False
     notes: Sequence[str] = ()
+
+    def bake(self) -> Bake:
+        """Begin to bake it."""
+        return Bake(
+            self.rollout,
+            self.bake_seconds,
+            self.url,
+            self.service,
+            self.version,
+            self.target_group_arn,
+            self.baseline,
+        )
 
     @property
     def outcome(self) -> ReleaseOutcome:
@@ -70,8 +83,6 @@ class ReleaseWatch:
     run: Run
     releases: Mapping[str, WatchedRelease]
     """By the address of the ECS service."""
-    bake: timedelta | None
-    """How long to bake; None for what each service declares."""
     _began: float = field(default_factory=monotonic)
     _looked_at: float = 0.0
 
@@ -119,7 +130,7 @@ class ReleaseWatch:
 
     def baked(self, on_wait: OnWait) -> list[WatchedRelease]:
         """Watch each release for its bake time; return those that are good. Raises ReleaseFailed."""
-        baking = {address: self._bake_of(one) for address, one in self.releases.items() if one.rollout.deployment}
+        baking = {address: one.bake() for address, one in self.releases.items() if one.rollout.deployment}
         try:
             self._bake(baking, on_wait)
         except KeyboardInterrupt:
@@ -146,20 +157,6 @@ class ReleaseWatch:
                 del going_on[address]
             if going_on:
                 time.sleep(min(self._interval, *(max(bake.left, 0.05) for bake in going_on.values())))
-
-    def _bake_of(self, one: WatchedRelease) -> Bake:
-        declared = self.workspace.environment.services[one.service].bake_seconds
-        seconds = declared if self.bake is None else self.bake.total_seconds()
-        # Without a release before, there is nothing to return to and nothing to compare with.
-        return Bake(
-            one.rollout,
-            seconds if one.rollout.previous else 0.0,
-            one.url,
-            one.service,
-            one.version,
-            one.target_group_arn,
-            one.baseline,
-        )
 
     def _look(self, one: WatchedRelease) -> None:
         verdict = one.rollout.look()
@@ -282,13 +279,16 @@ def changing_services(workspace: Workspace, steps: Iterable[Step], images: Mappi
 def watch_releases(
     workspace: Workspace, run: Run, images: Mapping[str, str], outputs: Outputs, bake: timedelta | None
 ) -> ReleaseWatch:
-    """Note how services are before their release. `images` holds the image of each."""
+    """Note how services are before their release. `images` holds the image of each.
+
+    `bake` is how long each bakes; None for what it declares.
+    """
 
     def watched(service: str) -> WatchedRelease:
         rollout = Rollout.of(*_rollout_arguments(workspace, service, images[service]))
-        return _watched(workspace, service, images[service], rollout, outputs)
+        return _watched(workspace, service, images[service], rollout, outputs, bake)
 
-    return _watch(workspace, run, watched, list(images), bake)
+    return _watch(workspace, run, watched, list(images))
 
 
 def attached_releases(
@@ -305,11 +305,11 @@ def attached_releases(
             # By its record, since a deployment that was turned back meanwhile is the newest no more.
             rollout.deployment, rollout.definition = record.deployment, record.definition
             rollout.previous = record.previous
-        one = _watched(workspace, service, image, rollout, outputs)
+        one = _watched(workspace, service, image, rollout, outputs, bake)
         one.record = record if record and record.verdict is ReleaseVerdict.RUNNING else None
         return one
 
-    return _watch(workspace, run, attached, services, bake)
+    return _watch(workspace, run, attached, services)
 
 
 def values_of(workspace: Workspace, service: str, image: str) -> dict[str, str]:
@@ -330,11 +330,10 @@ def _watch(
     run: Run,
     watched: Callable[[str], WatchedRelease],
     services: Sequence[str],
-    bake: timedelta | None,
 ) -> ReleaseWatch:
     with ThreadPoolExecutor(max(len(services), 1)) as pool:
         releases = {f"{EcsService.kind}/{one.rollout.service}": one for one in pool.map(watched, services)}
-    return ReleaseWatch(workspace, run, releases, bake)
+    return ReleaseWatch(workspace, run, releases)
 
 
 def _rollout_arguments(workspace: Workspace, service: str, image: str) -> tuple[Aws, str, str, dict[str, str], float]:
@@ -343,13 +342,17 @@ def _rollout_arguments(workspace: Workspace, service: str, image: str) -> tuple[
     return workspace.aws, workspace.stack.cluster.name, name, values, stuck
 
 
-def _watched(workspace: Workspace, service: str, image: str, rollout: Rollout, outputs: Outputs) -> WatchedRelease:
+def _watched(
+    workspace: Workspace, service: str, image: str, rollout: Rollout, outputs: Outputs, bake: timedelta | None
+) -> WatchedRelease:
     base = workspace.stack.services[service]
     # `/version` and `/ready` are asked where the service's rules forward them, and another service's do not come first.
     url = load_balancer_url(workspace.stack, outputs) if _forwards(base.declared.paths) else ""
     group = outputs[base.target_group].arn
-    baseline = baseline_of(workspace.aws, group, url) if rollout.previous else ReleaseBaseline()
-    return WatchedRelease(service, rollout, baseline, url, image.rpartition("/")[2], image, group)
+    # Without a release before there is nothing to return to and nothing to compare with.
+    seconds = 0.0 if not rollout.previous else base.declared.bake_seconds if bake is None else bake.total_seconds()
+    baseline = baseline_of(workspace.aws, group, url) if seconds else ReleaseBaseline()
+    return WatchedRelease(service, rollout, seconds, baseline, url, image.rpartition("/")[2], image, group)
 
 
 def _forwards(patterns: Iterable[str]) -> bool:
