@@ -17,6 +17,9 @@ from orderops.releases.verdict import ReleaseVerdict
 from orderops.text.outside import plain
 
 LONGEST_ANSWER = 300
+MINUTE = timedelta(minutes=1)
+WHOLE_MINUTES = 120.0
+"""Seconds of a bake from which on its first, partial minute can be left out."""
 BEFORE = timedelta(minutes=5)
 """The time before a release whose traffic says whether its errors can be told from older ones."""
 
@@ -51,9 +54,18 @@ class Bake:
     target_group_arn: str
     baseline: ReleaseBaseline
     _began: float = field(default_factory=monotonic)
-    _began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _older: Traffic = NO_TRAFFIC
+    """What the first minute had counted when the bake began."""
     _traffic: Traffic = NO_TRAFFIC
     _answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Metrics count whole minutes, and the first one began with the release before.
+        if self.seconds >= WHOLE_MINUTES:
+            self._since += MINUTE
+        elif self.seconds:
+            self._older = _traffic(self.rollout.aws, self.target_group_arn, self._since)
 
     @property
     def left(self) -> float:
@@ -95,7 +107,8 @@ class Bake:
 
     def _speaks_against(self) -> str:
         """Why the release has to go back; "" if nothing says so."""
-        self._traffic = _traffic(self.rollout.aws, self.target_group_arn, self._began_at)
+        seen = _traffic(self.rollout.aws, self.target_group_arn, self._since)
+        self._traffic = Traffic(seen.requests - self._older.requests, seen.errors - self._older.errors)
         if self._traffic.is_bad and not self.baseline.traffic.is_bad:
             return str(self._traffic)
         if self.url:
