@@ -203,3 +203,14 @@ def test_a_wrong_expression_and_a_missing_group_are_refused_in_words(dev: Dev, o
     assert (wrong.code, "is no regular expression" in wrong.err) == (2, True)
     assert (missing.code, f"the log group {GROUP} does not exist" in missing.err) == (1, True)
     assert f"orderops infra apply --env dev --environments {ENVIRONMENTS}" in missing.err
+
+
+def test_a_release_whose_image_is_gone_is_refused_before_anything_changes(dev: Dev, orderops: Orderops) -> None:
+    gone = f"123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/{SERVICE}@sha256:{'9' * 64}"
+    dev.proxy.forget()
+
+    said = orderops("service", "deploy", "--image", gone, "--yes")
+
+    assert said.code == 1
+    assert f"{gone} is not in its repository any more" in said.err
+    assert dev.proxy.changing == []

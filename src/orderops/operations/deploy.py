@@ -14,6 +14,7 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.apply import TAKING_BACK, keep_images, show_image_choices, show_taken_back
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
+from orderops.operations.release_check import check_release
 from orderops.operations.release_watch import WatchedRelease, changing_services, failures_shown, watch_releases
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
@@ -104,6 +105,8 @@ class _Deploy(Change[list[Step]]):
 
     def ask(self, plan: list[Step]) -> bool:
         check_can_build(self._choices)
+        there = {service: choice.uri for service, choice in self._choices.items() if not choice.pending}
+        check_release(self._workspace, there, self.release.outputs)
         question = f"Release to {self._workspace.environment.name}{TAKING_BACK if self._taken_back else ''}?"
         return confirm_change(self._workspace, question, self._options)
 
