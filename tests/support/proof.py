@@ -92,13 +92,15 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     dev = ("--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
     changed = ("--env", "dev", "--environments", str(folder), "--yes")
     up = ("up", *dev, "--image", FIRST)
+    deploy = ("service", "deploy", *dev, "--image", SECOND)
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
     return {
         "up": Workflow("up", up),
         "apply": Workflow("apply", ("infra", "apply", *changed), [up]),
-        "deploy": Workflow("deploy", ("service", "deploy", *dev, "--image", SECOND), [up]),
+        "deploy": Workflow("deploy", deploy, [up]),
+        "rollback": Workflow("rollback", ("service", "rollback", *dev), [up, deploy]),
         "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
         "restore": Workflow("restore", restore, [up]),
@@ -131,6 +133,7 @@ class Proof:
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_EC2_METADATA_DISABLED": "true",
             "ORDEROPS_LOG_DIRECTORY": str(logs),
+            "ORDEROPS_BAKE": "0",
         }
         self._clients: dict[str, Any] = {}
         self._known: dict[str, Undisturbed] = {}
