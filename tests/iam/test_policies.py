@@ -134,7 +134,8 @@ def test_the_viewer_may_change_nothing_and_read_no_password(dev: Environment) ->
     viewer = statements(dev, ACCOUNT, Persona.VIEWER)
     [secret] = [statement for statement in viewer if "GetSecretValue" in str(statement["Action"])]
 
-    assert changing == {"iam:SimulatePrincipalPolicy", "sts:DecodeAuthorizationMessage"}
+    # All three read; FilterLogEvents is the log of the services.
+    assert changing == {"iam:SimulatePrincipalPolicy", "logs:FilterLogEvents", "sts:DecodeAuthorizationMessage"}
     assert secret["Resource"] == [
         f"arn:aws:secretsmanager:ap-southeast-2:{ACCOUNT}:secret:orderops/dev/database-??????"
     ]

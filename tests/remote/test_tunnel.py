@@ -247,6 +247,6 @@ def test_a_missing_plugin_is_an_error_with_the_page_to_install_it(monkeypatch: p
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(OrderopsError, match="session-manager-plugin") as refused:
-        tunnel._plugin()
+        tunnel.installed_plugin("a tunnel needs", f"; {tunnel.ALTERNATIVE}")
 
     assert "install it: https://docs.aws.amazon.com/" in refused.value.hint

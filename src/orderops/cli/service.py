@@ -156,6 +156,30 @@ def logs(
     show_logs(workspace, one_service(workspace, service), choice, follow=follow, as_json=as_json)
 
 
+@commands.command("exec")
+@grouped()
+def exec_(
+    where: EnvironmentOptions,
+    command: Annotated[
+        str, typer.Option("--command", "-c", help="Command to run, with its arguments.", metavar="COMMAND")
+    ] = "/bin/sh",
+    task: Annotated[
+        str,
+        typer.Option("--task", help="Only this task: its id, or how that begins.", metavar="ID", show_default=False),
+    ] = "",
+    service: ServiceName = None,
+) -> None:
+    """Open a shell, or run another command, in the newest task of a service (ECS Exec)."""
+    from orderops.operations.workspace import one_service, open_workspace
+    from orderops.remote.exec_session import run_in_task
+
+    workspace = open_workspace(where.env, where.environments)
+    name = workspace.environment.service_name(one_service(workspace, service))
+    # A session changes nothing that belongs to the environment, so it needs no lease.
+    aws = workspace.aws.guarded(lambda: None)
+    raise typer.Exit(run_in_task(aws, workspace.stack.cluster.name, name, command, task=task))
+
+
 @commands.command()
 @grouped()
 def restart(where: EnvironmentOptions, options: ChangeOptions, service: ServiceName = None, bake: Bake = None) -> None:

@@ -100,6 +100,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("status", "restore promote", "restore back", "down"),
         "needs tasks, which the emulated services do not start",
     ),
+    "ecs:ExecuteCommand": (("service exec",), "opens a session, whose data does not pass through the emulator"),
     "ecs:ListServiceDeployments": (DEPLOYING, "called when a deployment failed, which those of the workflows do not"),
     "ecs:ListTasks": (
         ("status", "restore promote", "restore back", "down"),

@@ -63,7 +63,7 @@ def tunnel_of(workspace: Workspace) -> Tunnel:
 
     @contextmanager
     def opened(to: Login) -> Iterator[Login]:
-        plugin = _plugin()
+        plugin = installed_plugin("a tunnel needs", f"; {ALTERNATIVE}")
         target = target_of(aws, environment=name, cluster=cluster, service=service)
         with port_forwarding(aws, plugin, target, to) as login:
             yield login
@@ -73,20 +73,20 @@ def tunnel_of(workspace: Workspace) -> Tunnel:
 
 def target_of(aws: Aws, *, environment: str, cluster: str, service: str) -> str:
     """Return SSM's name of the container for a tunnel; raises OrderopsError if no task accepts sessions."""
-    tasks = _running(aws, cluster, service)
+    tasks = running_tasks(aws, cluster, service)
     if not tasks:
         raise OrderopsError(
             f"no task of {service} is running, so there is no target for a tunnel",
             f"orderops status --env {environment}; {ALTERNATIVE}",
         )
-    accepting = [raw for raw in tasks if raw.get("enableExecuteCommand") and any(map(_runtime, raw["containers"]))]
+    accepting = [raw for raw in tasks if raw.get("enableExecuteCommand") and any(map(runtime_of, raw["containers"]))]
     if not accepting:
         raise OrderopsError(
             f"none of the {len(tasks)} tasks of {service} accepts sessions: they were started without ExecuteCommand",
             f"the setting applies to new tasks only, so release again: orderops up --env {environment}; {ALTERNATIVE}",
         )
     newest = max(accepting, key=lambda raw: str(raw.get("startedAt", "")))
-    runtime = next(filter(None, map(_runtime, newest["containers"])))
+    runtime = next(filter(None, map(runtime_of, newest["containers"])))
     return f"ecs:{cluster}_{newest['taskArn'].rpartition('/')[2]}_{runtime}"
 
 
@@ -112,18 +112,20 @@ def port_forwarding(
             aws.ssm.terminate_session(SessionId=session["SessionId"])
 
 
-def _plugin() -> str:
+def installed_plugin(needed: str, alternative: str = "") -> str:
+    """Return the path of the plugin. Raises OrderopsError, which begins with what needs it, if it is not installed."""
     path = shutil.which(PLUGIN)
     if path is None:
         raise OrderopsError(
-            f"a tunnel needs the {PLUGIN}, which is not on this machine's PATH",
+            f"{needed} the {PLUGIN}, which is not on this machine's PATH",
             "install it: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-            f"session-manager-working-with-install-plugin.html; {ALTERNATIVE}",
+            f"session-manager-working-with-install-plugin.html{alternative}",
         )
     return path
 
 
-def _running(aws: Aws, cluster: str, service: str) -> list[Mapping[str, Any]]:
+def running_tasks(aws: Aws, cluster: str, service: str) -> list[Mapping[str, Any]]:
+    """Return the running tasks of a service; [] if it does not exist."""
     try:
         arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=cluster, serviceName=service))
     except AwsError as error:
@@ -135,7 +137,8 @@ def _running(aws: Aws, cluster: str, service: str) -> list[Mapping[str, Any]]:
     return [raw for raw in tasks if raw["lastStatus"] == "RUNNING"]
 
 
-def _runtime(container: Mapping[str, Any]) -> str:
+def runtime_of(container: Mapping[str, Any]) -> str:
+    """Return SSM's name of a running container; "" for another."""
     return str(container.get("runtimeId") or "") if container.get("lastStatus") == "RUNNING" else ""
 
 
@@ -169,7 +172,7 @@ def _program(
     timing: TunnelTiming,
 ) -> Iterator[subprocess.Popen[bytes]]:
     document = json.dumps(session)
-    hidden = _version(plugin) >= READS_ENVIRONMENT
+    hidden = plugin_version(plugin) >= READS_ENVIRONMENT
     arguments = [RESPONSE if hidden else document, aws.region, "StartSession", os.environ.get("AWS_PROFILE", "")]
     program = subprocess.Popen(
         [plugin, *arguments, json.dumps(request), aws.endpoint("ssm")],
@@ -191,7 +194,8 @@ def _program(
             program.wait()
 
 
-def _version(plugin: str) -> tuple[int, ...]:
+def plugin_version(plugin: str) -> tuple[int, ...]:
+    """Return the version of the plugin; (0,) if it does not say."""
     with suppress(OSError, ValueError, subprocess.SubprocessError):
         output = subprocess.run([plugin, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
         return tuple(int(part) for part in output.strip().split(".")[:3])
