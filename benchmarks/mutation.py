@@ -4,6 +4,8 @@
     python benchmarks/mutation.py                  every area
     python benchmarks/mutation.py engine runs      some areas
     python benchmarks/mutation.py engine --show    with the changes that survived
+    python benchmarks/mutation.py compare --every 12 --offset 5    changes 5, 17, 29, … of an area, in the order of
+                                                                   its files and lines, counted from 0
 
 mutmut makes the changes in a copy of the repository and runs, for each, only the tests that execute the changed
 function. Each area has its own tests: what only a distant test would notice counts as unnoticed.
@@ -32,6 +34,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "src/orderops"
+COLUMNS = ("changes", "tried", "noticed", "stopped", "percent")
 GOAL = 85
 """Percent of the changes that tests are to notice."""
 
@@ -83,6 +86,15 @@ RESULT = re.compile(r"^\s*(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<result>[a-z ]+)$",
 STOPPED = ("timeout", "segfault")
 """The results of a change whose tests did not end in time: by mutmut's limit, or by the one below."""
 NOTICED = ("killed", "suspicious", *STOPPED)
+NAMES = """
+from mutmut.mutation.file_mutation import mutate_file_contents
+from mutmut.utils.file_utils import walk_mutatable_files
+from mutmut.utils.format_utils import get_mutant_name
+for path in sorted(walk_mutatable_files()):
+    for name in mutate_file_contents(str(path), path.read_text(encoding="utf-8")).mutant_names:
+        print(get_mutant_name(path, name))
+"""
+"""Prints the names of all changes of an area, in the order of files and lines. mutmut has no command for it."""
 LONGEST = 60.0
 """Seconds for the tests of one change. mutmut limits CPU time only, and a change can make a test wait for ever."""
 
@@ -94,16 +106,24 @@ def main() -> None:
     words.add_argument("--show", action="store_true", help="show each change that survived")
     words.add_argument("--jobs", type=int, default=2, help="changes tried at the same time")
     words.add_argument("--longest", type=float, default=LONGEST, help="seconds for the tests of one change")
+    words.add_argument("--every", type=int, default=1, help="try every Nth change only")
+    words.add_argument("--offset", type=int, default=0, help="the first change to try, from 0")
     options = words.parse_args()
+    if not 0 <= options.offset < options.every:
+        words.error("--offset must be at least 0 and below --every")
     below = []
-    print(f"{'area':12} {'changes':>8} {'noticed':>8} {'stopped':>8} {'percent':>8}", flush=True)
+    print(" ".join([f"{'area':12}", *(f"{column:>8}" for column in COLUMNS)]), flush=True)
     for name in options.areas or AREAS:
         with tempfile.TemporaryDirectory(prefix="orderops-mutation-") as temporary:
             folder = _copy(Path(temporary) / "orderops", AREAS[name])
-            results = _tried(folder, options.jobs, options.longest)
+            changes = _changes(folder)
+            sample = changes[options.offset :: options.every]
+            if not sample:
+                sys.exit(f"{name} has {len(changes)} changes: choose a lower --offset")
+            results = _tried(folder, sample, options.jobs, options.longest)
             noticed, stopped = (sum(result in these for result in results.values()) for these in (NOTICED, STOPPED))
             percent = 100 * noticed / max(len(results), 1)
-            print(f"{name:12} {len(results):8} {noticed:8} {stopped:8} {percent:8.1f}", flush=True)
+            print(f"{name:12} {len(changes):8} {len(results):8} {noticed:8} {stopped:8} {percent:8.1f}", flush=True)
             if options.show:
                 for line in _survivors(folder, [change for change, result in results.items() if result not in NOTICED]):
                     print(line, flush=True)
@@ -127,12 +147,17 @@ def _toml(texts: Collection[str]) -> str:
     return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
 
 
-def _tried(folder: Path, jobs: int, longest: float) -> dict[str, str]:
+def _changes(folder: Path) -> list[str]:
+    command = [sys.executable, "-W", "ignore", "-c", NAMES]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+
+
+def _tried(folder: Path, changes: Collection[str], jobs: int, longest: float) -> dict[str, str]:
     """The result of each change. Raises SystemExit with mutmut's output if the unchanged code fails its tests."""
     with _children_ended(longest):
-        done = _mutmut(folder, "run", "--max-children", str(jobs))
-    found = RESULT.findall(_mutmut(folder, "results", "--all", "true").stdout)
-    results = {name: result.strip() for name, result in found}
+        done = _mutmut(folder, "run", "--max-children", str(jobs), *changes)
+    found = dict(RESULT.findall(_mutmut(folder, "results", "--all", "true").stdout))
+    results = {change: found.get(change, "not checked").strip() for change in changes}
     if done.returncode or not results or Counter(results.values())["not checked"]:
         sys.exit(f"mutmut ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return results
