@@ -69,7 +69,7 @@ AREAS: Mapping[str, Area] = {
         ),
     ),
     "promotion": Area(("restore/promotion.py",), ("tests/restore/test_promotion.py", "tests/restore/test_switch.py")),
-    "compare": Area(("restore/compare",), ("tests/restore/compare",)),
+    "compare": Area(("restore/compare",), ("tests/restore/compare", "tests/restore/salvage/test_large_objects.py")),
     "gate": Area(
         ("rehearsal/gate.py", "operations/gate.py"), ("tests/rehearsal/test_gate.py", "tests/operations/test_gate.py")
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from orderops.aws.ownership import from_pairs
 from orderops.engine.resource import Effect
-from orderops.engine.step import Step
+from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore.promotion import Promotion, check_alike, switch, switch_back
 from support.command_line import Orderops
@@ -52,8 +52,8 @@ def test_a_promotion_runs_the_planned_steps(restored: Dev) -> None:
 def test_the_plan_of_a_promotion_shows_both_roles_and_the_restart_of_the_services(restored: Dev) -> None:
     first, second, *others = restored.promotion().plan()
 
-    assert (first.address, first.changes) == (f"rds-instance/{RESTORED_INSTANCE}", {"role": ("restored", "primary")})
-    assert (second.address, second.changes) == (f"rds-instance/{DATABASE}", {"role": ("primary", "former")})
+    assert first == Step(f"rds-instance/{RESTORED_INSTANCE}", Action.UPDATE, {"role": ("restored", "primary")})
+    assert second == Step(f"rds-instance/{DATABASE}", Action.UPDATE, {"role": ("primary", "former")})
     [service] = [step for step in others if step.address.startswith("ecs-service/")]
     assert (service.changes, service.effect) == ({"Renewed": (False, True)}, Effect.RESTARTS)
 
@@ -81,8 +81,35 @@ def test_services_follow_a_promotion_and_up_finds_no_difference(restored: Dev) -
         "promote",
         "1",
     )
+    former = restored.named(DATABASE)
+    # The name is what the operator reads in the console: it is the instance's own, and no two have one address.
+    assert (former.tag("Name"), former.tag("orderops:address")) == (DATABASE, f"rds-instance/{DATABASE}-former")
     assert restored.changes(RENEW) == [RENEW]
     assert not restored.has_changes()
+
+
+def test_a_promotion_reports_which_service_it_waits_for(restored: Dev) -> None:
+    waits: list[tuple[str, str]] = []
+
+    steps = list(replace(restored.promotion(), on_wait=lambda *wait: waits.append(wait)).run())
+
+    [service] = [step.address for step in steps if step.address.startswith("ecs-service/")]
+    # Without text where it starts and where it ends, however long the tasks of the emulator take between.
+    assert [wait for wait in waits if wait[0] == service and not wait[1]][-2:] == [(service, "")] * 2
+
+
+def test_a_service_of_another_owner_in_the_cluster_is_not_restarted(restored: Dev) -> None:
+    ecs = restored.workspace.aws.ecs
+    [cluster] = ecs.list_clusters()["clusterArns"]
+    [arn] = ecs.list_services(cluster=cluster)["serviceArns"]
+    [ours] = ecs.describe_services(cluster=cluster, services=[arn])["services"]
+    copied = {key: ours[key] for key in ("taskDefinition", "networkConfiguration", "launchType")}
+    ecs.create_service(cluster=cluster, serviceName="reports", desiredCount=0, **copied)
+
+    restarted = [step.address for step in restored.promote() if step.address.startswith("ecs-service/")]
+
+    assert restarted == [f"ecs-service/{ours['serviceName']}"]
+    assert restored.changes(RENEW) == [RENEW]
 
 
 def test_switching_back_restores_the_original_primary(promoted: Dev) -> None:
@@ -121,6 +148,22 @@ def test_a_promotion_interrupted_after_any_step_is_completed_by_a_re_run(restore
     assert restored.instances().require_primary().settled
     assert restored.pointed_instance() == RESTORED_INSTANCE
     assert restored.changes(RENEW) == [RENEW]
+
+
+def test_a_switch_of_which_only_the_mark_is_missing_is_completed_by_one_step(restored: Dev) -> None:
+    interrupted = restored.promotion()
+    list(islice(interrupted.run(), len(interrupted.plan())))
+    restored.proxy.forget()
+
+    completing = restored.promotion()
+    left = [Step(f"rds-instance/{RESTORED_INSTANCE}", Action.UPDATE, {"switch": ("begun", "done")})]
+    assert completing.plan() == left
+    assert restored.changes() == []
+    assert list(completing.run()) == left
+
+    assert restored.changes() == ["rds.AddTagsToResource"]
+    assert restored.instances().require_primary().tag("orderops:settled") == "1"
+    assert restored.promotion().plan() == []
 
 
 def test_of_two_instances_tagged_as_the_primary_the_higher_term_counts(restored: Dev) -> None:

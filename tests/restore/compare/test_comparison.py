@@ -117,6 +117,12 @@ CASES = {
         live="update t set n = 1.000 where n = 1; update t set v = 2.00 where n = 2",
         changed=2,
     ),
+    "values of a key that are equal and written differently": Case(
+        "create extension citext; create table t (k citext, i interval, f float8, v int, primary key (k, i, f));"
+        " insert into t values ('Ab', '1 mon', 0, 1), ('Ab', '1 mon', 1, 1)",
+        live="update t set k = 'aB', i = '30 days', f = '-0' where f = 0",
+        changed=1,
+    ),
     "json as it was written, jsonb as it is": Case(
         "create table t (id int primary key, j json, b jsonb);"
         """ insert into t values (1, '{"a":1}', '{"a":1}'), (2, null, null)""",

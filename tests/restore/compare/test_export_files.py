@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import OrderopsError
+from orderops.restore.compare.comparison import compare
 from orderops.restore.compare.export import new_file, new_folder, write
+from support.two_databases import DatabasePair
+
+pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
 
 
 def refused(make: Callable[[], object]) -> tuple[str, str]:
@@ -68,3 +72,35 @@ def test_a_full_disk_is_an_error() -> None:
             "cannot write /dev/full: No space left on device",
             "free some disk space, or name another folder",
         )
+
+
+def test_a_file_is_named_after_its_table_and_begins_with_the_columns(two: DatabasePair, tmp_path: Path) -> None:
+    two.both(
+        'create table "a/b c" (id int primary key, "größe, cm" int, twice int generated always as (id * 2) stored)',
+    )
+    two.live.execute('insert into "a/b c" values (1, 7)')
+
+    compare(two.live.login, two.restored.login, export=tmp_path)
+
+    # A slash would be a folder.
+    [path] = tmp_path.iterdir()
+    assert path.name == "public.a%2Fb c.only-in-live.csv"
+    assert path.read_bytes() == 'id,"größe, cm"\n1,7\n'.encode()
+    assert mode(path) == 0o600
+
+
+def test_more_rows_than_a_batch_are_written_once(two: DatabasePair, tmp_path: Path) -> None:
+    two.both("create table t (id int primary key, v int)")
+    two.live.execute("insert into t select i, i from generate_series(1, 2500) i")
+    two.restored.execute(
+        "insert into t select i, i from generate_series(2001, 4100) i; update t set v = 0 where id < 2100"
+    )
+
+    compare(two.live.login, two.restored.login, export=tmp_path / "rows")
+
+    assert {path.name: sorted(path.read_text().splitlines()[1:]) for path in (tmp_path / "rows").iterdir()} == {
+        "public.t.only-in-live.csv": sorted(f"{i},{i}" for i in range(1, 2001)),
+        "public.t.only-in-restored.csv": sorted(f"{i},{i}" for i in range(2501, 4101)),
+        "public.t.changed-live.csv": sorted(f"{i},{i}" for i in range(2001, 2100)),
+        "public.t.changed-restored.csv": sorted(f"{i},0" for i in range(2001, 2100)),
+    }

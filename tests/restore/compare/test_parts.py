@@ -190,6 +190,15 @@ def test_objects_of_a_table_that_only_one_database_has_are_not_listed() -> None:
     }
 
 
+def test_differences_of_the_schema_are_in_the_order_of_kinds_and_of_names() -> None:
+    names = ["b", "a"]
+    live = {(kind, name): ("", "x") for kind in ("role", "view", "column", "table", "schema") for name in names}
+
+    assert [(found.kind, found.name) for found in _unlike(live, {})] == [
+        (kind, name) for kind in ("table", "column", "view", "schema", "role") for name in ("a", "b")
+    ]
+
+
 # sequences
 
 

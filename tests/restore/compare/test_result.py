@@ -254,6 +254,25 @@ def test_a_table_truncated_during_the_comparison_is_not_compared(two: DatabasePa
     }
 
 
+def test_a_partition_truncated_during_the_comparison_marks_its_table(two: DatabasePair) -> None:
+    two.both(
+        "create table a (id int primary key)",
+        "create table parts (id int primary key) partition by range (id)",
+        "create table parts_1 partition of parts for values from (0) to (9); insert into parts values (1)",
+        "create table z (id int primary key)",
+    )
+
+    comparison = compare(
+        two.live.login,
+        two.restored.login,
+        on_progress=once("public.z", lambda: two.restored.execute("truncate parts_1")),
+    )
+
+    assert refusals(comparison) == {
+        "public.parts": "restored: truncated, rewritten or dropped during the comparison: compare it again"
+    }
+
+
 def test_a_table_dropped_during_the_comparison_is_reported(two: DatabasePair) -> None:
     two.both("create table a (id int primary key)", ORDERS, HUNDRED)
 

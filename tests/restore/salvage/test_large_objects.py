@@ -55,6 +55,27 @@ def test_large_objects_are_compared_by_content(objects: DatabasePair) -> None:
     assert counts(objects, "files") == expected
 
 
+def test_large_objects_are_counted_and_shown_like_a_table(objects: DatabasePair) -> None:
+    progress: list[tuple[str, str]] = []
+
+    found = compare(objects.live.login, objects.restored.login, on_progress=lambda *seen: progress.append(seen)).tables
+
+    [compared] = [table for table in found if table.name == "large objects"]
+    assert (compared.rows.live, compared.rows.restored, compared.error) == (4, 3, "")
+    assert compared.notes == ("by content; owners and privileges are not compared",)
+    assert [seen for seen in progress if seen[0] == "large objects"] == [
+        ("large objects", "starts"),
+        ("large objects", ""),
+    ]
+
+
+def test_large_objects_of_one_database_only_are_compared(two: DatabasePair) -> None:
+    two.both(REMOVE)
+    two.live.execute("select lo_from_bytea(101, 'a')")
+
+    assert counts(two) == {Difference.ONLY_LIVE: 1, Difference.ONLY_RESTORED: 0, Difference.CHANGED: 0}
+
+
 def test_tables_without_a_column_for_them_are_compared_without_large_objects(objects: DatabasePair) -> None:
     objects.both("create table plain (id int primary key)")
 
@@ -117,7 +138,8 @@ def test_large_objects_that_cannot_be_read_are_named(objects: DatabasePair) -> N
     found = {table.name: table for table in compare(live, restored).tables}
     text = "".join(salvage(live, restored, [], on_left_out=named.append))
 
-    assert "permission denied for large object" in found["large objects"].error
+    refused = r"live: permission denied for large object 10\d \(the role is reader\)"
+    assert re.fullmatch(refused, found["large objects"].error)
     assert not found["public.files"].error
     assert len(named) == 1 and re.search("^large objects: not written: .*permission denied", named[0])
     objects.psql(objects.restored, text)
