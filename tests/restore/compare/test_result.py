@@ -390,7 +390,7 @@ def once(name: str, act: Callable[[], object]) -> Callable[[str, str], None]:
     actions = [act]
 
     def on_progress(table: str, progress: str) -> None:
-        if table == name and progress and actions:
+        if table == name and progress == "starts" and actions:
             actions.pop()()
 
     return on_progress
