@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -385,6 +386,32 @@ def test_another_pass_pays_for_few_crowded_buckets(unequal_buckets: UnequalBucke
 )
 def test_hashed_positions_are_split_into_buckets_of_some_rows(rows: tuple[int | None, int | None], shift: int) -> None:
     assert queries(pair(column("id", "text"), rows=rows)).first_shift() == shift
+
+
+@pytest.mark.parametrize(
+    ("live", "restored", "rows", "shift"),
+    [
+        ((0, 63), (0, 63), 1, 0),
+        ((0, 64), (0, 63), 1, 1),
+        ((0, 63), (0, 127), 1, 1),
+        ((-32, 31), (5, 6), 1, 0),
+        ((0, 0), (-33, 31), 1, 1),
+        ((0, 128), (0, 128), 1, 2),
+        ((0, 128), (0, 128), None, 0),
+        ((10**12, 10**12 + 64 * 1_024), (10**12, 10**12), 16 * 1_024, 7),
+        ((None, None), (None, None), 1, 0),
+    ],
+    ids=["64", "65", "128", "negative", "one more", "129", "rows unknown", "far from zero", "empty"],
+)
+def test_numbers_are_split_into_as_many_buckets_as_wanted_and_no_more(
+    live: tuple[int | None, int | None], restored: tuple[int | None, int | None], rows: int | None, shift: int
+) -> None:
+    spans = [SimpleNamespace(rows=lambda _, span=span: [span]) for span in (live, restored)]
+    compared = replace(
+        queries(pair(rows=(rows, rows))), snapshots=cast(Any, SimpleNamespace(live=spans[0], restored=spans[1]))
+    )
+
+    assert compared.first_shift() == shift
 
 
 # tables
