@@ -34,6 +34,12 @@ def switching_back(dev: Dev) -> Promotion:
     return Promotion(dev.workspace, switch_back(dev.instances()))
 
 
+def tagged_addresses(dev: Dev) -> dict[str, str]:
+    """Return the address that each instance is tagged with."""
+    raw_instances = dev.workspace.aws.rds.describe_db_instances()["DBInstances"]
+    return {raw["DBInstanceIdentifier"]: from_pairs(raw["TagList"])["orderops:address"] for raw in raw_instances}
+
+
 def summary(steps: list[Step]) -> list[tuple[object, ...]]:
     return sorted((step.address, str(step.action), sorted(step.changes)) for step in steps)
 
@@ -81,9 +87,10 @@ def test_services_follow_a_promotion_and_up_finds_no_difference(restored: Dev) -
         "promote",
         "1",
     )
-    former = restored.named(DATABASE)
-    # The name is what the operator reads in the console: it is the instance's own, and no two have one address.
-    assert (former.tag("Name"), former.tag("orderops:address")) == (DATABASE, f"rds-instance/{DATABASE}-former")
+    assert tagged_addresses(restored) == {
+        RESTORED_INSTANCE: f"rds-instance/{DATABASE}",
+        DATABASE: f"rds-instance/{DATABASE}-former",
+    }
     assert restored.changes(RENEW) == [RENEW]
     assert not restored.has_changes()
 
@@ -169,10 +176,20 @@ def test_a_switch_of_which_only_the_mark_is_missing_is_completed_by_one_step(res
 def test_of_two_instances_tagged_as_the_primary_the_higher_term_counts(restored: Dev) -> None:
     list(islice(restored.promotion().run(), 1))
 
-    response = restored.workspace.aws.rds.describe_db_instances()
-    addresses = [from_pairs(raw["TagList"])["orderops:address"] for raw in response["DBInstances"]]
-    assert addresses == [f"rds-instance/{DATABASE}"] * 2
+    assert tagged_addresses(restored) == dict.fromkeys((RESTORED_INSTANCE, DATABASE), f"rds-instance/{DATABASE}")
     assert restored.instances().require_primary().name == RESTORED_INSTANCE
+
+
+def test_a_re_run_takes_the_address_of_the_primary_from_the_former_one(restored: Dev) -> None:
+    list(islice(restored.promotion().run(), 1))
+
+    restored.promote()
+
+    # The tags themselves: what `instances` shows follows from the terms already.
+    assert tagged_addresses(restored) == {
+        RESTORED_INSTANCE: f"rds-instance/{DATABASE}",
+        DATABASE: f"rds-instance/{DATABASE}-former",
+    }
 
 
 def test_up_completes_the_tags_and_pointer_of_an_interrupted_promotion(restored: Dev, orderops: Orderops) -> None:
