@@ -59,6 +59,25 @@ def test_the_only_restored_instance_is_promoted_over_the_primary() -> None:
     assert switch(dev(first, second), None) == Switch(second, first, "promote")
 
 
+def test_a_named_instance_takes_the_place_of_a_missing_primary() -> None:
+    first, second = instance("first", FORMER), instance("second", RESTORED)
+
+    assert switch(dev(None, first, second), "first") == Switch(first, None, "promote")
+    assert refused(lambda: switch(dev(None, first, second), None)) == (
+        "the primary database of dev does not exist; promote one of these instances:",
+        "orderops restore promote first --env dev\norderops restore promote second --env dev",
+    )
+
+
+def test_an_instance_that_a_command_deletes_after_use_is_not_promoted() -> None:
+    rehearsal = instance("second", {**RESTORED, "orderops:role": "rehearsal"})
+
+    assert refused(lambda: switch(dev(instance("first"), rehearsal), "second")) == (
+        "second was created for a rehearsal and is deleted after it",
+        "restore an instance to keep: orderops restore --at latest --env dev",
+    )
+
+
 def test_an_unfinished_promotion_continues_before_a_newer_instance_is_promoted() -> None:
     first, second, third = instance("first", FORMER), instance("second", PROMOTED), instance("third", RESTORED)
 
