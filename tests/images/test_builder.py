@@ -11,9 +11,10 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.errors import OrderopsError, UsageError
+from orderops.images.build import ImageBuild, build_and_push
 from orderops.images.builder import builder
 from orderops.images.content_hash import content_tag
-from orderops.images.resolve import ImageBuild, build_and_push, pinned
+from orderops.images.ecr import pinned
 from support.fake_builders import HOST, REPOSITORY, Bench, put, silent
 
 PASSWORD = "123456789012-auth-token"  # what the emulator's token holds

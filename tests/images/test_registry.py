@@ -21,9 +21,11 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError
+from orderops.images.build import ImageBuild, build_and_push
 from orderops.images.builder import NAMES, builder
+from orderops.images.ecr import pinned
 from orderops.images.registry import MANIFESTS, Repository
-from orderops.images.resolve import ImageBuild, ImageChoice, ImageOrigin, build_and_push, images, materialize, pinned
+from orderops.images.resolve import ImageChoice, ImageOrigin, images, materialize
 from support.faults import PowerCut
 
 PASSWORD = "123456789012-auth-token"  # what the emulator's token holds, and below as the registry keeps it

@@ -14,8 +14,10 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError, UsageError
+from orderops.images.build import ImageBuild
 from orderops.images.content_hash import content_tag
-from orderops.images.resolve import ImageBuild, ImageCopy, image_of, images, materialize, pinned
+from orderops.images.ecr import pinned
+from orderops.images.resolve import ImageCopy, image_of, images, materialize
 from support.fake_builders import HOST, REPOSITORY, put, silent
 
 

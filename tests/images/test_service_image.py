@@ -29,7 +29,7 @@ pytest_plugins = ["support.postgres_fixtures"]
 ENDPOINT = "orders.c1a2b3.ap-southeast-2.rds.amazonaws.com"
 ROOTS = Path("src/orderops/database/roots")
 DOCKERFILE = Path("src/orderops/service/Dockerfile")
-BASE = "docker.io/library/python:3.12-slim"
+BASE = "localhost/base:1"
 # Python comes from a registry that a test cannot reach. `python -m venv` makes a pip, and that pip copies the package
 # instead of resolving what it needs.
 STAND_IN = """#!/bin/sh
@@ -81,8 +81,8 @@ class Buildah:
         assert result.returncode == 0, result.stderr + result.stdout
 
     def build(self, context: Path, dockerfile: Path, image: str) -> None:
-        arguments = ["--isolation", "chroot", "--pull=never", "--tag", image, "--file", str(dockerfile), str(context)]
-        self("build", *arguments)
+        given = ["--build-arg", f"BASE={BASE}", "--tag", image, "--file", str(dockerfile), str(context)]
+        self("build", "--isolation", "chroot", "--pull=never", *given)
 
     def extracted(self, image: str) -> Image:
         out, root = self.work / "image", self.work / "extracted"

@@ -118,6 +118,14 @@ Context = Annotated[
         metavar="DIR",
     ),
 ]
+AllowDirty = Annotated[
+    bool,
+    typer.Option(
+        "--allow-dirty",
+        help="Build images from files that no commit holds; their version ends with -dirty and a part of their content "
+        "tag.",
+    ),
+]
 Dsn = Annotated[
     str | None,
     typer.Option(
@@ -165,6 +173,9 @@ DECLARATIONS: dict[str, Any] = {
     "terminate_blockers": Terminate,
     "name": InstanceName,
     "tables": Tables,
+    "image": Images,
+    "context": Context,
+    "allow_dirty": AllowDirty,
 }
 """How the fields of the classes in `operations.options` are given on a command line."""
 

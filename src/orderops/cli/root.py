@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli.options import Adopt, Context, Images, Json, Only, Prune, Sql, grouped
+from orderops.cli.options import Adopt, Json, Only, Prune, Sql, grouped
 from orderops.iam.persona import Persona
-from orderops.operations.options import ChangeOptions, EnvironmentOptions
+from orderops.operations.options import ChangeOptions, EnvironmentOptions, ImageOptions
 
 
 def add_to(commands: typer.Typer) -> None:
@@ -22,9 +22,8 @@ def add_to(commands: typer.Typer) -> None:
 def up(
     where: EnvironmentOptions,
     options: ChangeOptions,
+    chosen: ImageOptions,
     sql: Sql = None,
-    image: Images = [],
-    context: Context = None,
     adopt: Adopt = [],
     prune: Prune = False,
     as_json: Json = False,
@@ -35,8 +34,14 @@ def up(
     from orderops.operations.workspace import images_given, open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    choices = images(workspace.aws, workspace.environment, images_given(workspace, image), context=context)
-    command = options.of("up", *(f"--image {uri}" for uri in image), as_json=as_json)
+    choices = images(
+        workspace.aws,
+        workspace.environment,
+        images_given(workspace, chosen.image),
+        context=chosen.context,
+        allow_dirty=chosen.allow_dirty,
+    )
+    command = options.of("up", *chosen.words, as_json=as_json)
     apply_everything(workspace, command, choices=choices, adopt=adopt, prune=prune, sql=sql)
 
 

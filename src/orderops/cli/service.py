@@ -7,28 +7,71 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli.options import Bake, Context, Images, Json, ServiceName, duration, grouped
-from orderops.operations.options import ChangeOptions, EnvironmentOptions
+from orderops.cli.options import AllowDirty, Bake, Context, Json, ServiceName, duration, grouped
+from orderops.operations.options import ChangeOptions, EnvironmentOptions, ImageOptions
+
+Version = Annotated[
+    str,
+    typer.Option(
+        "--version",
+        help="Version of the image, a tag that never moves; default: the git tag of the commit without its v, else the "
+        "last tag with the number of commits since then and the commit.",
+        metavar="VERSION",
+        show_default=False,
+    ),
+]
+Base = Annotated[
+    str,
+    typer.Option(
+        "--base",
+        help="Base image in place of the Dockerfile's, such as the same one in a mirror: NAME@sha256:….",
+        metavar="IMAGE",
+        show_default=False,
+    ),
+]
+ImageName = Annotated[
+    str | None,
+    typer.Argument(
+        help="Version, tag, digest or URI of an image; default: the image that the service runs.", show_default=False
+    ),
+]
+ServiceOption = Annotated[
+    str | None,
+    typer.Option("--service", help="Service; optional if there is only one.", metavar="SERVICE", show_default=False),
+]
 
 commands = typer.Typer(no_args_is_help=True, help="Services: build, deploy, explain, roll back, logs, restart, scale.")
 
 
 @commands.command()
 @grouped()
-def build(where: EnvironmentOptions, service: ServiceName = None, context: Context = None) -> None:
-    """Build a service's image and push it to its repository, unless the repository has it."""
-    from orderops.images.resolve import image_of, materialize
+def build(
+    where: EnvironmentOptions,
+    service: ServiceName = None,
+    version: Version = "",
+    base: Base = "",
+    allow_dirty: AllowDirty = False,
+    context: Context = None,
+    as_json: Json = False,
+) -> None:
+    """Build a service's image and push it with its version and its bill of materials, unless the repository has it."""
+    from orderops.operations.build import BuildOptions, build_service
     from orderops.operations.workspace import one_service, open_workspace
-    from orderops.ui import console
 
     workspace = open_workspace(where.env, where.environments)
-    name = one_service(workspace, service)
-    choice = image_of(workspace.aws, workspace.environment, name, context=context)
-    if not choice.pending:
-        console.info(f"the image of {name} exists; nothing to build")
-    # The URI alone on stdout, for `--image "$(orderops service build)"`.
-    console.data(materialize(workspace.aws, {name: choice}, console.info)[name])
-    console.info(f"next: orderops service deploy {name} --env {where.env}")
+    options = BuildOptions(context, version, base, allow_dirty, as_json)
+    build_service(workspace, one_service(workspace, service), options)
+
+
+@commands.command()
+@grouped()
+def sbom(where: EnvironmentOptions, image: ImageName = None, service: ServiceOption = None) -> None:
+    """Print the software bill of materials (CycloneDX JSON) of an image, or of the one that runs."""
+    from orderops.operations.build import print_sbom
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    print_sbom(workspace, one_service(workspace, service), image)
 
 
 @commands.command()
@@ -36,9 +79,8 @@ def build(where: EnvironmentOptions, service: ServiceName = None, context: Conte
 def deploy(
     where: EnvironmentOptions,
     options: ChangeOptions,
+    chosen: ImageOptions,
     service: ServiceName = None,
-    image: Images = [],
-    context: Context = None,
     bake: Bake = None,
     attached: Annotated[
         bool, typer.Option("--attach", help="Watch the release that is under way, such as after Ctrl+C; start none.")
@@ -57,11 +99,19 @@ def deploy(
         attach(workspace, options.of("service deploy", *names, "--attach"), names, bake)
         return
     # A bare URI belongs to the service that the argument names.
-    given = images_given(workspace, [f"{service}={uri}" if service and "=" not in uri else uri for uri in image])
+    given = images_given(workspace, [f"{service}={uri}" if service and "=" not in uri else uri for uri in chosen.image])
     choices = {
-        name: image_of(workspace.aws, workspace.environment, name, given.get(name), context=context) for name in names
+        name: image_of(
+            workspace.aws,
+            workspace.environment,
+            name,
+            given.get(name),
+            context=chosen.context,
+            allow_dirty=chosen.allow_dirty,
+        )
+        for name in names
     }
-    command = options.of("service deploy", *names, *(f"--image {uri}" for uri in image), as_json=as_json)
+    command = options.of("service deploy", *names, *chosen.words, as_json=as_json)
     deploy_services(workspace, command, choices, bake)
 
 

@@ -22,6 +22,7 @@ FARGATE_MEMORY = {
 }
 
 OURS = "orderops sets this variable itself"
+OF_IMAGE = "the image of the order processor sets this variable itself"
 OF_ECS = "ECS sets this variable itself"
 ROLE = "would take the place of the task's role; give the role the permissions instead"
 # What the task definition gets from infra/service.py, what ECS gives to every task (ECS developer guide, "Task metadata
@@ -44,7 +45,9 @@ RESERVED_VARIABLES = {
     "ECS_CONTAINER_METADATA_URI": OF_ECS,
     "ECS_CONTAINER_METADATA_URI_V4": OF_ECS,
     "KEEP_ALIVE_SECONDS": f"{OURS}, from balancer.idle_timeout_seconds",
+    "ORDEROPS_COMMIT": OF_IMAGE,
     "ORDEROPS_ENVIRONMENT": OURS,
+    "ORDEROPS_RELEASE": OF_IMAGE,
     "ORDEROPS_ROLE": f"{OURS}, from role",
     "ORDEROPS_SERVICE": OURS,
     "ORDEROPS_VERSION": OURS,
@@ -101,6 +104,8 @@ class ServiceConfig(TomlTable):
     """Image to run; when left out, the image is built from `dockerfile` and pushed."""
     dockerfile: values.FilePath | None = None
     """Path of the Dockerfile; when left out, the Dockerfile included in orderops."""
+    base: values.PinnedImage | None = None
+    """Base image in place of the Dockerfile's, which takes it with `ARG BASE`; such as the same one in a mirror."""
     cpu: values.Cpu = 256
     """CPU units of a task; 1024 are one vCPU."""
     memory: int = 512
@@ -160,8 +165,9 @@ class ServiceConfig(TomlTable):
         if self.min_tasks > self.max_tasks:
             rule = f"must be 1 to {self.max_tasks}, which is max_tasks"
             yield Mistake(("min_tasks",), self.min_tasks, rule, (("max_tasks",),))
-        if self.image and self.dockerfile:
-            yield Mistake(("dockerfile",), self.dockerfile, "is used only when image is left out", (("image",),))
+        for name, value in (("dockerfile", self.dockerfile), ("base", self.base)):
+            if self.image and value:
+                yield Mistake((name,), value, "is used only when image is left out", (("image",),))
         yield from self._variable_mistakes()
 
     def _variable_mistakes(self) -> Iterator[Mistake]:

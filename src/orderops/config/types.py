@@ -246,6 +246,10 @@ Image = Annotated[
         "an image such as registry.example.com/orders:1.4, or process://MODULE in an emulated environment",
     ),
 ]
+PinnedImage = Annotated[
+    str,
+    spelled(rf"(?=.*@){_REFERENCE}", "an image with its digest, such as docker.io/library/python:3.12-slim@sha256:…"),
+]
 FilePath = Annotated[str, spelled(r"[^\0]+", "the path of a file")]
 UrlPath = Annotated[str, spelled(r"/[!-~]{0,1023}", "a path that begins with /, without spaces")]
 PathPattern = Annotated[

@@ -44,13 +44,30 @@ class Builder:
     name: str
     program: str
 
-    def build(self, image: str, dockerfile: Path, context: Path, say: Say) -> None:
-        """Build an image with this name on this machine; layers without changes come from the cache."""
+    def build(
+        self,
+        image: str,
+        dockerfile: Path,
+        context: Path,
+        say: Say,
+        *,
+        arguments: Mapping[str, str] = {},
+        labels: Mapping[str, str] = {},
+        created_at: int | None = None,
+    ) -> None:
+        """Build an image with this name on this machine; layers without changes come from the cache.
+
+        `created_at` is the time that the image carries, in seconds since 1970, in place of the time of the build.
+        """
         # With chroot isolation, buildah needs no container runtime and no cgroups; CI agents often have neither.
         layers = [] if self.name == "docker" else ["--layers"]
         chroot = ["--isolation", "chroot"] if self.name == "buildah" and "BUILDAH_ISOLATION" not in os.environ else []
+        # Docker takes it from the argument SOURCE_DATE_EPOCH.
+        time = [] if created_at is None or self.name == "docker" else ["--timestamp", str(created_at)]
+        given = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+        labelled = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
         named = ["--platform", PLATFORM, "--tag", image, "--file", str(dockerfile)]
-        self._run(["build", *layers, *chroot, *named, str(context)], say)
+        self._run(["build", *layers, *chroot, *time, *given, *labelled, *named, str(context)], say)
 
     def push(self, image: str, repository: Repository, tag: str, say: Say) -> None:
         """Push an image to a repository with this tag."""

@@ -22,8 +22,8 @@ from orderops.errors import OrderopsError, UsageError
 NOT_SOURCE = ("**/__pycache__", "**/.*", "**/*~")
 
 
-def content_tag(context: Path, dockerfile: Path) -> str:
-    """Return a tag that changes only if the Dockerfile or a file that it can copy changes.
+def content_tag(context: Path, dockerfile: Path, base: str = "") -> str:
+    """Return a tag that changes only if the Dockerfile, a file that it can copy, or the given base image changes.
 
     Raises OrderopsError if a source cannot be read.
     """
@@ -35,6 +35,8 @@ def content_tag(context: Path, dockerfile: Path) -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OrderopsError(f"cannot read the sources of the image: {error.filename}: {reason}") from None
+    if base:
+        _add(total, b"base", base.encode())
     return f"src-{total.hexdigest()[:16]}"
 
 
@@ -58,8 +60,22 @@ def module_tag(module: str) -> str | None:
 
 def context_files(context: Path, dockerfile: Path) -> list[str]:
     """List the files and links that the builder can copy, as sorted paths in the context."""
-    ignore = _ignore(context, dockerfile)
-    return sorted(_files(context, ignore))
+    return sorted(_files(context, ignore_of(context, dockerfile)))
+
+
+def ignore_file(context: Path, dockerfile: Path) -> Path | None:
+    """Return the file that says what the builder does not see, if there is one."""
+    # A DOCKERFILE.dockerignore in the Dockerfile's folder replaces the .dockerignore of the context.
+    files = (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore")
+    return next((file for file in files if file.is_file()), None)
+
+
+def ignore_of(context: Path, dockerfile: Path) -> Ignore:
+    """Return the patterns of what the builder does not see."""
+    file = ignore_file(context, dockerfile)
+    if file is None:
+        return Ignore(())
+    return Ignore(file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines(), str(file))
 
 
 class Ignore:
@@ -94,14 +110,6 @@ class _Pattern:
     exception: bool
     start: str
     wild: bool
-
-
-def _ignore(context: Path, dockerfile: Path) -> Ignore:
-    # A DOCKERFILE.dockerignore in the Dockerfile's folder replaces the .dockerignore of the context.
-    for file in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
-        if file.is_file():
-            return Ignore(file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines(), str(file))
-    return Ignore(())
 
 
 def _pattern(line: str, source: str) -> _Pattern | None:

@@ -7,6 +7,7 @@ names. A registry on this machine is used without TLS.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.client import HTTPException, HTTPResponse
 from typing import IO, Any
 from urllib.parse import urljoin
@@ -25,6 +27,24 @@ INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.di
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 # Seconds without a byte from the registry.
 SILENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as the registry holds it: the digest of an image is that of these bytes."""
+
+    raw: bytes
+    kind: str
+
+    @property
+    def digest(self) -> str:
+        """The digest under which the registry has it."""
+        return digest_of(self.raw)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What it says."""
+        return _parsed(self.raw, f"the manifest {self.digest}")
 
 
 @dataclass(frozen=True)
@@ -47,36 +67,74 @@ class Repository:
         with self._request("HEAD", f"manifests/{reference}", accept=(*INDEXES, *MANIFESTS)) as answer:
             return None if answer is None else str(answer.headers["Docker-Content-Digest"])
 
+    def manifest(self, reference: str) -> Manifest:
+        """Return the manifest with this tag or digest. Raises OrderopsError if the repository has none."""
+        found = self.manifest_if_any(reference)
+        if found is None:
+            raise OrderopsError(f"{self._named(reference)} does not exist", "choose an existing image")
+        return found
+
+    def manifest_if_any(self, reference: str) -> Manifest | None:
+        """Return the manifest with this tag or digest; None if the repository has none."""
+        with self._request("GET", f"manifests/{reference}", accept=(*INDEXES, *MANIFESTS)) as answer:
+            return None if answer is None else Manifest(answer.read(), answer.headers.get_content_type())
+
+    def put(self, manifest: Manifest, reference: str) -> None:
+        """Store a manifest under a tag or its digest."""
+        with self._request("PUT", f"manifests/{reference}", body=manifest.raw, kind=manifest.kind):
+            pass
+
+    def put_blob(self, content: bytes) -> None:
+        """Store a blob, unless the repository has it."""
+        digest = digest_of(content)
+        with self._request("HEAD", f"blobs/{digest}") as existing:
+            if existing is not None:
+                return
+        self._upload(digest, io.BytesIO(content), len(content))
+
+    @contextmanager
+    def blob(self, digest: str) -> Iterator[IO[bytes]]:
+        """Open a blob for reading. Raises OrderopsError if the repository does not hold it."""
+        with self._request("GET", f"blobs/{digest}") as answer:
+            if answer is None:
+                raise OrderopsError(f"{self.host}/{self.name} does not hold layer {digest}")
+            yield answer
+
+    def referrers(self, digest: str) -> list[dict[str, Any]] | None:
+        """List the artifacts that refer to an image; None if the registry has no API for them.
+
+        Whether there is one is asked of that API. The header OCI-Subject does not tell: ECR sent it before it had the
+        API (sigstore/sigstore-js#1183).
+        """
+        with self._request("GET", f"referrers/{digest}", accept=INDEXES[:1]) as answer:
+            if answer is None or answer.headers.get_content_type() != INDEXES[0]:
+                return None
+            return list(_parsed(answer.read(), f"referrers/{digest}").get("manifests") or ())
+
     def copy(self, source: Repository, digest: str, tag: str, say: Callable[[str], None]) -> None:
         """Copy an image byte for byte, so that its digest stays the same; existing layers are not sent again."""
         if self.digest(tag) == digest:
             return
         # The manifest stays unparsed bytes for the upload: its digest is computed over exactly these bytes.
-        raw, kind = source._manifest(digest)
-        manifest = json.loads(raw)
-        for inner in manifest["manifests"] if kind in INDEXES else ():
+        manifest = source.manifest(digest)
+        document = manifest.document
+        for inner in document["manifests"] if manifest.kind in INDEXES else ():
             self.copy(source, inner["digest"], inner["digest"], say)
-        for blob in () if kind in INDEXES else (manifest["config"], *manifest["layers"]):
+        for blob in () if manifest.kind in INDEXES else (document["config"], *document["layers"]):
             self._copy_blob(source, blob["digest"], say)
         # Last: a registry rejects a manifest that refers to a layer which it does not hold yet.
-        with self._request("PUT", f"manifests/{tag}", body=raw, kind=kind):
-            pass
+        self.put(manifest, tag)
 
-    def _manifest(self, digest: str) -> tuple[bytes, str]:
-        with self._request("GET", f"manifests/{digest}", accept=(*INDEXES, *MANIFESTS)) as answer:
-            if answer is None:
-                raise OrderopsError(f"{self.host}/{self.name}@{digest} does not exist", "choose an existing image")
-            return answer.read(), answer.headers.get_content_type()
+    def _named(self, reference: str) -> str:
+        return f"{self.host}/{self.name}{'@' if reference.startswith('sha256:') else ':'}{reference}"
 
     def _copy_blob(self, source: Repository, digest: str, say: Callable[[str], None]) -> None:
         with self._request("HEAD", f"blobs/{digest}") as existing:
             if existing is not None:
                 return
         with tempfile.TemporaryFile() as file:
-            with source._request("GET", f"blobs/{digest}") as answer:
-                if answer is None:
-                    raise OrderopsError(f"{source.host}/{source.name} does not hold layer {digest}")
-                shutil.copyfileobj(answer, file)
+            with source.blob(digest) as content:
+                shutil.copyfileobj(content, file)
             size = file.tell()
             say(f"copying {digest} ({size / 1e6:.1f} MB)")
             file.seek(0)
@@ -141,6 +199,21 @@ class Repository:
                 f"the registry {self.host} does not answer: {reason}",
                 "check the registry and the network, then re-run this command",
             ) from None
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of a blob or a manifest."""
+    return f"sha256:{sha256(content).hexdigest()}"
+
+
+def _parsed(raw: bytes, what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(raw)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise OrderopsError(f"{what} is not a JSON object", "check the registry, then re-run this command")
+    return document
 
 
 def _nonempty(headers: Mapping[str, str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ def releases_taken_back(
             continue
         run = _releasing_run(workspace, f"{EcsService.kind}/{name}")
         if run and "--image " in run["command"]:
-            image = plain(_running_image(workspace.aws, workspace.stack.cluster.name, name))
+            image = plain(running_image(workspace.aws, workspace.stack.cluster.name, name) or "an unknown image")
             yield f"{service} runs {image}, {_by(run)}; this command releases {choice.uri}, {choice.origin}"
 
 
@@ -47,13 +47,13 @@ def _releasing_run(workspace: Workspace, address: str) -> Mapping[str, Any] | No
     return None
 
 
-def _running_image(aws: Aws, cluster: str, service: str) -> str:
+def running_image(aws: Aws, cluster: str, service: str) -> str | None:
     """The image of the service's task definition; the newest revision may be of a release that failed."""
     response = if_found(aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[service])
     for raw in (response or {}).get("services", ()):
         definition = aws.ecs.describe_task_definition(taskDefinition=raw["taskDefinition"])["taskDefinition"]
         return str(definition["containerDefinitions"][0]["image"])
-    return "an unknown image"
+    return None
 
 
 def _by(run: Mapping[str, Any]) -> str:

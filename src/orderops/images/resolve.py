@@ -6,9 +6,6 @@ that repository, and no cleanup of another environment can delete the image.
 
 from __future__ import annotations
 
-import base64
-import os
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,16 +14,18 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from orderops.aws.client import Aws, if_found
+from orderops.aws.client import Aws
 from orderops.aws.partition import dns_suffix_of
 from orderops.config import types as values
 from orderops.config.environment import Environment
 from orderops.database.tls import bundle_name, bundle_source, holds_roots
 from orderops.errors import OrderopsError, UsageError
+from orderops.images.build import ImageBuild, Sources, build_and_push, check_committed, must_be_there
 from orderops.images.builder import builder
-from orderops.images.content_hash import content_tag, module_tag
-from orderops.images.registry import Repository
-from orderops.resources.ecr_repository import RELEASED
+from orderops.images.content_hash import module_tag
+from orderops.images.ecr import ECR_IMAGE, digest_of, newest_tags, opened, pinned, registry_override, repository_of
+from orderops.images.recipe import Recipe, check_base
+from orderops.images.referrers import copy_sbom
 
 Say = Callable[[str], None]
 
@@ -34,22 +33,6 @@ PACKAGE = Path(__file__).parents[1]
 DOCKERFILE = Path("src/orderops/service/Dockerfile")
 # The Dockerfile copies this folder into the image.
 ROOTS = Path("src/orderops/database/roots")
-NEWEST_TAGS = 5
-ECR_IMAGE = re.compile(
-    r"(?P<uri>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z0-9.-]+)/(?P<name>[^:@]+))"
-    r"(?::(?P<tag>[^:@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
-
-
-@dataclass(frozen=True)
-class ImageBuild:
-    """An image that has to be built from sources and pushed to the service's repository."""
-
-    environment: str
-    repository: str
-    tag: str
-    context: Path
-    dockerfile: Path
 
 
 @dataclass(frozen=True)
@@ -86,17 +69,28 @@ class ImageChoice:
 
 
 def images(
-    aws: Aws, environment: Environment, given: Mapping[str, str], *, context: Path | None = None
+    aws: Aws,
+    environment: Environment,
+    given: Mapping[str, str],
+    *,
+    context: Path | None = None,
+    allow_dirty: bool = False,
 ) -> dict[str, ImageChoice]:
     """Choose the image of each service; `given` holds the images that the operator named, by service."""
     return {
-        service: image_of(aws, environment, service, given.get(service), context=context)
+        service: image_of(aws, environment, service, given.get(service), context=context, allow_dirty=allow_dirty)
         for service in environment.services
     }
 
 
 def image_of(
-    aws: Aws, environment: Environment, service: str, given: str | None = None, *, context: Path | None = None
+    aws: Aws,
+    environment: Environment,
+    service: str,
+    given: str | None = None,
+    *,
+    context: Path | None = None,
+    allow_dirty: bool = False,
 ) -> ImageChoice:
     """Choose the image of a service: the given one, else the declared one, else one built from its sources."""
     if given is not None:
@@ -104,50 +98,22 @@ def image_of(
         return replace(_declared(aws, environment, service, given), origin=ImageOrigin.GIVEN)
     if declared := environment.services[service].image:
         return _declared(aws, environment, service, declared)
-    return replace(_from_sources(aws, environment, service, context), origin=ImageOrigin.SOURCES)
+    choice = _from_sources(aws, environment, service, context, allow_dirty=allow_dirty)
+    return replace(choice, origin=ImageOrigin.SOURCES)
 
 
 def check_can_build(choices: Mapping[str, ImageChoice]) -> None:
-    """Raise OrderopsError if an image has to be built and no builder works: before anything that costs is created."""
-    if any(isinstance(choice.pending, ImageBuild) for choice in choices.values()):
+    """Raise OrderopsError if an image has to be built and may not or cannot: before anything that costs is created."""
+    builds = [choice.pending for choice in choices.values() if isinstance(choice.pending, ImageBuild)]
+    for build in builds:
+        check_committed(build)
+    if builds:
         builder()
 
 
 def materialize(aws: Aws, choices: Mapping[str, ImageChoice], say: Say) -> dict[str, str]:
     """Build and copy the pending images; return the URI of each service's image."""
     return {service: _ready(aws, choice, say) for service, choice in choices.items()}
-
-
-def build_and_push(aws: Aws, build: ImageBuild, say: Say) -> str:
-    """Build and push an image if the repository does not hold it; return its pinned URI."""
-    existing = pinned(aws, build.repository, build.tag)
-    if existing:
-        return existing
-    target = _target(aws, build)
-    chosen = builder()
-    image = f"localhost/{build.repository}:{build.tag}"
-    say(f"building {build.repository}:{build.tag} with {chosen.name} from {build.context}")
-    chosen.build(image, build.dockerfile, build.context, say)
-    # Otherwise the tag would name sources that are not in the image.
-    if content_tag(build.context, build.dockerfile) != build.tag:
-        raise OrderopsError("the sources changed during the build", "re-run this command to build the current sources")
-    say(f"pushing to {target.host}/{target.name}:{build.tag}")
-    try:
-        chosen.push(image, target, build.tag, say)
-    except OrderopsError:
-        existing = pinned(aws, build.repository, build.tag)
-        if existing is None:
-            raise
-        # Another build pushed the same sources first: the repository's tags are immutable, so the push failed.
-        return existing
-    return _must_be_there(aws, build)
-
-
-def pinned(aws: Aws, repository: str, reference: str) -> str | None:
-    """Return the image with this tag or digest as `URI@DIGEST`; None if the repository does not hold it."""
-    found = _repository(aws, repository)
-    digest = found and _digest(aws, found["registryId"], found["repositoryUri"], reference)
-    return f"{found['repositoryUri']}@{digest}" if found and digest else None
 
 
 def _check(given: str) -> None:
@@ -181,9 +147,9 @@ def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Ima
     own = match["name"] == repository and match["account"] == aws.account
     if own and match["digest"]:
         return ImageChoice(f"{match['uri']}@{match['digest']}")
-    digest = _digest(aws, match["account"], match["uri"], reference)
+    digest = digest_of(aws, match["account"], match["uri"], reference)
     if digest is None:
-        raise OrderopsError(f"{uri} does not exist", _newest(aws, match["account"], match["name"]))
+        raise OrderopsError(f"{uri} does not exist", newest_tags(aws, match["account"], match["name"]))
     if own:
         return ImageChoice(f"{match['uri']}@{digest}")
     copy = ImageCopy(environment.name, repository, match["uri"], digest)
@@ -204,13 +170,19 @@ def _process(environment: Environment, uri: str) -> ImageChoice:
     return ImageChoice(f"{uri}@{tag}" if tag else uri)
 
 
-def _from_sources(aws: Aws, environment: Environment, service: str, context: Path | None) -> ImageChoice:
-    folder, dockerfile = _sources(service, environment.services[service].dockerfile, context)
-    repository = environment.service_name(service)
-    tag = content_tag(folder, dockerfile)
-    existing = pinned(aws, repository, tag)
-    if existing:
-        return ImageChoice(existing)
+def sources_of(environment: Environment, service: str, context: Path | None, base: str = "") -> Sources:
+    """Find what the image of a service is built from; `base` is the base image that the operator named."""
+    declared = environment.services[service]
+    folder, dockerfile = _sources(service, declared.dockerfile, context)
+    # Where both are left out, the Dockerfile's own.
+    chosen = base or declared.base or ""
+    if chosen:
+        check_base(chosen, dockerfile)
+    return Sources(folder, dockerfile, chosen)
+
+
+def check_buildable(environment: Environment, service: str, sources: Sources) -> None:
+    """Raise OrderopsError if an image of these sources could not be pushed, or could not run."""
     # The emulator implements the ECR API and has no registry behind the repositories.
     if environment.emulated and not registry_override():
         raise OrderopsError(
@@ -218,9 +190,33 @@ def _from_sources(aws: Aws, environment: Environment, service: str, context: Pat
             f'run it as a process: image = "process://MODULE" in [services.{service}]; or set ORDEROPS_REGISTRY',
         )
     if not environment.services[service].dockerfile:
-        _check_certificates(environment, folder)
-    build = ImageBuild(environment.name, repository, tag, folder, dockerfile)
-    return ImageChoice(f"{repository}:{tag} (to be built)", build)
+        _check_certificates(environment, sources.context)
+
+
+def _from_sources(
+    aws: Aws, environment: Environment, service: str, context: Path | None, *, allow_dirty: bool
+) -> ImageChoice:
+    sources = sources_of(environment, service, context)
+    repository = environment.service_name(service)
+    existing = pinned(aws, repository, sources.tag)
+    if existing:
+        return ImageChoice(existing)
+    check_buildable(environment, service, sources)
+    build = ImageBuild(environment.name, repository, sources.tag, sources.context, sources.dockerfile)
+    uri = f"{repository}:{sources.tag} (to be built)"
+    try:
+        found = sources.in_checkout()
+    except OrderopsError as error:
+        # The content tag still says what is in the image.
+        return ImageChoice(
+            uri,
+            replace(build, recipe=Recipe(base=sources.base)),
+            note=f"the image of {service} names no version and no commit: {error.message}",
+        )
+    uncommitted = found.uncommitted()
+    # What runs on this machine only is often tried before it is committed.
+    refused = () if allow_dirty or environment.emulated else uncommitted
+    return ImageChoice(uri, replace(build, recipe=found.recipe(dirty=bool(uncommitted)), uncommitted=refused))
 
 
 def _check_certificates(environment: Environment, folder: Path) -> None:
@@ -273,78 +269,9 @@ def _ready(aws: Aws, choice: ImageChoice, say: Say) -> str:
 
 
 def _copied(aws: Aws, copy: ImageCopy, say: Say) -> str:
-    target = _target(aws, copy)
+    source, target = opened(aws, copy.source), repository_of(aws, copy.environment, copy.repository)
     say(f"copying {copy.source}@{copy.digest} to {copy.repository}:{copy.tag}")
-    target.copy(_opened(aws, copy.source), copy.digest, copy.tag, say)
-    return _must_be_there(aws, copy)
-
-
-def _must_be_there(aws: Aws, pending: ImageBuild | ImageCopy) -> str:
-    existing = pinned(aws, pending.repository, pending.tag)
-    if existing is None:
-        name = f"{pending.repository}:{pending.tag}"
-        raise OrderopsError(f"{name} was pushed but is not visible yet", "re-run this command to continue")
-    return existing
-
-
-def _target(aws: Aws, pending: ImageBuild | ImageCopy) -> Repository:
-    found = _repository(aws, pending.repository)
-    if found is None:
-        raise OrderopsError(
-            f"ecr-repository/{pending.repository} does not exist",
-            f"create it first: orderops infra apply --env {pending.environment}",
-        )
-    return _opened(aws, found["repositoryUri"])
-
-
-def _repository(aws: Aws, name: str) -> dict[str, str] | None:
-    response = if_found(aws.ecr.describe_repositories, "RepositoryNotFoundException", repositoryNames=[name])
-    return response and response["repositories"][0]
-
-
-def _digest(aws: Aws, account: str, uri: str, reference: str) -> str | None:
-    """Return the digest of the image with this tag or digest, from ECR or the registry that replaces ECR."""
-    if registry_override():
-        return _opened(aws, uri).digest(reference)
-    identifier = {"imageDigest" if reference.startswith("sha256:") else "imageTag": reference}
-    response = if_found(
-        aws.ecr.describe_images,
-        "ImageNotFoundException",
-        "RepositoryNotFoundException",
-        registryId=account,
-        repositoryName=uri.partition("/")[2],
-        imageIds=[identifier],
-    )
-    return response and str(response["imageDetails"][0]["imageDigest"])
-
-
-def _newest(aws: Aws, account: str, repository: str) -> str:
-    """Return a hint with the newest tags of a repository."""
-    response = if_found(
-        aws.ecr.describe_images,
-        "RepositoryNotFoundException",
-        registryId=account,
-        repositoryName=repository,
-        maxResults=1000,
-    )
-    if response is None:
-        return f"the repository {repository} does not exist"
-    listing = sorted(response["imageDetails"], key=lambda image: image["imagePushedAt"], reverse=True)
-    tags = [tag for image in listing for tag in image.get("imageTags", ()) if not tag.startswith(RELEASED)][
-        :NEWEST_TAGS
-    ]
-    return f"its newest tags: {', '.join(tags)}" if tags else "the repository has no image with a tag"
-
-
-def _opened(aws: Aws, uri: str) -> Repository:
-    """Return a repository with the registry login that ECR issues for these credentials."""
-    authorization = aws.ecr.get_authorization_token()["authorizationData"][0]
-    # The token is base64 of `AWS:PASSWORD`, valid for 12 hours (ECR registry authentication).
-    user, _, password = base64.b64decode(authorization["authorizationToken"]).decode().partition(":")
-    host, _, name = uri.partition("/")
-    return Repository(registry_override() or host, name, user, password)
-
-
-def registry_override() -> str:
-    """Return the host of the registry that stands in for ECR, or an empty string."""
-    return os.environ.get("ORDEROPS_REGISTRY", "")
+    # Before the tag of the image, by which a re-run sees that everything was copied.
+    copy_sbom(source, target, copy.digest, say)
+    target.copy(source, copy.digest, copy.tag, say)
+    return must_be_there(aws, copy.repository, copy.tag)

@@ -12,8 +12,8 @@ from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.config.environment import Environment
+from orderops.images.ecr import ECR_IMAGE, registry_override
 from orderops.images.registry import INDEXES, MANIFESTS
-from orderops.images.resolve import ECR_IMAGE, registry_override
 from orderops.resources.ecr_repository import RELEASED
 
 # Revisions of a task definition whose images are kept besides those that run.

@@ -40,6 +40,21 @@ class ChangeOptions:
 
 
 @dataclass(frozen=True)
+class ImageOptions:
+    """Which images a release gets, and what they may be built from."""
+
+    image: Sequence[str] = ()
+    """Images to run instead of building them."""
+    context: Path | None = None
+    allow_dirty: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """What a command is recorded with."""
+        return [*(f"--image {uri}" for uri in self.image), *(["--allow-dirty"] if self.allow_dirty else [])]
+
+
+@dataclass(frozen=True)
 class EnvironmentOptions:
     """Which environment, and the folder of its file."""
 

@@ -15,6 +15,9 @@ from orderops.engine.resource import Observed, Outputs, Properties, Resource
 UNTAGGED_DAYS = 7
 RELEASED = "released-"
 """Prefix of the tag that an image has while a service runs it or may return to it."""
+SBOM = "sbom-"
+"""Prefix of the tag of an image's software bill of materials."""
+OWN_TAGS = (RELEASED, SBOM)
 # Never reached: an image loses the tag when it is no longer needed.
 MOST_RELEASED = 1000
 

@@ -94,6 +94,8 @@ class OrderService:
         self._about = {
             "service": settings.service,
             "version": settings.version,
+            "release": settings.release,
+            "commit": settings.commit,
             "environment": settings.environment,
             "role": str(settings.role),
             "started_at": iso(started_at),

@@ -102,7 +102,8 @@ def _order_paths(*, pages: bool, token: bool) -> Json:
 def _schemas() -> Json:
     order = Order.model_json_schema(ref_template="#/components/schemas/{model}")
     check = _object(ok={"type": "boolean"}, detail=_TEXT)
-    version = dict.fromkeys(("service", "version", "environment", "role", "started_at", "python"), _TEXT)
+    about = ("service", "version", "release", "commit", "environment", "role", "started_at", "python")
+    version = dict.fromkeys(about, _TEXT)
     checks = {"type": "object", "additionalProperties": check}
     status = {"enum": ["queued", "processed", "failed"]}
     state = {

@@ -85,6 +85,9 @@ class Settings(BaseModel):
     environment: str = Field(validation_alias="ORDEROPS_ENVIRONMENT", max_length=40)
     service: str = Field("order-processor", validation_alias="ORDEROPS_SERVICE", max_length=80)
     version: str = Field("unknown", validation_alias="ORDEROPS_VERSION", max_length=300)
+    # Both come with the image. The version above comes with the task, and says which image that is.
+    release: str = Field("unknown", validation_alias="ORDEROPS_RELEASE", max_length=300)
+    commit: str = Field("unknown", validation_alias="ORDEROPS_COMMIT", max_length=100)
 
     role: ProcessRole = Field(ProcessRole.BOTH, validation_alias="ORDEROPS_ROLE")
     # Pages with people's data, for everybody who finds the load balancer.
