@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import shutil
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,59 +13,16 @@ from orderops.aws.client import Aws
 from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError
 from orderops.images.build import ImageBuild, build_and_push
-from orderops.images.builder import NAMES, builder
+from orderops.images.builder import builder
 from orderops.images.ecr import pinned
-from orderops.images.registry import MANIFESTS, Repository
 from orderops.images.resolve import ImageChoice, ImageOrigin, images, materialize
 from support.faults import PowerCut
+from support.registry_fixtures import PASSWORD, ask, document, needs_registry, opened
 
-PASSWORD = "123456789012-auth-token"  # what the emulator's token holds, and below as the registry keeps it
-LOGINS = "AWS:$2y$04$0aJjZnDoCHUVvUpwoP1i6e2Ub3Li/sXdThlaDz/7QKcM0.eedQga2\n"
 HOST = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com"
-ANSWERS_WITHIN = 20.0
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("docker-registry") and any(map(shutil.which, NAMES))),
-    reason="needs buildah and docker-registry: apt-get install buildah docker-registry",
-)
-
-
-@pytest.fixture(autouse=True)
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A real registry on a port of its own, which asks for the login that ECR's token is."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{free.getsockname()[1]}"
-    folder = tmp_path / "registry"
-    folder.mkdir()
-    (folder / "logins").write_text(LOGINS)
-    config = {
-        "version": "0.1",
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": f"{folder}/images"}},
-        "auth": {"htpasswd": {"realm": "orderops", "path": f"{folder}/logins"}},
-        "http": {"addr": host},
-    }
-    (folder / "config.yml").write_text(json.dumps(config))
-    command = ["docker-registry", "serve", str(folder / "config.yml")]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        _wait_for(host, process)
-        monkeypatch.setenv("ORDEROPS_REGISTRY", host)
-        yield host
-        process.terminate()
-
-
-@pytest.fixture(params=NAMES)
-def with_builder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each builder that works here, with a place of its own for what it keeps."""
-    storage = tmp_path / "storage.conf"
-    storage.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n')
-    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(storage))
-    monkeypatch.setenv("ORDEROPS_BUILDER", str(request.param))
-    try:
-        return builder().name
-    except OrderopsError as refusal:
-        pytest.skip(refusal.message.splitlines()[-1])
+pytest_plugins = ["support.registry_fixtures"]
+pytestmark = [needs_registry, pytest.mark.usefixtures("registry")]
 
 
 @pytest.fixture
@@ -102,10 +50,6 @@ def release(aws: Aws, environment: Environment, output: list[str]) -> str:
     return materialize(aws, images(aws, environment, {}), output.append)["orders"]
 
 
-def opened(host: str, name: str = "orderops-dev-orders") -> Repository:
-    return Repository(host, name, "AWS", PASSWORD)
-
-
 def test_an_image_is_built_and_pushed_once_and_pinned_to_the_registrys_digest(
     aws: Aws, dev: Environment, registry: str, with_builder: str
 ) -> None:
@@ -126,8 +70,8 @@ def test_the_image_is_for_the_platform_of_the_tasks(
 ) -> None:
     digest = release(aws, dev, []).partition("@")[2]
 
-    manifest = _document(registry, f"orderops-dev-orders/manifests/{digest}")
-    config = _document(registry, f"orderops-dev-orders/blobs/{manifest['config']['digest']}")
+    manifest = document(registry, f"orderops-dev-orders/manifests/{digest}")
+    config = document(registry, f"orderops-dev-orders/blobs/{manifest['config']['digest']}")
 
     assert (config["os"], config["architecture"]) == ("linux", "amd64")
     assert config["config"]["Cmd"] == ["/orders"]
@@ -207,9 +151,9 @@ def test_a_promoted_image_keeps_its_digest(
     assert promoted == f"{HOST}/orderops-staging-orders@{uri.partition('@')[2]}"
     assert any("copying" in line for line in output)
     assert images(aws, staging, {"orders": uri}) == {"orders": ImageChoice(promoted, origin=ImageOrigin.GIVEN)}
-    manifest = _ask(registry, f"orderops-staging-orders/manifests/{uri.partition('@')[2]}")
+    manifest = ask(registry, f"orderops-staging-orders/manifests/{uri.partition('@')[2]}")
     for layer in json.loads(manifest)["layers"]:
-        content = _ask(registry, f"orderops-staging-orders/blobs/{layer['digest']}")
+        content = ask(registry, f"orderops-staging-orders/blobs/{layer['digest']}")
         assert f"sha256:{sha256(content).hexdigest()}" == layer["digest"]
 
 
@@ -221,7 +165,7 @@ def test_a_promoted_multi_platform_image_keeps_all_its_platforms(
     inner = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 1}
     source, target = opened(registry), opened(registry, "orderops-staging-orders")
     raw = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": [inner]}).encode()
-    _ask(registry, "orderops-dev-orders/manifests/all", method="PUT", body=raw, kind=kind)
+    ask(registry, "orderops-dev-orders/manifests/all", method="PUT", body=raw, kind=kind)
     whole = source.digest("all")
     assert whole
 
@@ -265,28 +209,3 @@ def _staging(aws: Aws, folder: Path) -> Environment:
     (folder / "staging.toml").write_text('[database]\n[services.orders]\ndockerfile = "Dockerfile"\n')
     aws.ecr.create_repository(repositoryName="orderops-staging-orders")
     return load_environment("staging", folder)
-
-
-def _wait_for(host: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + ANSWERS_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://{host}/v2/", timeout=5).close()
-        except urllib.error.HTTPError:
-            return  # it asks for a login
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError("the registry does not answer")
-
-
-def _document(host: str, path: str) -> Any:
-    """What the registry says to whoever asks as builders do."""
-    return json.loads(_ask(host, path))
-
-
-def _ask(host: str, path: str, *, method: str = "GET", body: bytes | None = None, kind: str = "") -> bytes:
-    login = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
-    headers = {"Authorization": f"Basic {login}", "Accept": ", ".join(MANIFESTS), "Content-Type": kind}
-    request = urllib.request.Request(f"http://{host}/v2/{path}", body, headers, method=method)
-    with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as answer:
-        return bytes(answer.read())
