@@ -26,6 +26,11 @@ CLUSTER = "orderops-dev-cluster"
 HOST = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEPT = 10
+EMPTY = {
+    "mediaType": "application/vnd.oci.empty.v1+json",
+    "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    "size": 2,
+}
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -44,6 +49,8 @@ class Shop:
     policy: Any
     now: datetime = START
     pushed: dict[str, datetime] = field(default_factory=dict)
+    bills: dict[str, str] = field(default_factory=dict)
+    """The image of each bill of materials."""
     releases: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -62,6 +69,17 @@ class Shop:
         tag = f"src-{content}"
         self.aws.ecr.put_image(repositoryName=NAME, imageManifest=manifest, imageTag=tag, imageDigest=digest)
         self.pushed[digest] = self.now
+        self.bills[self._attach(digest)] = digest
+        return digest
+
+    def _attach(self, image: str) -> str:
+        """Push a bill of materials as `orderops service build` does, a moment after its image."""
+        subject = {"mediaType": MANIFEST, "digest": image, "size": 1}
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": EMPTY, "subject": subject})
+        digest = f"sha256:{sha256(manifest.encode()).hexdigest()}"
+        tag = f"sbom-{image.removeprefix('sha256:')[:16]}"
+        self.aws.ecr.put_image(repositoryName=NAME, imageManifest=manifest, imageTag=tag, imageDigest=digest)
+        self.pushed[digest] = self.now + timedelta(seconds=5)
         return digest
 
     def release(self, digest: str, *, succeeds: bool = True) -> None:
@@ -88,9 +106,18 @@ class Shop:
     def images(self) -> list[Image]:
         details = self.aws.ecr.describe_images(repositoryName=NAME)["imageDetails"]
         return [
-            Image(raw["imageDigest"], self.pushed[raw["imageDigest"]], frozenset(raw.get("imageTags", ())))
+            Image(
+                raw["imageDigest"],
+                self.pushed[raw["imageDigest"]],
+                frozenset(raw.get("imageTags", ())),
+                subject=self.bills.get(raw["imageDigest"], ""),
+            )
             for raw in details
         ]
+
+    @property
+    def with_bills(self) -> set[str]:
+        return {image.subject for image in self.images() if image.subject}
 
     @property
     def protected(self) -> set[str]:
@@ -115,8 +142,9 @@ def test_a_year_of_builds_and_releases_expires_nothing_that_may_run_again(shop: 
 
         existing = {image.digest for image in orders.images()}
         assert set(orders.releases[-KEPT:]) <= existing, f"week {week}"
+        assert set(orders.releases[-KEPT:]) <= orders.with_bills, f"week {week}"
 
-    existing = {image.digest for image in orders.images()}
+    existing = {image.digest for image in orders.images()} - orders.bills.keys()
     # Everything else is cleaned up: the repository does not grow with the number of builds.
     assert len(existing) <= KEPT + 1 + 5
     assert len(expired_in_all) > 52 * 2 - 20
@@ -157,8 +185,10 @@ def test_repeating_a_release_changes_no_tag(shop: Callable[[int], Shop], aws: Aw
     for _ in range(2):
         keep_released(aws, orders.environment, CLUSTER, {"orders": f"{HOST}/{NAME}@{digest}"})
 
-    (image,) = orders.images()
-    assert image.tags == {"src-one", tag_of(digest)}
+    tags = {image.digest: image.tags for image in orders.images()}
+    (bill,) = orders.bills
+    assert tags[digest] == {"src-one", tag_of(digest)}
+    assert tags[bill] == {f"sbom-{digest[7:23]}", tag_of(bill)}
 
 
 @pytest.mark.parametrize(
@@ -176,6 +206,19 @@ def test_images_outside_the_repository_of_the_service_are_left_alone(
     keep_released(aws, environment, CLUSTER, {"orders": image})
 
 
+def test_a_repository_keeps_as_many_images_as_declared_each_with_its_bill(shop: Callable[[int], Shop]) -> None:
+    orders = shop(5)
+    for number in range(12):
+        orders.now += timedelta(days=1)
+        newest = orders.push(str(number))
+        orders.clean_up()
+
+    kept = {image.digest for image in orders.images()} - orders.bills.keys()
+    assert len(kept) == 5
+    assert newest in kept
+    assert orders.with_bills == kept
+
+
 def test_the_children_of_a_released_index_stay(shop: Callable[[int], Shop]) -> None:
     policy = shop(1).policy
     children = frozenset({"sha256:amd", "sha256:arm"})
@@ -191,5 +234,6 @@ def test_without_the_first_rule_the_running_image_would_expire(shop: Callable[[i
     policy = {"rules": [rule for rule in shop(1).policy["rules"] if rule["rulePriority"] > 1]}
     running = Image("sha256:running", START, frozenset({"src-1", "released-1"}))
     newer = Image("sha256:newer", START + timedelta(days=1), frozenset({"src-2"}))
+    bill = Image("sha256:bill", START + timedelta(days=1), frozenset({"sbom-2"}), subject="sha256:newer")
 
-    assert expired(policy, [running, newer], START + timedelta(days=2)) == {"sha256:running"}
+    assert expired(policy, [running, newer, bill], START + timedelta(days=2)) == {"sha256:running"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,17 @@ def test_images_are_reported_and_deleted_with_the_repository(aws: Aws, up: Up) -
 
     with pytest.raises(AwsError, match="RepositoryNotFoundException"):
         aws.ecr.describe_repositories(repositoryNames=[IMAGES.name])
+
+
+def test_a_bill_of_materials_is_not_counted_as_an_image() -> None:
+    """DescribeImages names the subject of what refers to an image; moto knows no such artifacts."""
+    image = {"imageDigest": "sha256:1", "imageTags": ["1.4.0"]}
+    bill = {"imageDigest": "sha256:2", "imageTags": ["sbom-1"], "subjectManifestDigest": "sha256:1"}
+    call = SimpleNamespace(service="ecr", operation="describe_images")
+    call.aws = SimpleNamespace(send=lambda *_, pages: [{"imageDetails": [image, bill]}])
+    fake: Any = SimpleNamespace(ecr=SimpleNamespace(describe_images=call))
+
+    assert EcrRepository.holds(fake, Observed(IMAGES.name, {})) == "1 image"
 
 
 def _live(aws: Aws) -> Observed:

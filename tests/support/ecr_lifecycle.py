@@ -9,6 +9,9 @@ ECR User Guide, "Automate the cleanup of images by using lifecycle policies", li
 - expiration is ordered by push time, older images first;
 - an image matches a list of prefixes if each prefix matches one of its tags;
 - an image that a manifest list refers to cannot be expired before that list is deleted.
+
+An artifact that refers to an image is counted like one (aws/containers-roadmap#2613), and is deleted with the image
+that it refers to ("Amazon ECR supports OCI Image and Distribution specification version 1.1", June 2024).
 """
 
 from __future__ import annotations
@@ -21,12 +24,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Image:
-    """An image in a repository; `children` are the digests that a manifest list refers to."""
+    """An image in a repository; `children` are the digests that a manifest list refers to.
+
+    `subject` is the digest of the image that an artifact refers to.
+    """
 
     digest: str
     pushed: datetime
     tags: frozenset[str] = frozenset()
     children: frozenset[str] = frozenset()
+    subject: str = ""
 
 
 def expired(policy: Mapping[str, Any], images: Sequence[Image], now: datetime) -> set[str]:
@@ -41,7 +48,7 @@ def expired(policy: Mapping[str, Any], images: Sequence[Image], now: datetime) -
             if image.digest not in claimed | referenced:
                 gone.add(image.digest)
         claimed |= {image.digest for image in matching}
-    return gone
+    return gone | {image.digest for image in images if image.subject in gone}
 
 
 def _matches(selection: Mapping[str, Any], image: Image) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from orderops.aws.client import Aws, every, if_found
 from orderops.config.environment import Environment
 from orderops.images.ecr import ECR_IMAGE, registry_override
+from orderops.images.referrers import sbom_tag
 from orderops.images.registry import INDEXES, MANIFESTS
 from orderops.resources.ecr_repository import RELEASED
 
@@ -44,6 +45,9 @@ def tag_of(digest: str) -> str:
 def _keep(aws: Aws, repository: str, images: set[str]) -> None:
     wanted = {digest for image in images if (digest := _digest(image, repository))}
     existing = {raw["imageDigest"]: raw.get("imageTags", ()) for raw in _images(aws, repository)}
+    # The bill of materials of an image stays for as long as the image does.
+    bills = {sbom_tag(digest) for digest in wanted}
+    wanted |= {digest for digest, tags in existing.items() if not bills.isdisjoint(tags)}
     for digest in sorted(wanted & existing.keys()):
         if tag_of(digest) not in existing[digest]:
             _tag(aws, repository, digest)

@@ -24,7 +24,7 @@ MOST_RELEASED = 1000
 
 @dataclass(frozen=True, eq=False)
 class EcrRepository(Resource):
-    """Keeps the newest `keep` images, and those with a tag of a release. Tags are immutable."""
+    """Keeps the newest `keep` images with their artifacts, and those of releases. Tags are immutable."""
 
     keep: int = 30
 
@@ -106,9 +106,9 @@ class EcrRepository(Resource):
 
     @classmethod
     def holds(cls, aws: Aws, observed: Observed) -> str:
-        count = sum(
-            1 for _ in every(aws.ecr.describe_images, "imageDetails", repositoryName=observed.id, maxResults=1000)
-        )
+        listing = every(aws.ecr.describe_images, "imageDetails", repositoryName=observed.id, maxResults=1000)
+        # What refers to an image is not one, such as its bill of materials.
+        count = sum(1 for raw in listing if not raw.get("subjectManifestDigest"))
         return f"{count} image{'s' * (count > 1)}" if count else ""
 
 
@@ -129,7 +129,13 @@ def _lifecycle(keep: int) -> dict[str, Any]:
                     "countNumber": UNTAGGED_DAYS,
                 },
             ),
-            _rule(3, f"the newest {keep} images stay", {"tagStatus": "any", **_more_than(keep)}),
+            # ECR counts artifacts among the images (aws/containers-roadmap#2613), and an image has one: its bill of
+            # materials, pushed right after it.
+            _rule(
+                3,
+                f"the newest {keep} images stay, each with its bill of materials",
+                {"tagStatus": "any", **_more_than(2 * keep)},
+            ),
         ]
     }
 
