@@ -92,6 +92,13 @@ def test_what_the_image_holds_and_no_commit_is_named(repository: GitCheckout, pa
     assert uncommitted(repository) == (path,)
 
 
+def test_what_git_keeps_for_itself_needs_no_commit(repository: GitCheckout) -> None:
+    (repository.folder / ".dockerignore").unlink()
+    repository.commit()
+
+    assert uncommitted(repository) == ()
+
+
 def test_a_change_that_is_staged_is_not_committed(repository: GitCheckout) -> None:
     (repository.folder / "app/orders.py").write_text("2")
     repository.git("add", "--all")

@@ -17,8 +17,10 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.images.build import ImageBuild
 from orderops.images.content_hash import content_tag
 from orderops.images.ecr import pinned
-from orderops.images.resolve import ImageCopy, image_of, images, materialize
+from orderops.images.resolve import ImageCopy, check_can_build, image_of, images, materialize, sources_of
 from support.fake_builders import HOST, REPOSITORY, put, silent
+from support.git_checkout import GitCheckout, git_checkout
+from support.small_registry import small_registry
 
 
 @pytest.fixture(autouse=True)
@@ -242,3 +244,81 @@ def test_a_registry_with_the_hosts_of_another_partition_is_refused(aws: Aws, tmp
         OrderopsError, match=r"is not a registry of ap-southeast-2, whose hosts end with amazonaws\.com$"
     ):
         images(aws, environment(tmp_path), {"orders": uri})
+
+
+@pytest.fixture
+def checkout(sources: Path) -> GitCheckout:
+    """The sources in a checkout whose commit is v1.4.0, with a change that no commit holds."""
+    found = git_checkout(sources)
+    found.commit("v1.4.0")
+    (sources / "orders").write_text("tried out")
+    return found
+
+
+def test_a_release_of_sources_that_no_commit_holds_is_refused_on_aws(
+    aws: Aws, tmp_path: Path, checkout: GitCheckout
+) -> None:
+    declared = environment(tmp_path, 'dockerfile = "Dockerfile"')
+
+    choices = images(aws, declared, {})
+
+    with pytest.raises(OrderopsError, match="the sources of orderops-dev-orders are not committed: orders") as refused:
+        check_can_build(choices)
+    assert "--allow-dirty" in refused.value.hint
+
+
+def test_sources_that_no_commit_holds_are_released_if_the_operator_says_so(
+    aws: Aws, tmp_path: Path, checkout: GitCheckout
+) -> None:
+    declared = environment(tmp_path, 'dockerfile = "Dockerfile"')
+
+    build = images(aws, declared, {}, allow_dirty=True)["orders"].pending
+
+    assert isinstance(build, ImageBuild)
+    assert build.uncommitted == ()
+    assert build.recipe.version == f"1.4.0-dirty-{build.tag[4:12]}"
+
+
+def test_the_laptop_runs_sources_that_no_commit_holds(
+    aws: Aws, tmp_path: Path, checkout: GitCheckout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = environment(tmp_path, 'dockerfile = "Dockerfile"', more="emulated = true")
+
+    with small_registry() as registry:
+        monkeypatch.setenv("ORDEROPS_REGISTRY", registry.host)
+        build = images(aws, declared, {})["orders"].pending
+
+    assert isinstance(build, ImageBuild)
+    assert build.uncommitted == ()
+
+
+def test_an_image_that_exists_is_released_whatever_was_changed_since(
+    aws: Aws, tmp_path: Path, checkout: GitCheckout, sources: Path
+) -> None:
+    put(aws, REPOSITORY, content_tag(sources, sources / "Dockerfile"))
+
+    check_can_build(images(aws, environment(tmp_path, 'dockerfile = "Dockerfile"'), {}))
+
+
+def test_a_checkout_that_git_refuses_to_read_stops_no_release(
+    aws: Aws, tmp_path: Path, checkout: GitCheckout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+
+    choice = images(aws, environment(tmp_path, 'dockerfile = "Dockerfile"'), {})["orders"]
+
+    assert isinstance(choice.pending, ImageBuild)
+    assert "names no version and no commit: git cannot read the checkout" in choice.note
+
+
+def test_the_declared_base_image_makes_another_image(aws: Aws, tmp_path: Path, sources: Path) -> None:
+    (sources / "Dockerfile").write_text("ARG BASE=scratch\nFROM $BASE\n")
+    mirror = "mirror.example.com/python@sha256:" + "a" * 64
+    plain = environment(tmp_path, 'dockerfile = "Dockerfile"')
+    mirrored = environment(tmp_path, f'dockerfile = "Dockerfile"\nbase = "{mirror}"')
+
+    first, second = sources_of(plain, "orders", None), sources_of(mirrored, "orders", None)
+
+    assert (first.base, second.base) == ("", mirror)
+    assert first.tag != second.tag

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from orderops.images.builder import builder
 from orderops.images.content_hash import content_tag
 from orderops.images.resolve import image_of
 from orderops.local.rds.postgres import PostgresServer
-from support.repository import ROOT
+from support.service_sources import copy_program, copy_sources, write_script
 from support.tls_proxy import HOST, Authority, tls_front
 
 pytest_plugins = ["support.postgres_fixtures"]
@@ -110,7 +108,7 @@ def image(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ima
         except OrderopsError as refusal:
             pytest.skip(f"needs buildah, apt-get install buildah: {refusal.message.splitlines()[-1]}")
     work = tmp_path_factory.mktemp("build")
-    context = sources(work / "context")
+    context = copy_sources(work / "context")
     (context / ROOTS / "aws.pem").write_bytes(authority.bundle.read_bytes())
     # As in a checkout of a careful user: only the owner may read it.
     (context / ROOTS / "aws.pem").chmod(0o600)
@@ -160,7 +158,7 @@ def test_the_service_names_a_file_of_certificates_that_its_image_lacks(image: Im
 
 
 def test_other_certificates_make_another_image(tmp_path: Path) -> None:
-    context = sources(tmp_path / "context")
+    context = copy_sources(tmp_path / "context")
     before = content_tag(context, context / DOCKERFILE)
 
     with (context / ROOTS / "aws.pem").open("a") as bundle:
@@ -170,7 +168,7 @@ def test_other_certificates_make_another_image(tmp_path: Path) -> None:
 
 
 def test_no_image_is_built_without_the_certificates_of_its_region(aws: Aws, tmp_path: Path) -> None:
-    context = sources(tmp_path / "context")
+    context = copy_sources(tmp_path / "context")
 
     with pytest.raises(OrderopsError) as refused:
         image_of(aws, environment(tmp_path, "us-gov-west-1"), "orders", context=context)
@@ -187,20 +185,9 @@ def test_no_image_is_built_without_the_certificates_of_its_region(aws: Aws, tmp_
 def test_an_image_that_verifies_nothing_or_is_not_ours_needs_no_certificates(
     aws: Aws, tmp_path: Path, settings: str
 ) -> None:
-    context = sources(tmp_path / "context")
+    context = copy_sources(tmp_path / "context")
 
     assert image_of(aws, environment(tmp_path, "us-gov-west-1", settings), "orders", context=context).pending
-
-
-def sources(folder: Path) -> Path:
-    """What the builder would copy of this checkout."""
-    folder.mkdir()
-    for name in ("environments", "sql"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE", ".dockerignore"):
-        shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
 
 
 def environment(tmp_path: Path, region: str, settings: str = "") -> Environment:
@@ -213,30 +200,12 @@ def stand_in(folder: Path) -> tuple[Path, Path]:
     """A base image with a shell and a few of this machine's programs, and the scripts above."""
     root = folder / "root"
     for name in ("sh", "mkdir", "chmod", "cp", "install", "cat"):
-        program = shutil.which(name)
-        if program is None or shutil.which("ldd") is None:
-            pytest.skip(f"needs {name} and ldd to make a base image")
-        _copy(Path(program), root / "bin" / name)
-        for library in _libraries(program):
-            _copy(library, root / str(library).lstrip("/"))
+        copy_program(name, root)
     for name, text in (("python", STAND_IN), ("useradd", "#!/bin/sh\n")):
-        (root / "bin" / name).write_text(text)
-        (root / "bin" / name).chmod(0o755)
+        write_script(root / "bin" / name, text)
     (root / "tmp").mkdir()
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY root /\nENV PATH=/bin\n")
     return folder, folder / "Dockerfile"
-
-
-def _libraries(program: str) -> Iterator[Path]:
-    result = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
-    for word in result.stdout.split():
-        if word.startswith("/"):
-            yield Path(word)
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source, target)
 
 
 def connected(image: Image, port: int, server: PostgresServer, region: str = "ap-southeast-2") -> str:

@@ -301,6 +301,15 @@ def test_without_the_demonstration_there_are_no_pages_of_people(orders: OrderDat
     assert "/users" not in app.get("/openapi.json").text
 
 
+def test_version_names_the_release_and_the_commit_of_the_image(orders: OrderDatabase) -> None:
+    app = OrderApp(orders, {"ORDEROPS_RELEASE": "1.4.0", "ORDEROPS_COMMIT": "abc1234"})
+
+    told = app.get("/version").json()
+
+    # The version says which image runs, and the other two what the image was built from.
+    assert (told["version"], told["release"], told["commit"]) == ("7-abc1234", "1.4.0", "abc1234")
+
+
 def test_a_worker_takes_no_orders(orders: OrderDatabase) -> None:
     app = OrderApp(orders, {"ORDEROPS_ROLE": "worker", "DEMONSTRATION": "on"})
 

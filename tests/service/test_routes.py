@@ -49,6 +49,8 @@ def test_version_reports_the_version_and_the_start_time(service: Running) -> Non
     )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", response["started_at"])
     assert re.fullmatch(r"3\.\d+\.\d+", response["python"])
+    # A process without an image has neither.
+    assert (response["release"], response["commit"]) == ("unknown", "unknown")
 
 
 def test_users_as_json_has_depth_and_users(service: Running) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.images.builder import NAMES, builder
-from orderops.images.registry import INDEXES, MANIFESTS, Repository
+from orderops.images.registry import MANIFESTS, Repository
+from support.small_registry import OCI_INDEX
 
 PASSWORD = "123456789012-auth-token"  # what the emulator's token holds, and below as the registry keeps it
 LOGINS = "AWS:$2y$04$0aJjZnDoCHUVvUpwoP1i6e2Ub3Li/sXdThlaDz/7QKcM0.eedQga2\n"
@@ -80,7 +81,7 @@ def document(host: str, path: str) -> Any:
 
 def ask(host: str, path: str, *, method: str = "GET", body: bytes | None = None, kind: str = "") -> bytes:
     login = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
-    headers = {"Authorization": f"Basic {login}", "Accept": ", ".join((*MANIFESTS, *INDEXES)), "Content-Type": kind}
+    headers = {"Authorization": f"Basic {login}", "Accept": ", ".join((*MANIFESTS, OCI_INDEX)), "Content-Type": kind}
     request = urllib.request.Request(f"http://{host}/v2/{path}", body, headers, method=method)
     with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as answer:
         return bytes(answer.read())

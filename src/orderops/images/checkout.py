@@ -64,7 +64,8 @@ class Checkout:
         """
         committed = set(self._names("ls-files", "--recurse-submodules", "-z"))
         changed = set(self._names("diff", "--name-only", "--no-renames", "-z", "HEAD"))
-        wanted = {self._path(file) for file in files}
+        # Without a .dockerignore, a builder sees what git keeps for itself too.
+        wanted = {path for file in files if ".git" not in (path := self._path(file)).split("/")}
         deleted = {name for name in changed - wanted if self._was_in(folder, name, ignores)}
         return sorted((wanted - committed) | (wanted & changed) | deleted)
 
