@@ -44,7 +44,10 @@ RULES = (
     ("the name of a service", "`orderops-ENVIRONMENT-SERVICE` has at most 32 characters"),
     ("`services.NAME.memory`, `cpu`", "a size that Fargate offers with this number of CPU units"),
     ("`services.NAME.min_tasks`, `max_tasks`", "`min_tasks` is not more than `max_tasks`"),
-    ("`services.NAME.image`, `dockerfile`", "not both; `process://MODULE` only where `emulated = true`"),
+    (
+        "`services.NAME.image`, `dockerfile`, `base`",
+        "`image`, or the other two; `process://MODULE` only where `emulated = true`",
+    ),
     ("`services.NAME.variables`, `secrets`", "no name in both, and none that orderops or ECS sets itself"),
     ("`tags`", "no two keys that differ by case only, and no `Name`: IAM does not tell them apart"),
     ("`network.zones`, `region`", "named zones are zones of the region"),

@@ -84,7 +84,7 @@ DEPLOYING = (*RELEASING, "restore promote", "restore back")
 
 NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     **{
-        f"ecr:{name}": (PUSH, "part of the registry's HTTP API, which is not called through boto3")
+        f"ecr:{name}": ((*PUSH, "service sbom"), "part of the registry's HTTP API, which is not called through boto3")
         for name in (
             "BatchCheckLayerAvailability",
             "CompleteLayerUpload",
@@ -93,7 +93,15 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
             "UploadLayerPart",
         )
     },
-    "ecr:GetAuthorizationToken": (PUSH, "logs in to the registry before a push; the emulator has no registry"),
+    "ecr:BatchGetImage": (
+        ("service build", "service sbom"),
+        "reads manifests and referrers by the registry's HTTP API, which is not called through boto3",
+    ),
+    "ecr:PutImage": (("service build",), "part of the registry's HTTP API, which is not called through boto3"),
+    "ecr:GetAuthorizationToken": (
+        ("service deploy", "up"),
+        "logs in to the registry before a push; the emulator has no registry",
+    ),
     "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
     "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),
     "ecs:DescribeTasks": (

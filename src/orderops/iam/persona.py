@@ -24,6 +24,7 @@ RELEASING = (
     "service deploy",
     "service restart",
     "service rollback",
+    "service sbom",
     "service scale",
 )
 # As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.

@@ -76,7 +76,8 @@ def _show_declared(workspace: Workspace, service: str, options: BuildOptions) ->
     if not choice.pending:
         console.info(f"the image of {service} exists; nothing to build")
     uri = materialize(workspace.aws, {service: choice}, console.info)[service]
-    _show_uri(workspace, service, uri, {"image": uri} if options.as_json else None)
+    document = {"environment": workspace.environment.name, "service": service, "image": uri}
+    _show_uri(workspace, service, uri, document if options.as_json else None)
 
 
 def _show(service: str, build: ImageBuild, published: Published) -> None:
