@@ -217,9 +217,23 @@ def test_an_uncommitted_image_has_a_version_that_says_so_and_differs_each_time(
         (checkout.folder / "files/orders").write_text(text)
         published = build(allow_dirty=True)
         assert published.version == f"1.4.0-dirty-{published.tag[4:12]}"
+        assert published.tag.endswith("-dirty")
         versions.append(published.version)
 
     assert len(set(versions)) == 2
+
+
+def test_sources_that_were_built_before_they_were_committed_are_built_again(
+    build: Publish, checkout: GitCheckout, registry: str
+) -> None:
+    (checkout.folder / "files/orders").write_text("tried out")
+    tried = build(allow_dirty=True)
+    commit = checkout.commit("v1.5.0")
+
+    published = build()
+
+    assert (published.version, published.built_as, published.revision) == ("1.5.0", "1.5.0", commit)
+    assert published.digest != tried.digest
 
 
 def test_an_interrupted_build_gets_its_version_and_its_bill_by_a_re_run(

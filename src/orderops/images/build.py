@@ -49,6 +49,11 @@ class Sources:
         """The tag by content: equal sources have the same."""
         return content_tag(self.context, self.dockerfile, self.base)
 
+    @property
+    def dirty_tag(self) -> str:
+        """The tag of sources that no commit holds, apart from that of the same sources once they are committed."""
+        return f"{self.tag}{DIRTY}"
+
     def uncommitted(self) -> tuple[str, ...]:
         """List the files of the image that no commit holds."""
         if self.checkout is None:
@@ -109,7 +114,7 @@ def build_and_push(aws: Aws, build: ImageBuild, say: Say) -> str:
         created_at=build.recipe.committed_at,
     )
     # Otherwise the tag would name sources that are not in the image.
-    if content_tag(build.context, build.dockerfile, build.recipe.base) != build.tag:
+    if content_tag(build.context, build.dockerfile, build.recipe.base) != build.tag.removesuffix(DIRTY):
         raise OrderopsError("the sources changed during the build", "re-run this command to build the current sources")
     say(f"pushing to {target.host}/{target.name}:{build.tag}")
     try:

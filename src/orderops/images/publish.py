@@ -64,7 +64,8 @@ def plan_build(
         check_version(recipe.version)
     if found.checkout and recipe.version.startswith(f"{NO_TAG}-") and found.checkout.shallow:
         say("the clone is shallow and shows no tag of a version: git fetch --unshallow --tags")
-    build = ImageBuild(environment, repository, sources.tag, sources.context, sources.dockerfile, recipe)
+    tag = sources.dirty_tag if uncommitted else sources.tag
+    build = ImageBuild(environment, repository, tag, sources.context, sources.dockerfile, recipe)
     return build if allow_dirty else replace(build, uncommitted=uncommitted)
 
 

@@ -203,20 +203,26 @@ def _from_sources(
         return ImageChoice(existing)
     check_buildable(environment, service, sources)
     build = ImageBuild(environment.name, repository, sources.tag, sources.context, sources.dockerfile)
-    uri = f"{repository}:{sources.tag} (to be built)"
     try:
         found = sources.in_checkout()
     except OrderopsError as error:
         # The content tag still says what is in the image.
-        return ImageChoice(
-            uri,
-            replace(build, recipe=Recipe(base=sources.base)),
-            note=f"the image of {service} names no version and no commit: {error.message}",
-        )
+        note = f"the image of {service} names no version and no commit: {error.message}"
+        return _to_be_built(replace(build, recipe=Recipe(base=sources.base)), note)
     uncommitted = found.uncommitted()
+    if not uncommitted:
+        return _to_be_built(replace(build, recipe=found.recipe(dirty=False)))
+    existing = pinned(aws, repository, sources.dirty_tag)
+    if existing:
+        return ImageChoice(existing)
     # What runs on this machine only is often tried before it is committed.
     refused = () if allow_dirty or environment.emulated else uncommitted
-    return ImageChoice(uri, replace(build, recipe=found.recipe(dirty=bool(uncommitted)), uncommitted=refused))
+    recipe = found.recipe(dirty=True)
+    return _to_be_built(replace(build, tag=sources.dirty_tag, recipe=recipe, uncommitted=refused))
+
+
+def _to_be_built(build: ImageBuild, note: str = "") -> ImageChoice:
+    return ImageChoice(f"{build.repository}:{build.tag} (to be built)", build, note)
 
 
 def _check_certificates(environment: Environment, folder: Path) -> None:
