@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.images.resolve import ECR_IMAGE, image_of
+from orderops.images.ecr import ECR_IMAGE
+from orderops.images.resolve import image_of
 from orderops.infra.apply import Release
 from orderops.infra.workspace import Workspace
 from orderops.operations.deploy import deploy_services, show_released
