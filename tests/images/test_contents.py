@@ -118,9 +118,14 @@ def test_of_an_image_for_several_platforms_the_one_of_the_tasks_is_read(registry
     assert names(contents_of(repository, repository.manifest(index))) == [("pypi", "amd64", "1")]
 
 
-def test_a_layer_that_is_no_archive_is_named(registry: SmallRegistry) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"(\xb5/\xfd and more of zstd", b"", b"\x1f\x8b\x08\x00 and no more of gzip"],
+    ids=["zstd", "empty", "cut"],
+)
+def test_a_layer_that_is_no_archive_is_named(registry: SmallRegistry, content: bytes) -> None:
     repository = registry.repository(NAME)
-    digest = registry.put_image(NAME, b"(\xb5/\xfd and more of zstd")
+    digest = registry.put_image(NAME, content)
 
     with pytest.raises(OrderopsError, match=r"layer sha256:[0-9a-f]{64} \(.*\) cannot be read"):
         contents_of(repository, repository.manifest(digest))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -101,10 +102,10 @@ def _apply(files: dict[str, bytes], stream: IO[bytes], layer: Mapping[str, str])
                     _remove(files, f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/"), itself=True)
                 elif member.isfile() and _is_read(path) and (content := archive.extractfile(member)):
                     files[path] = content.read(LONGEST)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise OrderopsError(
             f"layer {layer['digest']} ({layer.get('mediaType')}) cannot be read: {error}",
-            "build the image with layers that are compressed by gzip",
+            "build the image with layers that are compressed with gzip",
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from orderops.errors import OrderopsError, UsageError
 from orderops.images.build import ImageBuild
-from orderops.images.ecr import ECR_IMAGE, opened, pinned
+from orderops.images.ecr import ECR_IMAGE, digest_of, opened, pinned
 from orderops.images.publish import Published, plan_build, publish
 from orderops.images.referrers import find_sbom, read_sbom
 from orderops.images.released import running_image
@@ -121,13 +121,16 @@ def _document(service: str, build: ImageBuild, published: Published) -> dict[str
 
 
 def _pinned(workspace: Workspace, service: str, image: str) -> str:
-    environment = workspace.environment
-    if ECR_IMAGE.fullmatch(image):
-        return image_of(workspace.aws, environment, service, image).uri
-    repository = environment.service_name(service)
-    uri = pinned(workspace.aws, repository, image)
-    if uri is None:
-        raise OrderopsError(f"{repository} has no image {image}", "name one of its versions, tags or digests")
+    named = ECR_IMAGE.fullmatch(image)
+    if named:
+        reference = named["digest"] or named["tag"] or "latest"
+        digest = digest_of(workspace.aws, named["account"], named["uri"], reference)
+        uri = digest and f"{named['uri']}@{digest}"
+    else:
+        uri = pinned(workspace.aws, workspace.environment.service_name(service), image)
+    if not uri:
+        where = named["uri"] if named else workspace.environment.service_name(service)
+        raise OrderopsError(f"{where} has no image {image}", "name one of its versions, tags or digests")
     return uri
 
 
