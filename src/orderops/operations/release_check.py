@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from orderops.engine.resource import Outputs
 from orderops.errors import OrderopsError
-from orderops.images.resolve import ECR_IMAGE
+from orderops.images.ecr import ECR_IMAGE
 from orderops.infra.workspace import Workspace
 from orderops.releases.running import read_service
 from orderops.releases.verify import free_addresses, missing_image, secrets_without_value
