@@ -57,7 +57,7 @@ RULES = (
     ),
     (
         "`services.*.max_tasks`, `pool_size`, `database.instance_class`",
-        "all services together open no more connections than an instance of that class can allow",
+        "twice `max_tasks` x `pool_size` of all services fit into the connections of that class, less 15 in reserve",
     ),
     ("names of resources", "each name that follows from the file is one that AWS allows"),
     (

@@ -152,7 +152,8 @@ def test_subnets_are_derived_from_the_vpc(
 def test_rule_priorities_follow_the_file_unless_a_service_sets_one(folder: Path) -> None:
     environment = declare(
         folder,
-        '[services.users]\npaths = ["/users*"]\n[services.orders]\npaths = ["/orders*"]\npriority = 7\n[services.rest]',
+        '[services.users]\npaths = ["/users*"]\n[services.orders]\npaths = ["/orders*"]\npriority = 7\n'
+        '[services.rest]\n[database]\ninstance_class = "db.t3.small"\n',
     )
 
     assert [environment.rule_priority(service) for service in environment.services] == [100, 7, 300]
@@ -237,6 +238,7 @@ cpu = 300
 visibility_timeout = 99999
 [services.a-service-with-a-name-that-is-too-long]
 paths = ["/a/*"]
+max_tasks = 2
 """,
     )
 

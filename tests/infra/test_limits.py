@@ -122,7 +122,7 @@ def test_a_service_that_would_share_a_resource_with_the_environment_is_refused_o
 
 @pytest.mark.parametrize("service", ["a", "ecs", "queue", "migrations"])
 def test_a_service_may_have_a_name_that_is_part_of_others(tmp_path: Path, service: str) -> None:
-    services = f'[services.{service}]\n[services.web]\nport = 9000\npaths = ["/web/*"]\npriority = 99\n'
+    services = f'[services.{service}]\n[services.web]\nport = 9000\npaths = ["/web/*"]\npriority = 99\nmax_tasks = 2\n'
     text = f'[network]\ncidr = "10.1.0.0/16"\n[database]\n{services}'
     (tmp_path / "dev.toml").write_text(text)
 
@@ -196,7 +196,7 @@ def test_every_role_of_an_environment_has_the_path_and_the_boundary(tmp_path: Pa
     boundary = "arn:aws:iam::123456789012:policy/team/boundary"
     (tmp_path / "dev.toml").write_text(
         f'[iam]\npath = "/team/"\npermissions_boundary = "{boundary}"\n[database]\n[services.a]\npaths = ["/a"]\n'
-        "[services.b]\n"
+        "[services.b]\nmax_tasks = 2\n"
     )
     declared = stack(checked_environment("dev", tmp_path), "1" * 12)
 

@@ -220,7 +220,7 @@ def test_the_service_that_is_asked_is_the_first_whose_paths_match(
 ) -> None:
     text = (
         f'[network]\ncidr = "10.9.0.0/16"\n[database]\n[services.orders]\npaths = {first}\n'
-        f"[services.shop]\npaths = {second}\npriority = 200\n"
+        f"[services.shop]\npaths = {second}\npriority = 200\nmax_tasks = 2\n"
     )
     (tmp_path / "two.toml").write_text(text)
 

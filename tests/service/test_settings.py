@@ -49,7 +49,7 @@ def test_all_missing_variables_are_named_at_once() -> None:
     [
         ("PORT", "70000", "PORT is '70000': should be less than or equal to 65535"),
         ("PORT", "http", "PORT is 'http': should be a valid integer, unable to parse string as an integer"),
-        ("DATABASE_POOL_SIZE", "500", "DATABASE_POOL_SIZE is '500': should be less than or equal to 20"),
+        ("DATABASE_POOL_SIZE", "500", "DATABASE_POOL_SIZE is '500': should be less than or equal to 100"),
         ("KEEP_ALIVE_SECONDS", "4101", "KEEP_ALIVE_SECONDS is '4101': should be less than or equal to 4100"),
         ("DRAIN_SECONDS", "0", "DRAIN_SECONDS is '0': should be greater than or equal to 1"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud': should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),

@@ -305,11 +305,16 @@ SERVICE_MISTAKES = {
         ],
     ),
     "more connections than the database allows": (
-        "max_tasks = 29\n",
+        'pool_size = 60\n[database]\ninstance_class = "db.t4g.micro"\n',
         [
-            "2: services.orders.max_tasks: 29: all services open up to 116 database connections "
-            "(max_tasks x pool_size); a db.t3.micro allows at most 112"
+            "2: services.orders.pool_size: 60: all services open up to 600 database connections during a deployment "
+            "(2 x max_tasks x pool_size); a db.t4g.micro has about 80 and keeps 15 for RDS, migrations and operators, "
+            "which leaves 65: lower pool_size or max_tasks, or choose a larger instance_class"
         ],
+    ),
+    "more connections of all services together": (
+        'paths = ["/a"]\nmax_tasks = 5\n[services.users]\npaths = ["/b"]\nmax_tasks = 4\n',
+        ["3: services.orders.max_tasks: 5: all services open up to 72 database connections during a deployment"],
     ),
     "an image that is none": ('image = "Orders Image"\n', ['2: services.orders.image: "Orders Image": must be an']),
     # The grammar of the distribution project, "reference"; ECR's CreateRepository for the length of a name.
@@ -334,22 +339,22 @@ SERVICE_MISTAKES = {
         ["4: services.orders.queue.dead_letter_retention_days: 4: must be 14 to 14, not less than retention_days"],
     ),
     "one priority twice": (
-        'paths = ["/a"]\npriority = 200\n[services.users]\npaths = ["/b"]\n',
+        'paths = ["/a"]\npriority = 200\n[services.users]\npaths = ["/b"]\nmax_tasks = 2\n',
         ["4: services.users.priority: 200: is also the priority of orders; must be 1 to 50000, different for"],
     ),
     "one path twice": (
-        'paths = ["/a", "/b"]\n[services.users]\npaths = ["/c", "/b"]\n',
+        'paths = ["/a", "/b"]\n[services.users]\npaths = ["/c", "/b"]\nmax_tasks = 2\n',
         ['4: services.users.paths[1]: "/b": is also a path of orders'],
     ),
     "a service that no request reaches": (
-        '[services.users]\npaths = ["/users*"]\n',
+        '[services.users]\npaths = ["/users*"]\nmax_tasks = 2\n',
         [
             '3: services.users.paths: ["/users*"]: orders gets all of these requests first, at priority 100; '
             "set priority = 99 under [services.users]"
         ],
     ),
     "a service before which there is no room": (
-        'priority = 1\n[services.users]\npaths = ["/users*"]\n',
+        'priority = 1\n[services.users]\npaths = ["/users*"]\nmax_tasks = 2\n',
         [
             '4: services.users.paths: ["/users*"]: orders gets all of these requests first, at priority 1; '
             "set priority = 201 under [services.orders]"
@@ -360,7 +365,7 @@ SERVICE_MISTAKES = {
         ['2: services.Users: "Users": must be a name of lower-case letters, digits and single hyphens'],
     ),
     "a service whose name is too long for AWS": (
-        '[services.processor-of-orders1]\npaths = ["/x"]\npriority = 1\n',
+        '[services.processor-of-orders1]\npaths = ["/x"]\npriority = 1\nmax_tasks = 2\n',
         [
             '2: services.processor-of-orders1: "processor-of-orders1": orderops-dev-processor-of-orders1 has 33 '
             "characters, at most 32 are allowed; shorten the service's name to 19"

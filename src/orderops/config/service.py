@@ -152,9 +152,8 @@ class ServiceConfig(TomlTable):
     """Limits of the alarms."""
     log_days: values.LogDays = 7
     """Days for which the logs are kept."""
-    # Twice max_tasks: a rolling deployment runs the old and the new tasks together (maximumPercent 200).
     pool_size: Annotated[int, between(1, 100)] = 4
-    """Database connections of a task; max_tasks x 2 x pool_size must be below the server's connection limit."""
+    """Database connections of a task; 2 x max_tasks x pool_size of all services must fit into the server's limit."""
 
     def mistakes(self) -> Iterator[Mistake]:
         """Check memory against CPU, the number of tasks, the source of the image, and names of variables."""

@@ -14,6 +14,7 @@ from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.terms import Terms
 from orderops.errors import OrderopsError
+from orderops.infra.connections import check_connections
 from orderops.infra.plan import Plan, prune_steps, undeclared_in
 from orderops.infra.region import check_region
 from orderops.infra.workspace import Workspace
@@ -101,11 +102,12 @@ class Release:
             raise OrderopsError(f"{joined(missing, max_names=1)} must be created first", f"orderops up --env {name}")
 
     def plan(self, images: Mapping[str, str]) -> list[Step]:
-        """What rolling out these images would change. Raises OrderopsError if it needs more than is permitted yet."""
+        """What rolling out these images would change. Raises OrderopsError if it needs more than there is yet."""
         resources = self._resources(images)
         steps = list(reconcile(resources, self._inventory, outputs=self.outputs, dry_run=True))
         changing = {step.address for step in steps if step.action is not Action.NO_OP}
         self._check_permitted(resource for resource in resources if resource.address in changing)
+        check_connections(self._workspace.stack, self.outputs, steps)
         return steps
 
     def _check_permitted(self, resources: Iterable[Resource]) -> None:

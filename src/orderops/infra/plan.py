@@ -16,6 +16,7 @@ from orderops.engine.terms import Terms
 from orderops.engine.together import held_back, refusals, with_held
 from orderops.engine.twins import check_no_twins
 from orderops.errors import UsageError
+from orderops.infra.connections import check_connections
 from orderops.infra.left_out import ServicesLeftOut, left_out, running_images, widened_steps
 from orderops.infra.region import check_region
 from orderops.infra.stack import Stack
@@ -68,7 +69,8 @@ def make_plan(
 ) -> Plan:
     """Plan what apply would do: with `images` for everything, without them for the infrastructure alone.
 
-    Raises UsageError if `adopt` names an address that is not declared, OrderopsError for a changed region.
+    Raises UsageError if `adopt` names an address that is not declared, OrderopsError for a changed region and for a
+    release with more connections than the database allows.
     """
     inventory, stack, declared = workspace.inventory(), workspace.stack, workspace.declared()
     check_addresses(adopt, declared, "--adopt {}: no declared resource has this address")
@@ -81,6 +83,7 @@ def make_plan(
         steps, terms, services = dry_run.infra_alone()
     else:
         steps, terms = dry_run.everything(stack.release(images))
+        check_connections(stack, outputs, steps)
     owned = list(inventory.owned())
     found = undeclared_in(workspace, owned, outputs)
     return Plan(

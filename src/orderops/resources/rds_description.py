@@ -138,6 +138,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "LatestRestorableTime": raw.get("LatestRestorableTime"),
             "AllocatedStorageNow": raw["AllocatedStorage"],
             "EngineVersionNow": raw["EngineVersion"],
+            "DBInstanceClassNow": raw["DBInstanceClass"],
             "PendingModifiedValues": dict(raw.get("PendingModifiedValues", {})),
             "ParameterApplyStatus": next(
                 (group["ParameterApplyStatus"] for group in raw.get("DBParameterGroups", ())), ""

@@ -100,7 +100,7 @@ class Settings(BaseModel):
     database_secret: Annotated[str, AfterValidator(_secret_name)] = Field(validation_alias="DATABASE_SECRET")
     # A file, or a folder with a file for each partition of AWS, as in the image.
     database_ca: Annotated[Path, AfterValidator(_existing)] | None = Field(None, validation_alias="DATABASE_CA")
-    database_pool_size: int = Field(4, ge=1, le=20, validation_alias="DATABASE_POOL_SIZE")
+    database_pool_size: int = Field(4, ge=1, le=100, validation_alias="DATABASE_POOL_SIZE")
 
     # SQS waits at most 20 s. After SIGTERM, an open call is waited for: what it still receives is given back.
     poll_seconds: int = Field(5, ge=0, le=20, validation_alias="POLL_SECONDS")
