@@ -40,6 +40,8 @@ class World:
     endpoint: str
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:12]}")
     password: str = field(default_factory=lambda: f"pw-{uuid.uuid4().hex}")
+    keys: Mapping[str, str] = field(default_factory=lambda: KEYS)
+    """What signs requests to the endpoint."""
 
     def __post_init__(self) -> None:
         self.sqs = self._client("sqs")
@@ -114,7 +116,7 @@ class World:
     def environment(self) -> dict[str, str]:
         """Return the environment variables that a task definition would set."""
         return {
-            **KEYS,
+            **self.keys,
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL": self.endpoint,
             "HOST": "127.0.0.1",
@@ -148,8 +150,8 @@ class World:
             name,
             region_name=REGION,
             endpoint_url=self.endpoint,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
+            aws_access_key_id=self.keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.keys["AWS_SECRET_ACCESS_KEY"],
         )
 
 
