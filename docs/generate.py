@@ -48,6 +48,14 @@ RULES = (
         "`services.NAME.image`, `dockerfile`, `base`",
         "`image`, or the other two; `process://MODULE` only where `emulated = true`",
     ),
+    (
+        "`services.NAME.role`, `works_for`",
+        "a worker names a service that is none, and has no paths, queue, secrets, token or Dockerfile of its own",
+    ),
+    (
+        "`services.NAME.role`, `cluster.container_insights`",
+        "a worker needs `container_insights = true`: it scales on it",
+    ),
     ("`services.NAME.variables`, `secrets`", "no name in both, and none that orderops or ECS sets itself"),
     ("`tags`", "no two keys that differ by case only, and no `Name`: IAM does not tell them apart"),
     ("`network.zones`, `region`", "named zones are zones of the region"),

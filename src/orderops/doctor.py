@@ -93,7 +93,7 @@ def _log() -> Check:
 
 
 def _builder(environment: Environment) -> Check:
-    needed = any(service.image is None for service in environment.services.values())
+    needed = any(environment.services[name].image is None for name in environment.entries)
     try:
         return Check("image builder", True, builder().name)
     except OrderopsError as error:

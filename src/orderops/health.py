@@ -106,10 +106,11 @@ class Health:
 
 def examine(workspace: Workspace, *, ask: AskReady = ask_ready) -> Health:
     """Read every component and ask for readiness, all concurrently, and judge the answers."""
+    bases = workspace.stack.services.values()
     reads: list[Callable[[], ComponentStatus]] = [
         lambda: _database(workspace),
-        *(lambda base=base: _queue(workspace, base) for base in workspace.stack.services.values()),
-        *(lambda base=base: _service(workspace, base) for base in workspace.stack.services.values()),
+        *(lambda base=base: _queue(workspace, base) for base in bases if not base.works_for),
+        *(lambda base=base: _service(workspace, base) for base in bases),
         lambda: _alarms(workspace),
     ]
     with ThreadPoolExecutor(READERS) as pool:
@@ -204,7 +205,9 @@ def _queue(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     limits = base.declared.alarms
     detail = f"{waiting} waiting, {dead} dead letters"
     if dead > limits.dead_letters:
-        command = "orderops queue dlq list" + (f" --service {base.key}" if len(workspace.stack.services) > 1 else "")
+        command = "orderops queue dlq list" + (
+            f" --service {base.key}" if len(workspace.environment.entries) > 1 else ""
+        )
         return ComponentStatus(name, ComponentState.DEGRADED, detail, command)
     if waiting > limits.queue_depth:
         return ComponentStatus(name, ComponentState.DEGRADED, detail, "orderops status --watch")
@@ -297,7 +300,8 @@ def _balancer(workspace: Workspace, entrance: Mapping[str, Any] | None) -> Compo
 
 
 def _targets(workspace: Workspace) -> ComponentStatus:
-    counts = [_healthy(workspace.aws, base.target_group.name) for base in workspace.stack.services.values()]
+    groups = [base.target_group for base in workspace.stack.services.values() if base.target_group]
+    counts = [_healthy(workspace.aws, group.name) for group in groups]
     healthy, known = sum(count for count, _, _ in counts), sum(count for _, count, _ in counts)
     reasons = [reason for _, _, reason in counts if reason]
     detail = f"{healthy} of {known} targets healthy" + (f"; {reasons[0]}" if reasons else "")

@@ -17,7 +17,7 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.images.build import ImageBuild
 from orderops.images.content_hash import content_tag
 from orderops.images.ecr import pinned
-from orderops.images.resolve import ImageCopy, check_can_build, image_of, images, materialize, sources_of
+from orderops.images.resolve import ImageCopy, check_can_build, image_of, images, images_of, materialize, sources_of
 from support.fake_builders import HOST, REPOSITORY, put, silent
 from support.git_checkout import GitCheckout, git_checkout
 from support.small_registry import small_registry
@@ -63,6 +63,37 @@ def test_a_named_image_precedes_the_declared_one_and_that_the_sources(aws: Aws, 
     assert given["orders"].uri.endswith("b" * 64)
     assert images(aws, declared, {})["orders"].uri.endswith("a" * 64)
     assert isinstance(images(aws, from_sources, {})["orders"].pending, ImageBuild)
+
+
+WORKER = '[services.worker]\nrole = "worker"\nworks_for = "orders"\nmax_tasks = 2\n'
+
+
+def test_a_worker_gets_the_image_of_the_service_that_it_works_for(aws: Aws, tmp_path: Path, sources: Path) -> None:
+    declared = environment(tmp_path, f'image = "registry.example.com/orders:1"\n{WORKER}')
+    built = environment(tmp_path, f'dockerfile = "Dockerfile"\n{WORKER}', name="staging")
+
+    for found, given in ((declared, {}), (declared, {"orders": "registry.example.com/orders:2"}), (built, {})):
+        chosen = images(aws, found, given)
+        assert chosen["worker"] == chosen["orders"]
+    assert images(aws, declared, {"worker": "registry.example.com/orders:3"})["worker"].uri.endswith(":3")
+
+
+def test_a_service_is_released_with_its_workers_and_a_worker_alone(aws: Aws, tmp_path: Path) -> None:
+    found = environment(tmp_path, f'image = "registry.example.com/orders:1"\n{WORKER}')
+
+    assert list(images_of(aws, found, ["orders"], {})) == ["orders", "worker"]
+    (alone,) = images_of(aws, found, ["worker"], {}).items()
+    assert alone == ("worker", images(aws, found, {})["orders"])
+
+
+def test_an_image_for_a_worker_alone_is_copied_to_the_repository_of_its_service(aws: Aws, tmp_path: Path) -> None:
+    put(aws, "another", "1.4")
+    found = environment(tmp_path, f'image = "registry.example.com/orders:1"\n{WORKER}')
+
+    pending = images_of(aws, found, ["worker"], {"worker": f"{HOST}/another:1.4"})["worker"].pending
+
+    assert isinstance(pending, ImageCopy)
+    assert pending.repository == REPOSITORY
 
 
 def test_a_tag_in_the_services_repository_is_pinned(aws: Aws, tmp_path: Path) -> None:

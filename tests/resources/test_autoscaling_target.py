@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,16 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.step import Action
-from orderops.resources.autoscaling_target import WHERE, AutoscalingTarget
+from orderops.resources.autoscaling_target import WHERE, AutoscalingTarget, Backlog
 from orderops.resources.ecs_cluster import EcsCluster
+from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises
 from support.declared_service import CLUSTER, SCALING, SERVICE
 from support.faults import Fault, PowerCut
 
 POLICY = "cpu"
+QUEUE = SqsQueue("orderops-dev-shop-queue")
+WORKER = replace(SCALING, cpu_percent=None, backlog=Backlog(QUEUE, 100))
 
 AT = f"service/{CLUSTER.name}/{SERVICE.name}"
 
@@ -29,6 +33,65 @@ def _tasks_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(SCALING, aws, up, most=9, cpu_percent=80)
+
+
+def test_the_resource_contract_is_fulfilled_by_a_worker(aws: Aws, up: Up) -> None:
+    keeps_its_promises(WORKER, aws, up, backlog=Backlog(QUEUE, 50))
+
+
+def test_a_worker_scales_on_the_messages_for_each_running_task(aws: Aws, up: Up) -> None:
+    up(WORKER)
+
+    (policy,) = aws.application_autoscaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    configuration = policy["TargetTrackingScalingPolicyConfiguration"]
+    # As "Example: Amazon SQS queue backlog per task" in the Application Auto Scaling user guide.
+    queries = configuration["CustomizedMetricSpecification"]["Metrics"]
+    metrics = {
+        query["Id"]: (query["MetricStat"]["Metric"]["Namespace"], query["MetricStat"]["Metric"]["MetricName"])
+        for query in queries[:2]
+    }
+    assert metrics == {
+        "messages": ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        "tasks": ("ECS/ContainerInsights", "RunningTaskCount"),
+    }
+    assert queries[2]["Expression"] == "FILL(messages, 0) / IF(tasks > 0, tasks, 1)"
+    assert [query["ReturnData"] for query in queries] == [False, False, True]
+    assert configuration["TargetValue"] == 100.0
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        {"TargetValue": 5.0},
+        {"DisableScaleIn": True, "ScaleInCooldown": 10},
+        {"CustomizedMetricSpecification": {"Namespace": "AWS/SQS", "MetricName": "X", "Statistic": "Sum"}},
+    ],
+    ids=["another value", "another pace", "another metric"],
+)
+def test_a_backlog_policy_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: dict[str, Any]) -> None:
+    up(WORKER)
+    (policy,) = aws.application_autoscaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    changed = {**policy["TargetTrackingScalingPolicyConfiguration"], **by_hand}
+    aws.application_autoscaling.put_scaling_policy(
+        **WHERE,
+        ResourceId=AT,
+        PolicyName=POLICY,
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=changed,
+    )
+
+    assert list(up(WORKER)[WORKER.address].changes) == ["BacklogPerTask"]
+    assert up(WORKER)[WORKER.address].action is Action.NO_OP
+
+
+def test_a_service_that_becomes_a_worker_and_back_has_the_goal_of_its_role_alone(aws: Aws, up: Up) -> None:
+    up(SCALING)
+
+    assert set(up(WORKER)[WORKER.address].changes) == {"CpuPercent", "BacklogPerTask"}
+    assert _policies(aws) == {POLICY: 100.0}
+    assert up(WORKER)[WORKER.address].action is Action.NO_OP
+    assert set(up(SCALING)[SCALING.address].changes) == {"CpuPercent", "BacklogPerTask"}
+    assert _policies(aws) == {POLICY: 60.0}
 
 
 def test_limits_changed_by_hand_are_repaired(aws: Aws, up: Up) -> None:

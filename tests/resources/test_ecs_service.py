@@ -66,6 +66,23 @@ def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(SERVICE, aws, up, subnets=SUBNETS[:1])
 
 
+def test_the_resource_contract_is_fulfilled_without_a_load_balancer(aws: Aws, up: Up) -> None:
+    keeps_its_promises(replace(SERVICE, rule=None), aws, up, subnets=SUBNETS[:1])
+
+
+def test_without_a_load_balancer_none_is_named_and_no_grace(
+    session: boto3.Session, up: Up, sent: list[dict[str, Any]]
+) -> None:
+    created: list[dict[str, Any]] = []
+    session.events.register("before-parameter-build.ecs.CreateService", lambda params, **_: created.append(params))
+    up(replace(SERVICE, rule=None))
+
+    assert created[0].get("loadBalancers", []) == []
+    assert "healthCheckGracePeriodSeconds" not in created[0]
+    up(SERVICE)
+    assert sent[-1]["loadBalancers"][0]["containerPort"] == 8080
+
+
 def test_a_new_image_is_a_new_deployment(aws: Aws, up: Up, sent: list[dict[str, Any]]) -> None:
     up(SERVICE)
 

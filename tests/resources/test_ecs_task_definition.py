@@ -11,6 +11,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.resource import Effect, Output
 from orderops.engine.step import Action
+from orderops.resources.ecs_task_definition import ContainerCheck
 from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises, remove
 from support.declared_service import DEFINITION, LOGS
@@ -23,6 +24,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "environment": {"environment": {"A": "2"}},
     "a variable less": {"environment": {}},
     "time to stop": {"stop_timeout": 90},
+    "health check": {"health_check": ContainerCheck(("python", "-m", "probe"), 60)},
 }
 
 
@@ -46,6 +48,16 @@ def test_every_change_is_one_new_revision_that_restarts_tasks(aws: Aws, up: Up, 
 
     assert up(other)[DEFINITION.address].action is Action.NO_OP
     assert _revisions(aws) == [1, 2]
+
+
+def test_a_health_check_can_be_taken_away_again(aws: Aws, up: Up) -> None:
+    checked = replace(DEFINITION, health_check=ContainerCheck(("python", "-m", "probe"), 60))
+    up(checked)
+
+    assert up(DEFINITION)[DEFINITION.address].changes["HealthCheck"][1] is None
+
+    assert up(DEFINITION)[DEFINITION.address].action is Action.NO_OP
+    assert up(checked)[DEFINITION.address].action is Action.UPDATE
 
 
 def test_the_order_of_variables_is_no_change(aws: Aws, up: Up) -> None:

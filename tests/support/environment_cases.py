@@ -316,6 +316,57 @@ SERVICE_MISTAKES = {
         'paths = ["/a"]\nmax_tasks = 5\n[services.users]\npaths = ["/b"]\nmax_tasks = 4\n',
         ["3: services.orders.max_tasks: 5: all services open up to 72 database connections during a deployment"],
     ),
+    "a worker without a service": (
+        'paths = ["/a"]\n[services.helper]\nrole = "worker"\nmax_tasks = 1\n',
+        ['4: services.helper.role: "worker": needs works_for, the service whose queue it empties'],
+    ),
+    "a worker of a service that does not exist": (
+        'paths = ["/a"]\n[services.helper]\nrole = "worker"\nworks_for = "order"\nmax_tasks = 1\n',
+        ['5: services.helper.works_for: "order": is no service of this file; services with a queue: orders'],
+    ),
+    "a worker of a worker": (
+        '[services.a]\nrole = "worker"\nworks_for = "orders"\nmax_tasks = 1\n'
+        '[services.b]\nrole = "worker"\nworks_for = "a"\nmax_tasks = 1\n',
+        ['8: services.b.works_for: "a": is a worker itself; services with a queue: orders'],
+    ),
+    "a worker that works for itself": (
+        '[services.a]\nrole = "worker"\nworks_for = "a"\nmax_tasks = 1\n',
+        ['4: services.a.works_for: "a": is a worker itself; services with a queue: orders'],
+    ),
+    "what means nothing to a worker": (
+        '[services.helper]\nrole = "worker"\nworks_for = "orders"\nmax_tasks = 1\npaths = ["/b"]\npriority = 7\n'
+        'token_secret = "TOKEN"\nsecrets = ["KEY"]\ndockerfile = "Dockerfile"\ncpu_target_percent = 50\n'
+        "[services.helper.queue]\npoll_seconds = 1\n[services.helper.alarms]\nqueue_depth = 5\n",
+        [
+            '6: services.helper.paths: ["/b"]: has no use in a worker: the load balancer sends it no requests',
+            "7: services.helper.priority: 7: has no use in a worker: the load balancer sends it no requests",
+            '8: services.helper.token_secret: "TOKEN": has no use in a worker: the load balancer sends it no requests',
+            '9: services.helper.secrets: ["KEY"]: has no use in a worker: it has that of the service that works_for',
+            '10: services.helper.dockerfile: "Dockerfile": has no use in a worker: it has that of the service',
+            "11: services.helper.cpu_target_percent: 50: has no use in a worker: it scales on messages_per_task",
+            "12: services.helper.queue: a table: has no use in a worker: it has that of the service that works_for",
+            "15: services.helper.alarms.queue_depth: 5: has no use in a worker: it has that of the service",
+        ],
+    ),
+    "a grace that no container has": (
+        '[services.helper]\nrole = "worker"\nworks_for = "orders"\nmax_tasks = 1\nhealth_grace_seconds = 301\n',
+        ["6: services.helper.health_grace_seconds: 301: must be 0 to 300 in a worker: from then on ECS counts failed"],
+    ),
+    "keys of a worker in a service": (
+        'role = "web"\nworks_for = "orders"\nmessages_per_task = 5\n',
+        [
+            '3: services.orders.works_for: "orders": is for a worker; this service has role = "web"',
+            '4: services.orders.messages_per_task: 5: is for a worker; this service has role = "web"',
+        ],
+    ),
+    "a worker without the metric that it scales on": (
+        '[services.helper]\nrole = "worker"\nworks_for = "orders"\nmax_tasks = 1\n'
+        "[cluster]\ncontainer_insights = false\n",
+        [
+            '3: services.helper.role: "worker": scales on the number of running tasks, which AWS counts with '
+            "container_insights = true only"
+        ],
+    ),
     "an image that is none": ('image = "Orders Image"\n', ['2: services.orders.image: "Orders Image": must be an']),
     # The grammar of the distribution project, "reference"; ECR's CreateRepository for the length of a name.
     "an image with an empty name": ('image = "registry.example.com/"\n', ['2: services.orders.image: "registry.exam']),

@@ -170,7 +170,9 @@ class Stack:
         self.laptop.client("ecs").create_cluster(clusterName=self.name)
         self.laptop.client("logs").create_log_group(logGroupName=f"/ecs/{self.name}")
 
-    def register(self, image: str = "process://tiny_service", secrets: Any = (), **environment: str) -> str:
+    def register(
+        self, image: str = "process://tiny_service", secrets: Any = (), check: Any = None, **environment: str
+    ) -> str:
         """Register a revision of the task definition and return its ARN."""
         log = {"awslogs-group": f"/ecs/{self.name}", "awslogs-stream-prefix": "orders", "awslogs-region": Laptop.region}
         definition = self.laptop.client("ecs").register_task_definition(
@@ -187,6 +189,7 @@ class Stack:
                     "portMappings": [{"containerPort": 8080}],
                     "environment": [{"name": name, "value": value} for name, value in environment.items()],
                     "secrets": list(secrets),
+                    **({"healthCheck": check} if check else {}),
                     "logConfiguration": {"logDriver": "awslogs", "options": log},
                 }
             ],

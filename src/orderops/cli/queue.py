@@ -34,7 +34,7 @@ def status(where: EnvironmentOptions, service: Service = None, as_json: Json = F
     from orderops.operations.workspace import one_service, open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    names = [one_service(workspace, service)] if service else list(workspace.environment.services)
+    names = [one_service(workspace, service)] if service else workspace.environment.entries
     show_depths(workspace, names, as_json=as_json)
 
 

@@ -59,8 +59,11 @@ def build(
     from orderops.operations.workspace import one_service, open_workspace
 
     workspace = open_workspace(where.env, where.environments)
+    name = one_service(workspace, service)
+    # A worker runs the image of the service that it works for.
+    name = workspace.environment.services[name].works_for or name
     options = BuildOptions(context, version, base, allow_dirty, as_json)
-    build_service(workspace, one_service(workspace, service), options)
+    build_service(workspace, name, options)
 
 
 @commands.command()
@@ -88,7 +91,7 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Roll out an image, watch it, and say what became of it. A release that fails is turned back."""
-    from orderops.images.resolve import image_of
+    from orderops.images.resolve import images_of
     from orderops.operations.deploy import deploy_services
     from orderops.operations.service_change import attach
     from orderops.operations.workspace import images_given, one_service, open_workspace
@@ -100,17 +103,14 @@ def deploy(
         return
     # A bare URI belongs to the service that the argument names.
     given = images_given(workspace, [f"{service}={uri}" if service and "=" not in uri else uri for uri in chosen.image])
-    choices = {
-        name: image_of(
-            workspace.aws,
-            workspace.environment,
-            name,
-            given.get(name),
-            context=chosen.context,
-            allow_dirty=chosen.allow_dirty,
-        )
-        for name in names
-    }
+    choices = images_of(
+        workspace.aws,
+        workspace.environment,
+        names,
+        given,
+        context=chosen.context,
+        allow_dirty=chosen.allow_dirty,
+    )
     command = options.of("service deploy", *names, *chosen.words, as_json=as_json)
     deploy_services(workspace, command, choices, bake)
 

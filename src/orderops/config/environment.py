@@ -265,10 +265,19 @@ class Environment(TomlTable):
             raise UsageError(f"service {service!r}: {self._too_long(service)}", "choose a shorter name")
         return name
 
+    @property
+    def entries(self) -> list[str]:
+        """The services that the load balancer sends requests to: all but the workers."""
+        return [name for name, service in self.services.items() if service.role != "worker"]
+
+    def workers_of(self, service: str) -> list[str]:
+        """The workers that empty the queue of a service."""
+        return [name for name, other in self.services.items() if other.works_for == service]
+
     def rule_priority(self, service: str) -> int:
         """The priority of a service's routing rule."""
         given = self.services[service].priority
-        return given if given is not None else 100 * (list(self.services).index(service) + 1)
+        return given if given is not None else 100 * (self.entries.index(service) + 1)
 
     def mistakes(self) -> Iterator[Mistake]:
         """Check protection, emulation, names of services, and routing rules against each other."""
@@ -292,10 +301,25 @@ class Environment(TomlTable):
             if (declared.image or "").startswith("process://") and not self.emulated:
                 rule = "runs on this machine; allowed only with emulated = true"
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
+        yield from self._workers()
         yield from self._routing_conflicts()
         yield from self._without_tokens()
         yield from self._tags_alike()
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
+
+    def _workers(self) -> Iterator[Mistake]:
+        """Workers of a service that has no queue, and workers without the metric that they scale on."""
+        for name, declared in self.services.items():
+            if declared.role != "worker":
+                continue
+            key: Key = ("services", name)
+            if declared.works_for and declared.works_for not in self.entries:
+                kind = "is a worker itself" if declared.works_for in self.services else "is no service of this file"
+                rule = f"{kind}; services with a queue: {', '.join(self.entries) or 'none'}"
+                yield Mistake((*key, "works_for"), declared.works_for, rule, (key,))
+            if not self.cluster.container_insights:
+                rule = "scales on the number of running tasks, which AWS counts with container_insights = true only"
+                yield Mistake((*key, "role"), declared.role, rule, (key, ("cluster", "container_insights")))
 
     def _tags_alike(self) -> Iterator[Mistake]:
         """Tag keys that differ by case only: IAM takes them for one key (IAM user guide, "Tagging IAM resources")."""
@@ -330,7 +354,8 @@ class Environment(TomlTable):
             return
         for service, declared in self.services.items():
             # Of another image, it is not known how it checks its clients.
-            if not declared.image and not declared.dockerfile and not declared.token_secret:
+            own = declared.image or declared.dockerfile
+            if declared.role != "worker" and not own and not declared.token_secret:
                 rule = (
                     'needs a token_secret, such as "ORDERS_TOKEN": everybody who reaches the load balancer could order'
                 )
@@ -338,7 +363,7 @@ class Environment(TomlTable):
 
     def _routing_conflicts(self) -> Iterator[Mistake]:
         """Services with the same priority or path, and services that get no request because of an earlier rule."""
-        order = sorted(self.services, key=self.rule_priority)
+        order = sorted(self.entries, key=self.rule_priority)
         for index, service in enumerate(order):
             # The load balancer evaluates the lowest priority first, so only earlier services can take requests.
             for earlier in order[:index]:
@@ -346,7 +371,7 @@ class Environment(TomlTable):
 
     def _other_priority(self, service: str, earlier: str) -> str:
         """What to set so that a service comes before the one that takes its requests."""
-        taken = {self.rule_priority(name) for name in self.services}
+        taken = {self.rule_priority(name) for name in self.entries}
         free = [number for number in range(1, self.rule_priority(earlier)) if number not in taken]
         if free:
             return f"set priority = {free[-1]} under [services.{service}]"

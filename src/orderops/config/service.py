@@ -56,6 +56,20 @@ RESERVED_VARIABLES = {
     "QUEUE_URL": OURS,
     "TOKEN_SECRET": f"{OURS}, from token_secret",
 }
+# Keys that mean nothing to a worker, and why.
+OF_BALANCER = "has no use in a worker: the load balancer sends it no requests"
+OF_SOURCE = "has no use in a worker: it has that of the service that works_for names"
+NOT_OF_A_WORKER = {
+    **dict.fromkeys(
+        ("paths", "priority", "token_secret", "demonstration", "deregistration_delay_seconds"), OF_BALANCER
+    ),
+    **dict.fromkeys(("base", "dockerfile", "queue", "secrets"), OF_SOURCE),
+    "cpu_target_percent": "has no use in a worker: it scales on messages_per_task",
+}
+# Checked again without its role, a worker would be a service whose paths are those of another.
+WHOLE_TABLE = ((),)
+# Seconds after which ECS counts failed checks of a container in any case (HealthCheck, startPeriod).
+LONGEST_START = 300
 # A task definition has at most 64 KiB (ECS quotas); the rest of ours takes less than 14.
 VARIABLES_SIZE = 50 * 1024
 
@@ -98,7 +112,7 @@ class AlarmsConfig(TomlTable):
 
 
 class ServiceConfig(TomlTable):
-    """A service on Fargate, with its own queue and a routing rule on the load balancer."""
+    """A service on Fargate, with its own queue and a routing rule on the load balancer; a worker has neither."""
 
     image: values.Image | None = None
     """Image to run; when left out, the image is built from `dockerfile` and pushed."""
@@ -115,7 +129,7 @@ class ServiceConfig(TomlTable):
     max_tasks: Annotated[int, between(1, 1000)] = 5
     """Maximum number of tasks; up to twice as many run during a deployment."""
     cpu_target_percent: values.Percent = 60
-    """Average CPU use in percent that scaling aims at."""
+    """Average CPU use in percent that scaling aims at; a worker scales on `messages_per_task`."""
     port: values.Port = 8080
     """Port on which a task listens."""
     health_path: values.UrlPath = "/health"
@@ -136,8 +150,12 @@ class ServiceConfig(TomlTable):
     """Path patterns of requests that the load balancer routes to this service."""
     priority: Annotated[int, between(1, 50000)] | None = None
     """Priority of the routing rule, lowest first; when left out, 100, 200 … in the order of the file."""
-    role: Literal["both", "web"] = "both"
-    """Whether the order processor accepts orders and writes those of its queue, too, or only accepts them."""
+    role: Literal["both", "web", "worker"] = "both"
+    """What the tasks do: accept orders (`web`), write those of the queue (`worker`), or `both`."""
+    works_for: values.ServiceName | None = None
+    """The service whose queue, image, secrets and variables a worker uses; required in a worker, and only there."""
+    messages_per_task: Annotated[int, between(1, 100_000)] = 100
+    """Waiting messages for each task of a worker that scaling aims at."""
     demonstration: bool = False
     """Whether the order processor shows pages with users and orders to everybody who reaches the load balancer."""
     token_secret: values.VariableName | None = None
@@ -167,7 +185,29 @@ class ServiceConfig(TomlTable):
         for name, value in (("dockerfile", self.dockerfile), ("base", self.base)):
             if self.image and value:
                 yield Mistake((name,), value, "is used only when image is left out", (("image",),))
+        yield from self._worker_mistakes() if self.role == "worker" else self._mistakes_without_worker()
         yield from self._variable_mistakes()
+
+    def _worker_mistakes(self) -> Iterator[Mistake]:
+        if self.works_for is None:
+            rule = "needs works_for, the service whose queue it empties"
+            yield Mistake(("role",), self.role, rule, WHOLE_TABLE)
+        for key in sorted(self.model_fields_set & NOT_OF_A_WORKER.keys()):
+            value = getattr(self, key)
+            value = {} if isinstance(value, QueueConfig) else value
+            yield Mistake((key,), value, NOT_OF_A_WORKER[key], WHOLE_TABLE)
+        for key in ("dead_letters", "queue_depth"):
+            if key in self.alarms.model_fields_set:
+                yield Mistake(("alarms", key), getattr(self.alarms, key), OF_SOURCE, WHOLE_TABLE)
+        if self.health_grace_seconds > LONGEST_START:
+            rule = f"must be 0 to {LONGEST_START} in a worker: from then on ECS counts failed checks of its container"
+            yield Mistake(("health_grace_seconds",), self.health_grace_seconds, rule, WHOLE_TABLE)
+
+    def _mistakes_without_worker(self) -> Iterator[Mistake]:
+        for key in ("works_for", "messages_per_task"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                rule = f'is for a worker; this service has role = "{self.role}"'
+                yield Mistake((key,), getattr(self, key), rule, (("role",),))
 
     def _variable_mistakes(self) -> Iterator[Mistake]:
         for name, value in self.variables.items():

@@ -7,7 +7,7 @@ that repository, and no cleanup of another environment can delete the image.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -77,10 +77,32 @@ def images(
     allow_dirty: bool = False,
 ) -> dict[str, ImageChoice]:
     """Choose the image of each service; `given` holds the images that the operator named, by service."""
-    return {
-        service: image_of(aws, environment, service, given.get(service), context=context, allow_dirty=allow_dirty)
-        for service in environment.services
-    }
+    return images_of(aws, environment, list(environment.services), given, context=context, allow_dirty=allow_dirty)
+
+
+def images_of(
+    aws: Aws,
+    environment: Environment,
+    services: Collection[str],
+    given: Mapping[str, str],
+    *,
+    context: Path | None = None,
+    allow_dirty: bool = False,
+) -> dict[str, ImageChoice]:
+    """Choose the images of some services; a worker without an image of its own gets that of the service it works for.
+
+    Services whose image is chosen are released with the workers that share it.
+    """
+    chosen: dict[str, ImageChoice] = {}
+    shared = [worker for name in services for worker in environment.workers_of(name)]
+    for service in dict.fromkeys([*services, *shared]):
+        declared = environment.services[service]
+        source = declared.works_for if declared.works_for and not declared.image and service not in given else None
+        name = source or service
+        chosen[service] = chosen.get(name) or image_of(
+            aws, environment, name, given.get(name), context=context, allow_dirty=allow_dirty
+        )
+    return {service: chosen[service] for service in environment.services if service in chosen}
 
 
 def image_of(
@@ -142,7 +164,7 @@ def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Ima
             f"{uri} is not a registry of {aws.region}, whose hosts end with {dns_suffix_of(aws.region)}",
             "copy the URI from the repository: aws ecr describe-repositories --query 'repositories[].repositoryUri'",
         )
-    repository = environment.service_name(service)
+    repository = _repository_name(environment, service)
     reference = match["digest"] or match["tag"] or "latest"
     own = match["name"] == repository and match["account"] == aws.account
     if own and match["digest"]:
@@ -159,6 +181,11 @@ def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Ima
         if existing
         else ImageChoice(f"{repository}:{copy.tag} (to be copied from {match['uri']})", copy)
     )
+
+
+def _repository_name(environment: Environment, service: str) -> str:
+    """The repository of a service; workers have that of the service that they work for."""
+    return environment.service_name(environment.services[service].works_for or service)
 
 
 def _process(environment: Environment, uri: str) -> ImageChoice:

@@ -30,11 +30,13 @@ def keep_released(aws: Aws, environment: Environment, cluster: str, images: Mapp
     # A registry that stands in for ECR has no lifecycle policy.
     if registry_override():
         return
-    for service, image in images.items():
-        # The service in ECS, its repository and its task definitions have the same name.
-        name = environment.service_name(service)
-        if _digest(image, name):
-            _keep(aws, name, {image, *_released(aws, cluster, name)})
+    for service in environment.entries:
+        # The service in ECS, its repository and its task definitions have the same name; workers share the repository.
+        name, sharing = environment.service_name(service), [service, *environment.workers_of(service)]
+        released = {images[key] for key in sharing if key in images}
+        if any(_digest(image, name) for image in released):
+            names = [environment.service_name(key) for key in sharing]
+            _keep(aws, name, released.union(*(_released(aws, cluster, other) for other in names)))
 
 
 def tag_of(digest: str) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment, ServiceConfig
 from orderops.engine.resource import Output, Resource
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.infra.roles import role_of
-from orderops.resources.autoscaling_target import AutoscalingTarget
+from orderops.resources.autoscaling_target import AutoscalingTarget, Backlog
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ecr_repository import EcrRepository
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_service import EcsService
-from orderops.resources.ecs_task_definition import EcsTaskDefinition
+from orderops.resources.ecs_task_definition import ContainerCheck, EcsTaskDefinition
 from orderops.resources.elbv2_listener import Elbv2Listener
 from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
@@ -30,6 +30,8 @@ from orderops.resources.sqs_queue import SqsQueue
 DAY = 86_400
 # Seconds for which the service keeps an idle connection longer than the load balancer does.
 KEEP_ALIVE_MARGIN = 15
+# Asks the task's own port; in the image of the order processor, and in one that installs it.
+PROBE = ("python", "-m", "orderops.service.probe")
 
 
 @dataclass(frozen=True)
@@ -57,25 +59,59 @@ class ServiceBase:
     secrets: Mapping[str, SecretsmanagerSecret]
     token: SecretsmanagerSecret | None
     security_group: Ec2SecurityGroup
-    target_group: Elbv2TargetGroup
-    rule: Elbv2Rule
+    target_group: Elbv2TargetGroup | None
+    """None for a worker, as is the rule: no request reaches it."""
+    rule: Elbv2Rule | None
     execution_role: IamRole
     task_role: IamRole
     jobs_role: IamRole
     """The role of one-off tasks in which orderops runs commands as the master user."""
     alarms: tuple[CloudwatchAlarm, ...]
+    works_for: ServiceBase | None = None
+    """The service whose repository, queues and secrets a worker shares."""
 
     def resources(self) -> Iterator[Resource]:
-        """All of them."""
-        for value in vars(self).values():
-            if isinstance(value, Resource):
-                yield value
-        yield from self.secrets.values()
-        yield from self.alarms
+        """All of its own; those that a worker shares are of the service that it works for."""
+        values = [value for value in vars(self).values() if isinstance(value, Resource)]
+        shared = set(self.works_for.resources()) if self.works_for else set()
+        yield from (value for value in (*values, *self.secrets.values(), *self.alarms) if value not in shared)
 
 
-def service_base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup) -> ServiceBase:
-    """The base of one service."""
+def service_bases_of(context: ServiceContext, groups: Mapping[str, Ec2SecurityGroup]) -> dict[str, ServiceBase]:
+    """The base of each service, in the order of the file; `groups` are the security groups of their tasks."""
+    environment = context.environment
+    bases = {key: _base_of(context, key, groups[key]) for key in environment.entries}
+    for key, declared in environment.services.items():
+        if declared.works_for:
+            bases[key] = _worker_base_of(context, key, groups[key], bases[declared.works_for])
+    return {key: bases[key] for key in environment.services}
+
+
+def _worker_base_of(
+    context: ServiceContext, key: str, security_group: Ec2SecurityGroup, source: ServiceBase
+) -> ServiceBase:
+    environment = context.environment
+    declared, name = environment.services[key], environment.service_name(key)
+    log_group = LogsGroup(f"/orderops/{environment.name}/{key}", declared.log_days)
+    secrets = tuple(source.secrets.values())
+    return replace(
+        source,
+        key=key,
+        declared=declared,
+        log_group=log_group,
+        token=None,
+        security_group=security_group,
+        target_group=None,
+        rule=None,
+        execution_role=_execution_role(environment, name, source.repository, log_group, secrets),
+        task_role=_task_role(environment, name, source.queue, source.dead_letters, context.pointer, None),
+        jobs_role=_jobs_role(environment, name, context.pointer),
+        alarms=_usage_alarms(declared, name, context.cluster, context.topic),
+        works_for=source,
+    )
+
+
+def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup) -> ServiceBase:
     environment = context.environment
     declared, name = environment.services[key], environment.service_name(key)
     queue, dead_letters = _queues(declared, name)
@@ -102,7 +138,10 @@ def service_base_of(context: ServiceContext, key: str, security_group: Ec2Securi
         execution_role=_execution_role(environment, name, repository, log_group, tuple(secrets.values())),
         task_role=_task_role(environment, name, queue, dead_letters, context.pointer, token),
         jobs_role=_jobs_role(environment, name, context.pointer),
-        alarms=_alarms(declared, name, context.cluster, queue, dead_letters, context.topic),
+        alarms=(
+            *_usage_alarms(declared, name, context.cluster, context.topic),
+            *_depth_alarms(declared, name, queue, dead_letters, context.topic),
+        ),
     )
 
 
@@ -121,27 +160,30 @@ def release_of(context: ServiceContext, base: ServiceBase, image: str) -> list[R
         tasks=declared.min_tasks,
         grace=declared.health_grace_seconds,
     )
+    works = base.works_for is not None
     scaling = AutoscalingTarget(
         definition.name,
         service=service,
         least=declared.min_tasks,
         most=declared.max_tasks,
-        cpu_percent=declared.cpu_target_percent,
+        cpu_percent=None if works else declared.cpu_target_percent,
+        backlog=Backlog(base.queue, declared.messages_per_task) if works else None,
         linked_role=scaling_role,
     )
     return [definition, service, scaling, scaling_role]
 
 
 def service_group_of(
-    environment: Environment, network: Network, entrance: Ec2SecurityGroup, key: str, port: int
+    environment: Environment, network: Network, entrance: Ec2SecurityGroup, key: str, declared: ServiceConfig
 ) -> Ec2SecurityGroup:
-    """The security group of a service's tasks: only the load balancer may connect."""
+    """The security group of a service's tasks: only the load balancer may connect, and to a worker nothing."""
+    ingress = () if declared.works_for else (IngressRule(declared.port, entrance, "load balancer"),)
     return Ec2SecurityGroup(
         environment.service_name(key),
         network.vpc,
         # AWS cannot change the description of an existing group: another wording would need a replacement.
         "what reaches the tasks of the service",
-        ingress=(IngressRule(port, entrance, "load balancer"),),
+        ingress=ingress,
         egress=(IngressRule(0, ANYWHERE, "AWS and the database", protocol="-1"),),
     )
 
@@ -194,6 +236,10 @@ def _task_definition(context: ServiceContext, base: ServiceBase, image: str) -> 
         cpu=declared.cpu,
         memory=declared.memory,
         stop_timeout=declared.stop_timeout_seconds,
+        # No load balancer finds out whether a worker is alive.
+        health_check=ContainerCheck((*PROBE, declared.health_path), declared.health_grace_seconds)
+        if base.works_for
+        else None,
         environment=_variables(context.environment, context.pointer, base, image),
         # The ARN ends in six random characters, new at each creation, so it is known only after apply.
         secrets={variable: Output(secret, "arn") for variable, secret in base.secrets.items()},
@@ -204,6 +250,7 @@ def _variables(
     environment: Environment, pointer: DatabasePointer, base: ServiceBase, image: str
 ) -> dict[str, str | Output]:
     return {
+        **(base.works_for.declared.variables if base.works_for else {}),
         **base.declared.variables,
         "AWS_REGION": environment.region,
         "DATABASE_POOL_SIZE": str(base.declared.pool_size),
@@ -304,10 +351,9 @@ def _passwords_of(environment: Environment) -> Allow:
     )
 
 
-def _alarms(
-    declared: ServiceConfig, name: str, cluster: EcsCluster, queue: SqsQueue, dead_letters: SqsQueue, topic: SnsTopic
+def _usage_alarms(
+    declared: ServiceConfig, name: str, cluster: EcsCluster, topic: SnsTopic
 ) -> tuple[CloudwatchAlarm, ...]:
-    limits = declared.alarms
     tasks = {"ClusterName": cluster.name, "ServiceName": name}
 
     def usage_alarm(measure: str, metric: str, percent: int) -> CloudwatchAlarm:
@@ -322,6 +368,16 @@ def _alarms(
             topic=topic,
         )
 
+    limits = declared.alarms
+    return (
+        usage_alarm("cpu", "CPUUtilization", limits.cpu_percent),
+        usage_alarm("memory", "MemoryUtilization", limits.memory_percent),
+    )
+
+
+def _depth_alarms(
+    declared: ServiceConfig, name: str, queue: SqsQueue, dead_letters: SqsQueue, topic: SnsTopic
+) -> tuple[CloudwatchAlarm, ...]:
     def depth_alarm(queue: SqsQueue, suffix: str, more_than: int, periods: int) -> CloudwatchAlarm:
         return CloudwatchAlarm(
             f"{name}-{suffix}",
@@ -337,9 +393,8 @@ def _alarms(
             topic=topic,
         )
 
+    limits = declared.alarms
     return (
-        usage_alarm("cpu", "CPUUtilization", limits.cpu_percent),
-        usage_alarm("memory", "MemoryUtilization", limits.memory_percent),
         depth_alarm(dead_letters, "dead-letters", limits.dead_letters, periods=1),
         depth_alarm(queue, "queue-depth", limits.queue_depth, periods=5),
     )

@@ -12,7 +12,7 @@ from orderops.database import service_role
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
-from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_base_of, service_group_of
+from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
@@ -141,13 +141,13 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     alerts = environment.alerts
     topic = SnsTopic(f"{environment.prefix}-alarms", tuple(alerts.emails), tuple(alerts.https))
     groups = {
-        key: service_group_of(environment, network, entrance, key, declared.port)
+        key: service_group_of(environment, network, entrance, key, declared)
         for key, declared in environment.services.items()
     }
     database, database_needs = database_of(environment, network, tuple(groups.items()))
     pointer = pointer_of(environment, database)
     context = ServiceContext(environment, network, listener, cluster, pointer, topic)
-    services = {key: service_base_of(context, key, groups[key]) for key in environment.services}
+    services = service_bases_of(context, groups)
     # AWS creates these roles at their first use, and the first CreateService in a new account fails while that goes on.
     linked_roles = [linked_role(service) for service in ("ecs", "elasticloadbalancing", "rds")]
     return Stack(
@@ -205,7 +205,7 @@ def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
         "cluster": stack.cluster.name,
         "alarm_topic_arn": outputs[stack.topic].arn,
         "vpc": outputs[stack.network.vpc].id,
-        **next(iter(services.values())),
+        **services[stack.environment.entries[0]],
         "services": services,
     }
 

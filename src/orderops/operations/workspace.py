@@ -204,14 +204,16 @@ def images_given(workspace: Workspace, given: Sequence[str]) -> dict[str, str]:
     """Return the image of each service from `--image`: a URI if there is one service, else SERVICE=URI."""
     from orderops.errors import UsageError
 
-    names = list(workspace.environment.services)
+    environment = workspace.environment
+    names, entries = list(environment.services), environment.entries
     images: dict[str, str] = {}
     for image in given:
         service, separator, uri = image.partition("=")
         # A URI may contain an equals sign, and a service's name no slash.
         if not separator or "/" in service:
-            service, uri = names[0], image
-            if len(names) > 1:
+            # Workers run the image of the service that they work for.
+            service, uri = entries[0], image
+            if len(entries) > 1:
                 raise UsageError(
                     f"--image {image} names no service", f"pass one of: {', '.join(f'{name}=URI' for name in names)}"
                 )
@@ -222,12 +224,12 @@ def images_given(workspace: Workspace, given: Sequence[str]) -> dict[str, str]:
 
 
 def one_service(workspace: Workspace, given: str | None) -> str:
-    """Return the service to use. Raises UsageError if none is given and there are several."""
+    """Return the service to use. Raises UsageError if none is given and there are several besides workers."""
     from orderops.errors import UsageError
 
-    names = list(workspace.environment.services)
-    if given is None and len(names) == 1:
-        return names[0]
+    names, entries = list(workspace.environment.services), workspace.environment.entries
+    if given is None and len(entries) == 1:
+        return entries[0]
     if given not in names:
         problem = (
             f"no service is named {given!r}" if given else f"{workspace.environment.name} has {len(names)} services"

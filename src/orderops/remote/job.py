@@ -84,7 +84,7 @@ def run_job(
     # Reading the output, stopping the task and deleting documents must work after the lease is lost.
     aws = workspace.aws.guarded(lambda: None)
     bucket = Bucket(aws)
-    base = workspace.stack.services[service or next(iter(workspace.environment.services))]
+    base = workspace.stack.services[service or workspace.environment.entries[0]]
     placement = placement_of(
         aws,
         environment=workspace.environment.name,

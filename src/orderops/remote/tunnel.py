@@ -56,7 +56,7 @@ class TunnelTiming:
 
 def tunnel_of(workspace: Workspace) -> Tunnel:
     """Return what opens a tunnel to a database of an environment, through a task of its first service."""
-    service = workspace.environment.service_name(next(iter(workspace.environment.services)))
+    service = workspace.environment.service_name(workspace.environment.entries[0])
     cluster, name = workspace.stack.cluster.name, workspace.environment.name
     # A session changes nothing that belongs to the environment, so it needs no lease.
     aws = workspace.aws.guarded(lambda: None)

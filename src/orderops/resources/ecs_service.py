@@ -49,13 +49,16 @@ ALWAYS_RETURNED = {
 
 @dataclass(frozen=True, eq=False)
 class EcsService(Resource):
-    """Has at least `tasks` tasks; from there on, autoscaling sets their number. `grace` is in seconds."""
+    """Has at least `tasks` tasks; from there on, autoscaling sets their number. `grace` is in seconds.
+
+    Without a rule, no load balancer checks the tasks, and ECS goes by the health check of their container.
+    """
 
     cluster: EcsCluster
     task_definition: EcsTaskDefinition
     subnets: tuple[Ec2Subnet, ...]
     security_groups: tuple[Ec2SecurityGroup, ...]
-    rule: Elbv2Rule
+    rule: Elbv2Rule | None
     tasks: int = 1
     grace: int = 60
 
@@ -116,6 +119,7 @@ class EcsService(Resource):
 
     def desired(self, outputs: Outputs) -> Properties:
         definition = self.task_definition
+        rules = [self.rule] if self.rule else []
         return {
             "LaunchType": "FARGATE",
             "desiredCount": self.tasks,
@@ -124,13 +128,15 @@ class EcsService(Resource):
             "SecurityGroups": sorted(outputs[group].id for group in self.security_groups),
             "LoadBalancers": [
                 {
-                    "targetGroupArn": outputs[self.rule.target_group].arn,
+                    "targetGroupArn": outputs[rule.target_group].arn,
                     "containerName": definition.container,
                     "containerPort": definition.port,
                 }
+                for rule in rules
             ],
             "deploymentConfiguration": DEPLOYMENT,
-            "healthCheckGracePeriodSeconds": self.grace,
+            # Of no meaning without a load balancer: the check of a container has a grace of its own.
+            **({"healthCheckGracePeriodSeconds": self.grace} if rules else {}),
             "enableExecuteCommand": True,
             "propagateTags": "SERVICE",
             "Rollout": "COMPLETED",

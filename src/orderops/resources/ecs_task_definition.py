@@ -17,6 +17,8 @@ from orderops.resources.logs_group import LogsGroup
 LINUX = {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"}
 REVISIONS_A_DELETE = 10
 REVISIONS_A_STEP = 50
+# A task that hangs is replaced after three failed checks.
+CHECK_SECONDS = 10
 PROPERTIES = (
     "Cpu",
     "Memory",
@@ -26,10 +28,19 @@ PROPERTIES = (
     "Image",
     "Port",
     "StopTimeout",
+    "HealthCheck",
     "Environment",
     "Secrets",
     "Logs",
 )
+
+
+@dataclass(frozen=True)
+class ContainerCheck:
+    """A command that ECS runs in the container: exit code 0 means healthy. `grace` is in seconds."""
+
+    command: tuple[str, ...]
+    grace: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +56,7 @@ class EcsTaskDefinition(Resource):
     cpu: int = 256
     memory: int = 512
     stop_timeout: int = 30
+    health_check: ContainerCheck | None = None
     environment: Mapping[str, str | Output] = field(default_factory=dict)
     secrets: Mapping[str, Output] = field(default_factory=dict)
 
@@ -83,6 +95,7 @@ class EcsTaskDefinition(Resource):
             "Image": self.image,
             "Port": self.port,
             "StopTimeout": self.stop_timeout,
+            "HealthCheck": _checking(self.health_check),
             "Environment": texts,
             "Secrets": {key: secret.read(outputs) for key, secret in self.secrets.items()},
             "Logs": outputs[self.log_group].name,
@@ -120,6 +133,8 @@ def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "Image": first["image"],
             "Port": ports[0] if len(ports) == 1 else ports,
             "StopTimeout": first.get("stopTimeout", 30),
+            # moto returns what was not registered as None.
+            "HealthCheck": first.get("healthCheck") or None,
             "Environment": {variable["name"]: variable["value"] for variable in first.get("environment", ())},
             "Secrets": {secret["name"]: secret["valueFrom"] for secret in first.get("secrets", ())},
             "Logs": options.get("awslogs-group"),
@@ -129,6 +144,14 @@ def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
         name=raw["family"],
         arn=raw["taskDefinitionArn"],
     )
+
+
+def _checking(check: ContainerCheck | None) -> dict[str, Any] | None:
+    """A health check in ECS's words. Every member is given: ECS returns its defaults for those left out."""
+    if check is None:
+        return None
+    times = {"interval": CHECK_SECONDS, "timeout": 5, "retries": 3, "startPeriod": check.grace}
+    return {"command": ["CMD", *check.command], **times}
 
 
 def _register(aws: Aws, family: str, properties: Properties, tags: Tags) -> None:
@@ -148,6 +171,7 @@ def _register(aws: Aws, family: str, properties: Properties, tags: Tags) -> None
         # An init process, since ECS Exec leaves zombie processes.
         "linuxParameters": {"initProcessEnabled": True},
         "logConfiguration": {"logDriver": "awslogs", "options": logs},
+        **({"healthCheck": properties["HealthCheck"]} if properties["HealthCheck"] else {}),
     }
     aws.ecs.register_task_definition(
         family=family,

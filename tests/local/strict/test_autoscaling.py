@@ -9,10 +9,8 @@ from support.laptop import until
 from support.strict_clients import Client, Refused
 
 WHERE = {"ServiceNamespace": "ecs", "ResourceId": "service/dev/app", "ScalableDimension": "ecs:service:DesiredCount"}
-TRACKING = {
-    "TargetValue": 50.0,
-    "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"},
-}
+CPU = {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
+TRACKING = {"TargetValue": 50.0, "PredefinedMetricSpecification": CPU}
 POLICY: dict[str, Any] = {
     **WHERE,
     "PolicyName": "cpu",
@@ -36,6 +34,40 @@ def test_a_scaling_policy_needs_a_target(moto: Client, strict: Client, system: S
         strict("application-autoscaling").put_scaling_policy(**POLICY)
     strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
     strict("application-autoscaling").put_scaling_policy(**POLICY)
+
+
+def query(name: str, **more: Any) -> dict[str, Any]:
+    metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible"}
+    return {"Id": name, "MetricStat": {"Metric": metric, "Stat": "Sum"}, "ReturnData": False, **more}
+
+
+RATIO = {"Id": "ratio", "Expression": "a / b", "ReturnData": True}
+WRONG_METRICS = {
+    "two results": [query("a", ReturnData=True), RATIO],
+    "no result": [query("a"), query("b")],
+    "one name twice": [query("a"), query("a"), RATIO],
+    "a name that begins with a capital": [query("A"), RATIO],
+    "an expression with a metric": [query("a", Expression="a")],
+    "neither": [{"Id": "a"}],
+}
+
+
+@pytest.mark.parametrize("queries", WRONG_METRICS.values(), ids=WRONG_METRICS)
+def test_metric_math_has_one_result_and_different_names(
+    moto: Client, strict: Client, system: System, refused: Refused, queries: list[dict[str, Any]]
+) -> None:
+    strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
+
+    def put(client: Client, queries: list[dict[str, Any]], **more: Any) -> None:
+        tracking = {"TargetValue": 1.0, "CustomizedMetricSpecification": {"Metrics": queries}, **more}
+        policy = {**POLICY, "TargetTrackingScalingPolicyConfiguration": tracking}
+        client("application-autoscaling").put_scaling_policy(**policy)
+
+    with refused("ValidationException"):
+        put(strict, queries)
+    with refused("ValidationException"):
+        put(strict, [query("a"), query("b"), RATIO], PredefinedMetricSpecification=CPU)
+    put(strict, [query("a"), query("b"), RATIO])
 
 
 def test_a_higher_minimum_raises_the_desired_count_at_once(strict: Client, system: System) -> None:

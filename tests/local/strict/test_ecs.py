@@ -66,6 +66,33 @@ def test_tasks_are_pending_before_they_run(moto: Client, system: System) -> None
     assert moto("ecs").list_tasks(cluster="dev", serviceName="app")["taskArns"] == []
 
 
+WRONG_CHECKS: dict[str, dict[str, Any]] = {
+    "neither CMD nor CMD-SHELL": {"command": ["curl", "localhost"]},
+    "no command": {"command": ["CMD"]},
+    "an interval that is too short": {"command": ["CMD", "true"], "interval": 4},
+    "a timeout that is too long": {"command": ["CMD", "true"], "timeout": 61},
+    "too many retries": {"command": ["CMD", "true"], "retries": 11},
+    "a start that is too long": {"command": ["CMD", "true"], "startPeriod": 301},
+}
+
+
+@pytest.mark.parametrize("check", WRONG_CHECKS.values(), ids=WRONG_CHECKS)
+def test_a_health_check_keeps_to_the_ranges_of_ecs(system: System, refused: Refused, check: dict[str, Any]) -> None:
+    with refused("ClientException"):
+        system.define(healthCheck=check)
+
+
+def test_a_task_with_a_health_check_is_healthy_after_it_passed(system: System) -> None:
+    system.create(system.define(healthCheck={"command": ["CMD", "true"]}), loadBalancers=[])
+    until(system.steady)
+
+    ecs = system.client("ecs")
+    arns = ecs.list_tasks(cluster="dev", serviceName="app")["taskArns"]
+    tasks = ecs.describe_tasks(cluster="dev", tasks=arns)["tasks"]
+    assert {task["healthStatus"] for task in tasks} == {"HEALTHY"}
+    assert {container["healthStatus"] for task in tasks for container in task["containers"]} == {"HEALTHY"}
+
+
 def test_the_old_deployment_runs_alongside_the_new_one_for_a_while(system: System) -> None:
     system.create(system.define())
     until(system.steady)

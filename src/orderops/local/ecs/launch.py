@@ -79,6 +79,7 @@ def prepare(task: EcsTask, task_definition: Any, tasks_folder: Path) -> None:
             stop_timeout=float(container.get("stopTimeout") or STOP_TIMEOUT),
             container_port=ports[0] if ports else None,
             log=str(tasks_folder / task.id / f"{container['name']}.log"),
+            check=container.get("healthCheck") or None,
         )
         options = _log_options(container)
         if options:
@@ -114,6 +115,23 @@ def launch(
         taken_ports.add(process.port)
         environment = _environment(task, process, container, emulator)
         processes.start(process, _arguments(task, process, container), environment)
+
+
+def check_command(task: EcsTask, process: ContainerProcess) -> tuple[list[str], dict[str, str]]:
+    """Return the command of a container's health check, and the container's environment without its secrets."""
+    container = next(
+        container
+        for container in definition(task.definition, task.region).container_definitions
+        if container["name"] == process.name
+    )
+    kind, *command = (process.check or {})["command"]
+    arguments = ["/bin/sh", "-c", *command] if kind == "CMD-SHELL" else command
+    environment = {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        **_pairs(container.get("environment") or ()),
+        "PORT": str(process.port),
+    }
+    return [sys.executable, *arguments[1:]] if arguments[:1] == ["python"] else arguments, environment
 
 
 def _arguments(task: EcsTask, process: ContainerProcess, container: Json) -> list[str]:

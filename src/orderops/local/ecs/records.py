@@ -42,6 +42,11 @@ class ContainerProcess:
     ended: bool = False
     reason: str = ""
     address: str = "127.0.0.1"
+    check: Json | None = None
+    """The health check of the container definition."""
+    health: str = "UNKNOWN"
+    next_check: float = 0.0
+    failed_checks: int = 0
 
     def to_dict(self, task: EcsTask) -> Json:
         document: Json = {
@@ -51,7 +56,7 @@ class ContainerProcess:
             "image": self.image,
             "runtimeId": f"{task.id}-{self.pid or 0}",
             "lastStatus": task.last_status if task.last_status in ("RUNNING", "STOPPED") else "PENDING",
-            "healthStatus": "UNKNOWN",
+            "healthStatus": self.health,
             "networkBindings": [],
             "networkInterfaces": [{"attachmentId": task.id, "privateIpv4Address": self.address}],
         }
@@ -81,7 +86,6 @@ class EcsTask:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     desired_status: str = "RUNNING"
     last_status: str = "PROVISIONING"
-    health: str = "UNKNOWN"
     created_at: float = field(default_factory=time.time)
     started_at: float | None = None
     stopping_at: float | None = None
@@ -99,6 +103,19 @@ class EcsTask:
     @property
     def arn(self) -> str:
         return account_arn("ecs", self.region, f"task/{self.cluster}/{self.id}")
+
+    @property
+    def health(self) -> str:
+        """The health of its essential containers, as "healthStatus" in the ECS API reference."""
+        states = {process.health for process in self.processes if process.essential and process.check}
+        if "UNHEALTHY" in states:
+            return "UNHEALTHY"
+        return "HEALTHY" if states == {"HEALTHY"} else "UNKNOWN"
+
+    @property
+    def passes_checks(self) -> bool:
+        """True once its containers are healthy; at once where none has a check."""
+        return self.health == "HEALTHY" or not any(process.check for process in self.processes)
 
     @property
     def should_run(self) -> bool:

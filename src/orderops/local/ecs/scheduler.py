@@ -137,6 +137,12 @@ class Scheduler:
         for task in tasks:
             if not task.should_run or task.started_at is None or time.time() - task.started_at < min(grace, MAX_GRACE):
                 continue
+            if task.health == "UNHEALTHY":
+                task.failed_checks = True
+                # From "Amazon ECS service event messages" in the ECS developer guide.
+                service.add_event(f"(task {task.id}) failed container health checks.")
+                task.stop("ServiceSchedulerInitiated", "Task failed container health checks")
+                continue
             for load_balancer, (state, reason) in zip(
                 task.load_balancers, self._tasks.target_states(task), strict=False
             ):

@@ -10,6 +10,7 @@ from pathlib import Path
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local.ecs.container_checks import ContainerChecks
 from orderops.local.ecs.launch import CannotStart, EmulatorAccess, definition, launch, prepare
 from orderops.local.ecs.processes import Processes, kill_orphans, new_lines
 from orderops.local.ecs.records import STOPPED_TASKS_KEPT, ContainerProcess, EcsTask
@@ -34,6 +35,7 @@ class Tasks:
         self._folder = folder
         self._targets = targets
         self._processes = Processes()
+        self._checks = ContainerChecks()
 
     def add(self, task: EcsTask) -> EcsTask:
         """Add a task; its first step comes with the next tick."""
@@ -97,10 +99,11 @@ class Tasks:
         return any(forwarded)
 
     def is_healthy(self, task: EcsTask) -> bool:
-        """Tell whether the task runs and is healthy in all its target groups."""
+        """Tell whether the task runs, passes its own checks, and is healthy in all its target groups."""
         return (
             task.last_status == "RUNNING"
             and task.should_run
+            and task.passes_checks
             and all(s == "healthy" for s, _ in self.target_states(task))
         )
 
@@ -151,8 +154,9 @@ class Tasks:
         elif not task.should_run:
             task.last_status = "DEACTIVATING"
             self._step(task)
-        elif self.is_healthy(task):
-            task.ever_healthy = True
+        else:
+            self._checks.step(task)
+            task.ever_healthy = task.ever_healthy or self.is_healthy(task)
 
     def _limit_memory(self, task: EcsTask) -> None:
         """Kill the containers of a task that use more memory than it has, as Linux does on Fargate."""
@@ -166,6 +170,7 @@ class Tasks:
 
     def _terminate(self, task: EcsTask) -> None:
         task.last_status = "STOPPING"
+        self._checks.forget(task)
         for process in task.processes:
             self._processes.terminate(process)
         task.kill_at = time.time() + max((process.stop_timeout for process in task.processes), default=0)

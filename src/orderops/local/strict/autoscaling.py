@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from moto.backends import get_backend
@@ -12,12 +13,14 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 
 SERVICE = "application-autoscaling"
+METRIC_ID = re.compile(r"[a-z][A-Za-z0-9_]*")
 
 
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject what AWS rejects. The ECS handlers change the desired count when a target is registered."""
     emulator.on_before(SERVICE, "RegisterScalableTarget", _check_registration)
     emulator.on_before(SERVICE, "PutScalingPolicy", _check_target)
+    emulator.on_before(SERVICE, "PutScalingPolicy", _check_metrics)
     emulator.on_before(SERVICE, "DeregisterScalableTarget", _check_target)
     # AWS deletes the policies with their target; moto keeps them.
     emulator.on_after(SERVICE, "DeregisterScalableTarget", _delete_policies)
@@ -56,6 +59,22 @@ def _check_target(request: Request) -> None:
             f"No scalable target registered for service namespace: {parameters['ServiceNamespace']}, "
             f"resource ID: {parameters['ResourceId']}, scalable dimension: {parameters['ScalableDimension']}",
         )
+
+
+def _check_metrics(request: Request) -> None:
+    """Check metric math as TargetTrackingMetricDataQuery in the API reference requires it."""
+    configuration = request.json.get("TargetTrackingScalingPolicyConfiguration") or {}
+    customized = configuration.get("CustomizedMetricSpecification")
+    if configuration and bool(customized) == bool(configuration.get("PredefinedMetricSpecification")):
+        raise ApiError("ValidationException", "Specify either a predefined or a customized metric.")
+    queries = (customized or {}).get("Metrics") or []
+    names = [query["Id"] for query in queries]
+    if len(set(names)) < len(names) or not all(METRIC_ID.fullmatch(name) for name in names):
+        raise ApiError("ValidationException", "Metric ids must be unique, and begin with a lower-case letter.")
+    if any(("Expression" in query) == ("MetricStat" in query) for query in queries):
+        raise ApiError("ValidationException", "Specify either Expression or MetricStat in each metric data query.")
+    if queries and sum(query.get("ReturnData", True) for query in queries) != 1:
+        raise ApiError("ValidationException", "Exactly one metric data query must return data.")
 
 
 def _delete_policies(request: Request, _answer: Response) -> None:

@@ -28,6 +28,8 @@ MEMORY = {
     8192: range(16 * GB, 60 * GB + 1, 4 * GB),
     16384: range(32 * GB, 120 * GB + 1, 8 * GB),
 }
+# "HealthCheck" in the ECS API reference.
+HEALTH_CHECK_RANGES = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}
 # A read after a long pause has to catch up on several steps; the bound ends a loop that never settles.
 MAX_STEPS = 10
 
@@ -35,6 +37,7 @@ MAX_STEPS = 10
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject what AWS rejects, and simulate services unless the data plane handles them."""
     emulator.on_before("ecs", "RegisterTaskDefinition", _check_fargate)
+    emulator.on_before("ecs", "RegisterTaskDefinition", _check_health_checks)
     if ("ecs", "CreateService") not in emulator.instead:
         _simulate_tasks(emulator, delays)
 
@@ -58,6 +61,19 @@ def _check_fargate(request: Request) -> None:
             f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. "
             "See the Amazon ECS documentation for the valid values.",
         )
+
+
+def _check_health_checks(request: Request) -> None:
+    for container in request.json.get("containerDefinitions") or ():
+        check = container.get("healthCheck")
+        if check is None:
+            continue
+        command = check["command"]
+        if len(command) < 2 or command[0] not in ("CMD", "CMD-SHELL"):
+            raise ApiError("ClientException", "The health check command must start with CMD or CMD-SHELL.")
+        for name, (low, high) in HEALTH_CHECK_RANGES.items():
+            if not low <= check.get(name, low) <= high:
+                raise ApiError("ClientException", f"The health check {name} must be between {low} and {high}.")
 
 
 def _simulate_tasks(emulator: Emulator, delays: Delays) -> None:

@@ -57,7 +57,8 @@ class SimulatedTasks:
 
     def is_healthy(self, task: EcsTask) -> bool:
         states = [state for state, _ in self.target_states(task)]
-        return task.last_status == "RUNNING" and task.should_run and all(state == "healthy" for state in states)
+        runs = task.last_status == "RUNNING" and task.should_run and task.passes_checks
+        return runs and all(state == "healthy" for state in states)
 
     def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
         return [self.target_state(task, load_balancer["targetGroupArn"]) for load_balancer in task.load_balancers]
@@ -75,10 +76,10 @@ class SimulatedTasks:
 
     def tick(self) -> bool:
         """Advance every task; return True when one changed."""
-        before = [task.last_status for task in self.all.values()]
+        before = [(task.last_status, task.health) for task in self.all.values()]
         for task in self.all.values():
             self._step(task)
-        after = [task.last_status for task in self.all.values()]
+        after = [(task.last_status, task.health) for task in self.all.values()]
         self._forget_old()
         return before != after
 
@@ -97,6 +98,9 @@ class SimulatedTasks:
                 task.stop("EssentialContainerExited", "Essential container in task exited")
                 # A simulated job has nothing to do, and succeeds.
                 self._end(task, exit_code=0)
+            case "RUNNING" if not task.passes_checks and now >= (task.started_at or now) + self._delay:
+                for process in task.processes:
+                    process.health = "HEALTHY" if process.check else process.health
             case "DEACTIVATING" if now >= (task.stopping_at or now) + self._delay:
                 self._end(task, ENDED_BY_SIGTERM)
 
