@@ -70,7 +70,7 @@ def test_the_worker_writes_what_the_web_service_accepts(laptop: LaptopEnvironmen
 
 def test_a_release_of_the_service_is_one_of_its_worker(laptop: LaptopEnvironment) -> None:
     # The same service by another name, so that it is another image.
-    laptop("service", "deploy", "--image", "process://orderops.service.__main__", "--yes")
+    laptop("service", "deploy", "--image", "process://orderops.service.__main__", "--bake", "2", "--yes")
 
     # What the next `up` takes back.
     steps = laptop("up", "--dry-run", "--json").json["steps"]

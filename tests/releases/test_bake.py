@@ -101,6 +101,15 @@ def test_a_release_that_answers_as_itself_is_good(cloud: dict[str, Any], aws: Aw
     ]
 
 
+def test_a_worker_is_judged_by_its_tasks_alone(cloud: dict[str, Any], aws: Aws, service: Service) -> None:
+    cloud["cloudwatch.GetMetricData"] = metrics(600, 600)
+    good = bake(aws, service)
+    worker = Bake(good.rollout, 30, "", "shop", "2", "", baseline_of(aws, "", ""))
+
+    assert worker.look() is ReleaseVerdict.DEPLOYED
+    assert worker.notes() == ["no task ended in 30 s"]
+
+
 def test_the_old_version_at_the_end_turns_it_back(cloud: dict[str, Any], aws: Aws, service: Service) -> None:
     service.answers["/version"] = (200, {"service": "shop", "version": "1"})
 

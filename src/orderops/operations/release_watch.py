@@ -347,8 +347,9 @@ def _watched(
 ) -> WatchedRelease:
     base = workspace.stack.services[service]
     # `/version` and `/ready` are asked where the service's rules forward them, and another service's do not come first.
-    url = load_balancer_url(workspace.stack, outputs) if _forwards(base.declared.paths) else ""
-    group = outputs[base.target_group].arn
+    forwarded = base.target_group is not None and _forwards(base.declared.paths)
+    url = load_balancer_url(workspace.stack, outputs) if forwarded else ""
+    group = outputs[base.target_group].arn if base.target_group else ""
     # Without a release before there is nothing to return to and nothing to compare with.
     seconds = 0.0 if not rollout.previous else base.declared.bake_seconds if bake is None else bake.total_seconds()
     baseline = baseline_of(workspace.aws, group, url) if seconds else ReleaseBaseline()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from orderops.errors import OrderopsError, UsageError
 from orderops.images.ecr import ECR_IMAGE
-from orderops.images.resolve import image_of
+from orderops.images.resolve import images_of
 from orderops.infra.apply import Release
 from orderops.infra.workspace import Workspace
 from orderops.operations.deploy import deploy_services, show_released
@@ -56,7 +56,8 @@ def roll_back(
     console.info(f"{service} returns to {record.image}, released {record.started[:19]}Z by {record.who}")
     # A process runs the sources that are installed now, whatever the tag behind the @ was.
     given = image.partition("@")[0] if image.startswith("process://") else image
-    choices = {service: image_of(workspace.aws, workspace.environment, service, given)}
+    # Its workers return with it.
+    choices = images_of(workspace.aws, workspace.environment, [service], {service: given})
     deploy_services(workspace, options, choices, bake)
 
 

@@ -52,6 +52,7 @@ class Bake:
     version: str
     """What `/version` has to answer."""
     target_group_arn: str
+    """Empty for a worker, which gets no requests."""
     baseline: ReleaseBaseline
     _began: float = field(default_factory=monotonic)
     _since: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -140,6 +141,8 @@ def _failed_checks(answer: Answer) -> str:
 
 def _traffic(aws: Aws, target_group_arn: str, since: datetime, until: datetime | None = None) -> Traffic:
     """The traffic, or none if it may not be read: a release does not depend on the permission to read metrics."""
+    if not target_group_arn:
+        return NO_TRAFFIC
     try:
         return traffic(aws, target_group_arn, since, until)
     except AwsError:
