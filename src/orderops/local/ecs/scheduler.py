@@ -16,7 +16,7 @@ MAX_BACKOFF = 15.0
 # Seconds after which the end of a task counts as a new failure and not as a crash loop.
 STABLE_AFTER = 10.0
 # Seconds. A local process starts faster than the grace periods that AWS needs.
-MAX_GRACE = 5.0
+MAX_GRACE = 15.0
 # ListServiceDeployments covers 90 days; the newest are enough for a rollback.
 PAST_DEPLOYMENTS_KEPT = 20
 # Failures in a row. AWS names no number.

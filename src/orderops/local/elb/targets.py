@@ -15,7 +15,7 @@ INTERVAL = 1.0
 # Seconds. A new target becomes healthy about as fast as its process starts.
 INITIAL_INTERVAL = 0.2
 # Seconds in which a refused connection means that the process is still starting.
-STARTUP_GRACE = 10.0
+STARTUP_GRACE = 20.0
 # Seconds, instead of AWS's default of 300: local requests are short.
 MAX_DRAIN = 30.0
 TIMED_OUT = ("Target.Timeout", "Request timed out")
