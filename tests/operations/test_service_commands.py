@@ -75,6 +75,30 @@ def test_a_rollback_releases_the_image_of_before_by_its_digest(released: Dev, or
     assert (newest["image"], newest["command"]) == (FIRST, "service rollback order-processor --env dev")
 
 
+def test_a_rollback_that_is_run_again_changes_nothing(released: Dev, orderops: Orderops) -> None:
+    assert orderops("service", "rollback", "--yes").code == 0
+    released.proxy.forget()
+
+    again = orderops("service", "rollback", "--yes")
+
+    assert again.code == 0
+    assert "0 changes" in again.err
+    assert released.proxy.changing == []
+    assert running(released)["image"] == FIRST
+
+
+def test_after_a_rollback_and_a_new_release_the_one_that_ran_before_comes_back(
+    released: Dev, orderops: Orderops
+) -> None:
+    third = "registry.example.com/orders@sha256:" + "3" * 64
+    assert orderops("service", "rollback", "--yes").code == 0
+    assert orderops("service", "deploy", "--image", third, "--yes").code == 0
+
+    assert orderops("service", "rollback", "--yes").code == 0
+
+    assert running(released)["image"] == FIRST
+
+
 @pytest.mark.parametrize("name", ["revision", "digest", "image"])
 def test_a_rollback_goes_to_a_release_by_any_of_its_names(released: Dev, orderops: Orderops, name: str) -> None:
     first = orderops("service", "releases", "--json").json[1]

@@ -34,7 +34,7 @@ from support.repository import ENVIRONMENTS, ROOT, SQL
 IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
 LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
 GROUPS = ("infra", "service", "migrate", "restore", "queue")
-SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nsecrets = ["TOKEN"]\n'
+SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nmax_tasks = 2\nsecrets = ["TOKEN"]\n'
 CHANGES: Mapping[str, str] = {
     "zones = 2": "zones = 3",
     "flow_log_days = 7": "flow_log_days = 14",

@@ -28,6 +28,7 @@ from orderops.releases.verdict import ReleaseVerdict
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
+ROLLBACK = "service rollback"
 SEARCHED = 100
 """Releases among which an earlier one is looked for."""
 
@@ -114,10 +115,16 @@ def _judge(watch: ReleaseWatch) -> None:
 
 
 def _earlier(workspace: Workspace, service: str, to: str | None) -> ReleaseRecord:
-    """The release to return to: the named one, or the newest good one that is older than what runs."""
+    """The release to return to: the named one, or the good one before the last that was no rollback itself.
+
+    So a rollback that is run again changes nothing, instead of bringing back what it took away.
+    """
     running = running_service(workspace, service)["taskDefinition"]
     records = [
-        one for one in history_of(workspace).of(service, last=SEARCHED) if one.verdict is ReleaseVerdict.DEPLOYED
+        one
+        for one in history_of(workspace).of(service, last=SEARCHED)
+        # One that nobody watched to its end may be what runs.
+        if one.verdict is ReleaseVerdict.DEPLOYED or one.definition == running
     ]
     if to is not None:
         found = [one for one in records if to in _identities(one)]
@@ -127,11 +134,9 @@ def _earlier(workspace: Workspace, service: str, to: str | None) -> ReleaseRecor
                 f"list them: orderops service releases {service}",
             )
         return found[0]
-    # A release that was turned back leaves the one before running, which may be any of the list.
-    place = next((number for number, one in enumerate(records) if one.definition == running), -1)
-    older = [one for one in records[place + 1 :] if one.definition != running]
-    image = records[place].image if place >= 0 else ""
-    earlier = next((one for one in older if one.image != image), None)
+    undone = next((number for number, one in enumerate(records) if not one.command.startswith(ROLLBACK)), len(records))
+    older = records[undone + 1 :]
+    earlier = next((one for one in older if one.image != records[undone].image), None)
     if earlier is None:
         raise OrderopsError(
             f"no earlier release of {service} is on record in {workspace.environment.name}",
