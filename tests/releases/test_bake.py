@@ -110,6 +110,20 @@ def test_a_worker_is_judged_by_its_tasks_alone(cloud: dict[str, Any], aws: Aws, 
     assert worker.notes() == ["no task ended in 30 s"]
 
 
+def test_a_read_from_before_the_end_of_the_rollout_is_no_verdict(
+    cloud: dict[str, Any], aws: Aws, service: Service
+) -> None:
+    baked = bake(aws, service, seconds=60)
+    baked.rollout.verdict = ReleaseVerdict.RUNNING
+    [own] = cloud["ecs.DescribeServices"]["services"][0]["deployments"]
+    own |= {"rolloutState": "IN_PROGRESS", "pendingCount": 1}
+    cloud["ecs.DescribeServices"]["services"][0]["runningCount"] = 1
+
+    assert baked.look() is ReleaseVerdict.RUNNING
+    own["rolloutState"] = "COMPLETED"
+    assert baked.look() is ReleaseVerdict.DEPLOYED
+
+
 def test_the_old_version_at_the_end_turns_it_back(cloud: dict[str, Any], aws: Aws, service: Service) -> None:
     service.answers["/version"] = (200, {"service": "shop", "version": "1"})
 

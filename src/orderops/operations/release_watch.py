@@ -35,6 +35,8 @@ from orderops.ui.releases import show_card
 
 PAUSES = Pauses(first=0.7, steady=0.7, longest=5.0, share=0.05)
 """Between two looks at a release: short at first, when most fail, and longer the longer it takes."""
+READS_LAG = 60.0
+"""Seconds for a read to show the end of a rollout that another read has shown. AWS's reads may lag by 30 s."""
 BACK_WITHIN = 1200.0
 """Seconds for the return to the release before, whose tasks mostly still run."""
 NOTHING_BEFORE = "there is no earlier release to return to, so ECS goes on trying"
@@ -108,6 +110,8 @@ class ReleaseWatch:
         except Unfinished as error:
             self._settle()
             self._raise_failed(error)
+            for one in self.releases.values():
+                self._save(one)
             raise
         except Interrupted as error:
             raise self._detached(error) from None
@@ -146,12 +150,14 @@ class ReleaseWatch:
         while going_on:
             for address, bake in list(going_on.items()):
                 left, one = bake.left, self.releases[address]
-                if bake.look() is not ReleaseVerdict.DEPLOYED:
-                    self._turn_back(one)
-                    self._wait_until_back(one, partial(on_wait, address))
-                elif left:
+                verdict = bake.look()
+                if verdict is ReleaseVerdict.RUNNING or (verdict is ReleaseVerdict.DEPLOYED and left):
                     on_wait(address, f"bakes: all tasks are healthy, {left:.0f} s to go")
                     continue
+                # A deployment that took its place belongs to somebody else, and is left alone.
+                if verdict not in (ReleaseVerdict.DEPLOYED, ReleaseVerdict.FAILED):
+                    self._turn_back(one)
+                    self._wait_until_back(one, partial(on_wait, address))
                 one.notes = bake.notes()
                 on_wait(address, "")
                 del going_on[address]
@@ -184,10 +190,15 @@ class ReleaseWatch:
             time.sleep(self._interval)
 
     def _settle(self) -> None:
-        """Look once more at each release, since the last look may be older than the end of the rollout."""
-        for one in self.releases.values():
-            if one.rollout.look() is not ReleaseVerdict.RUNNING and one.rollout.verdict is not ReleaseVerdict.DEPLOYED:
-                self._save(one)
+        """Look until each release that began has a verdict: the last look may be older than the end of the rollout."""
+        deadline = monotonic() + READS_LAG
+        while True:
+            for one in self.releases.values():
+                one.rollout.look()
+            begun = [one.rollout for one in self.releases.values() if one.rollout.deployment]
+            if all(one.verdict is not ReleaseVerdict.RUNNING for one in begun) or monotonic() > deadline:
+                return
+            time.sleep(self._interval)
 
     def _raise_failed(self, error: Unfinished | None) -> None:
         failed = [

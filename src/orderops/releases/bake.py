@@ -74,8 +74,13 @@ class Bake:
         return max(0.0, self.seconds - (monotonic() - self._began))
 
     def look(self) -> ReleaseVerdict:
-        """Read once. DEPLOYED while nothing speaks against the release, at the end too."""
+        """Read once. DEPLOYED while nothing speaks against the release, at the end too.
+
+        RUNNING if a read is older than the one that showed the end of the rollout.
+        """
         rollout = self.rollout
+        if rollout.verdict is ReleaseVerdict.RUNNING and rollout.look() is not ReleaseVerdict.DEPLOYED:
+            return rollout.verdict
         raw = read_service(rollout.aws, rollout.cluster, rollout.service)
         ends = rollout.ends(raw)
         if not any(
