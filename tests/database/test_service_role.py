@@ -28,6 +28,10 @@ def name(postgres: PostgresServer) -> Iterator[str]:
     postgres.drop_database(name)
     with postgres.connect() as administrator:
         administrator.execute(f"drop role if exists {ROLE}".encode())
+    # The databases of other tests on this server begin as copies of template1.
+    for template in ("template1", "postgres"):
+        with postgres.connect(template) as administrator:
+            administrator.execute("drop extension if exists pg_stat_statements")
 
 
 @pytest.fixture
