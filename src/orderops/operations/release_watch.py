@@ -17,7 +17,7 @@ from orderops.aws.documents import Bucket
 from orderops.engine.resource import Outputs
 from orderops.engine.scheduler import OnWait, Pauses
 from orderops.engine.step import Action, Step
-from orderops.errors import Interrupted, OrderopsError, Unfinished
+from orderops.errors import AwsError, Interrupted, Meaning, OrderopsError, Unfinished
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.running_service import running_service
@@ -165,7 +165,13 @@ class ReleaseWatch:
                 time.sleep(min(self._interval, *(max(bake.left, 0.05) for bake in going_on.values())))
 
     def _look(self, one: WatchedRelease) -> None:
-        verdict = one.rollout.look()
+        try:
+            verdict = one.rollout.look()
+        except AwsError as error:
+            # The next look may be answered; what is denied has to be said.
+            if error.meaning is Meaning.NO:
+                raise
+            return
         if one.rollout.deployment and one.record is None:
             self._save(one)
         if verdict in (ReleaseVerdict.CRASH_LOOPING, ReleaseVerdict.STUCK) and not one.turned_back:
