@@ -238,3 +238,14 @@ def test_a_release_whose_image_is_gone_is_refused_before_anything_changes(dev: D
     assert said.code == 1
     assert f"{gone} is not in its repository any more" in said.err
     assert dev.proxy.changing == []
+
+
+def test_a_release_that_nobody_watched_is_judged_by_attaching_to_it(released: Dev, orderops: Orderops) -> None:
+    aws = released.workspace.aws.guarded(lambda: None)
+    aws.ecs.update_service(cluster="orderops-dev-cluster", service=SERVICE, forceNewDeployment=True)
+
+    said = orderops("service", "deploy", "--attach")
+
+    assert said.code == 0, said.err
+    assert "order-processor: deployed" in said.err
+    assert orderops("service", "releases", "--json").json[0]["verdict"] == "deployed"
