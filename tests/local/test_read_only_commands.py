@@ -23,6 +23,8 @@ from support.repository import ROOT
 NO_READS = {
     "service build": "builds an image",
     "migrate new": "writes two files",
+    "service exec": "needs AWS's session-manager-plugin",
+    "service sbom": "reads an image, and the laptop's service is a process",
     "local start": "starts what this test stops",
     "local stop": "called by this test",
     "local reset": "deletes everything",

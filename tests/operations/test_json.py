@@ -44,7 +44,7 @@ def test_a_change_prints_what_it_would_do_and_what_it_did(orderops: Orderops, pr
     released = orderops("service", "deploy", *where, "--yes", *image).json
 
     assert all(document.keys() == KEYS | {"services"} for document in (planned, made, again))
-    assert released.keys() == KEYS
+    assert released.keys() == KEYS | {"releases"}
     assert [document["applied"] for document in (planned, made, again, released)] == [False, True, False, True]
     assert planned["summary"] == made["summary"] == {"create": len(planned["steps"])}
     assert {step["address"] for step in planned["steps"]} == {step["address"] for step in made["steps"]}

@@ -28,9 +28,11 @@ cidr = "10.99.0.0/16"
 port = 80
 [services.shop]
 port = 8080
+max_tasks = 2
 [services.billing]
 paths = ["/billing/*"]
 priority = 1
+max_tasks = 2
 """
 IMAGES = dict.fromkeys(("shop", "billing"), "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/image:1")
 
@@ -147,7 +149,7 @@ def test_the_ports_of_a_running_environment_change_without_closing_one_in_use(
 
 
 def test_a_service_taken_out_of_the_file_reaches_the_database_until_it_is_pruned(dev: Environment) -> None:
-    dev.edit('[services.billing]\npaths = ["/billing/*"]\npriority = 1\n', "")
+    dev.edit('[services.billing]\npaths = ["/billing/*"]\npriority = 1\nmax_tasks = 2\n', "")
 
     dev.up()
     assert dev.sources("orderops-dev-database") == {"orderops-dev-shop", "orderops-dev-billing"}

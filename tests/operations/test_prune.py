@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 DEV = (ENVIRONMENTS / "dev.toml").read_text()
 FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\npriority = 1000\n")
-SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 200\n'
+SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 200\nmax_tasks = 2\n'
 IMAGES = dict.fromkeys(("order-processor", "billing"), "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/image:1")
 
 
