@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from functools import partial
 from time import monotonic
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
+from orderops.config.service import covers_all
 from orderops.engine.resource import Outputs
 from orderops.engine.scheduler import OnWait, Pauses
 from orderops.engine.step import Action, Step
@@ -39,6 +39,7 @@ READS_LAG = 60.0
 """Seconds for a read to show the end of a rollout that another read has shown. AWS's reads may lag by 30 s."""
 BACK_WITHIN = 1200.0
 """Seconds for the return to the release before, whose tasks mostly still run."""
+ASKED = ("/version", "/ready")
 NOTHING_BEFORE = "there is no earlier release to return to, so ECS goes on trying"
 
 
@@ -364,14 +365,10 @@ def _watched(
 ) -> WatchedRelease:
     base = workspace.stack.services[service]
     # `/version` and `/ready` are asked where the service's rules forward them, and another service's do not come first.
-    forwarded = base.target_group is not None and _forwards(base.declared.paths)
+    forwarded = base.target_group is not None and covers_all(base.declared.paths, ASKED)
     url = load_balancer_url(workspace.stack, outputs) if forwarded else ""
     group = outputs[base.target_group].arn if base.target_group else ""
     # Without a release before there is nothing to return to and nothing to compare with.
     seconds = 0.0 if not rollout.previous else base.declared.bake_seconds if bake is None else bake.total_seconds()
     baseline = baseline_of(workspace.aws, group, url) if seconds else ReleaseBaseline()
     return WatchedRelease(service, rollout, seconds, baseline, url, image.rpartition("/")[2], image, group)
-
-
-def _forwards(patterns: Iterable[str]) -> bool:
-    return all(any(fnmatchcase(path, pattern) for pattern in patterns) for path in ("/version", "/ready"))

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
+
+from orderops.infra.readiness import on_this_machine
 
 TIMEOUT = 5.0
 """Seconds for an answer."""
@@ -29,9 +30,8 @@ class Answer:
 
 def ask(url: str) -> Answer:
     """Get a URL. Never raises for what the other end does."""
-    host = urlsplit(url).hostname or ""
     # A proxy of the operator does not know this machine.
-    direct = [urllib.request.ProxyHandler({})] if host in ("localhost", "127.0.0.1", "::1") else []
+    direct = [urllib.request.ProxyHandler({})] if on_this_machine(url) else []
     try:
         with urllib.request.build_opener(*direct).open(url, timeout=TIMEOUT) as response:
             return Answer(response.status, _document(response.read(LONGEST)))
