@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment, ServiceConfig
 from orderops.engine.resource import Output, Resource
 from orderops.infra.network import ANYWHERE, Network, linked_role
-from orderops.infra.roles import role_of
+from orderops.infra.service_alarms import depth_alarms_of, usage_alarms_of
+from orderops.infra.service_roles import execution_role_of, jobs_role_of, task_role_of
 from orderops.resources.autoscaling_target import AutoscalingTarget, Backlog
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
@@ -20,9 +20,9 @@ from orderops.resources.ecs_task_definition import ContainerCheck, EcsTaskDefini
 from orderops.resources.elbv2_listener import Elbv2Listener
 from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
-from orderops.resources.iam_role import Allow, IamRole
+from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
-from orderops.resources.secretsmanager_pointer import DatabasePointer, PointedCredentials
+from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
@@ -103,10 +103,10 @@ def _worker_base_of(
         security_group=security_group,
         target_group=None,
         rule=None,
-        execution_role=_execution_role(environment, name, source.repository, log_group, secrets),
-        task_role=_task_role(environment, name, source.queue, source.dead_letters, context.pointer, None),
-        jobs_role=_jobs_role(environment, name, context.pointer),
-        alarms=_usage_alarms(declared, name, context.cluster, context.topic),
+        execution_role=execution_role_of(environment, name, source.repository, log_group, secrets),
+        task_role=task_role_of(environment, name, source.queue, source.dead_letters, context.pointer, None),
+        jobs_role=jobs_role_of(environment, name, context.pointer),
+        alarms=usage_alarms_of(declared, name, context.cluster, context.topic),
         works_for=source,
     )
 
@@ -135,12 +135,12 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
         security_group=security_group,
         target_group=target_group,
         rule=rule,
-        execution_role=_execution_role(environment, name, repository, log_group, tuple(secrets.values())),
-        task_role=_task_role(environment, name, queue, dead_letters, context.pointer, token),
-        jobs_role=_jobs_role(environment, name, context.pointer),
+        execution_role=execution_role_of(environment, name, repository, log_group, tuple(secrets.values())),
+        task_role=task_role_of(environment, name, queue, dead_letters, context.pointer, token),
+        jobs_role=jobs_role_of(environment, name, context.pointer),
         alarms=(
-            *_usage_alarms(declared, name, context.cluster, context.topic),
-            *_depth_alarms(declared, name, queue, dead_letters, context.topic),
+            *usage_alarms_of(declared, name, context.cluster, context.topic),
+            *depth_alarms_of(declared, name, queue, dead_letters, context.topic),
         ),
     )
 
@@ -270,131 +270,3 @@ def _variables(
         # The ARN and not the value: a new token is valid without a new task.
         **({"TOKEN_SECRET": Output(base.token, "arn")} if base.token else {}),
     }
-
-
-def _execution_role(
-    environment: Environment,
-    name: str,
-    repository: EcrRepository,
-    log_group: LogsGroup,
-    secrets: tuple[SecretsmanagerSecret, ...],
-) -> IamRole:
-    pulls = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-    allow = [
-        # GetAuthorizationToken supports no resource-level permissions.
-        Allow(("ecr:GetAuthorizationToken",), ("*",)),
-        Allow(pulls, (repository,)),
-        # Without CreateLogGroup: a running task would create a deleted group again, without retention and tags.
-        Allow(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group,), suffix=":*"),
-    ]
-    if secrets:
-        allow.append(Allow(("secretsmanager:GetSecretValue",), secrets))
-    return role_of(environment, f"{name}-execution", "ecs-tasks.amazonaws.com", tuple(allow))
-
-
-def _task_role(
-    environment: Environment,
-    name: str,
-    queue: SqsQueue,
-    dead_letters: SqsQueue,
-    pointer: DatabasePointer,
-    token: SecretsmanagerSecret | None,
-) -> IamRole:
-    uses = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
-    channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
-    return role_of(
-        environment,
-        f"{name}-task",
-        "ecs-tasks.amazonaws.com",
-        (
-            Allow(tuple(f"sqs:{use}" for use in uses), (queue,)),
-            # Messages that can never succeed are sent there with their reason.
-            Allow(("sqs:GetQueueAttributes", "sqs:SendMessage"), (dead_letters,)),
-            # The last one is the same as the second, once the services have their own role in the database.
-            Allow(
-                ("secretsmanager:GetSecretValue",),
-                (Output(pointer, "arn"), Output(pointer.login, "arn"), PointedCredentials(pointer)),
-            ),
-            *([Allow(("secretsmanager:GetSecretValue",), (token,))] if token else []),
-            # For ECS Exec. These actions support no resource-level permissions.
-            Allow(tuple(f"ssmmessages:{channel}" for channel in channels), ("*",)),
-        ),
-    )
-
-
-def _jobs_role(environment: Environment, name: str, pointer: DatabasePointer) -> IamRole:
-    return role_of(
-        environment,
-        f"{name}-jobs",
-        "ecs-tasks.amazonaws.com",
-        (
-            Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), Output(pointer.login, "arn"))),
-            _passwords_of(environment),
-        ),
-    )
-
-
-def _passwords_of(environment: Environment) -> Allow:
-    """Access to the passwords that RDS manages for the environment's instances.
-
-    Restored instances are included: they may be made after the role.
-    """
-    # RDS chooses the secret's name, so its ARN is unknown, and tags the secret with its instance. A policy variable is
-    # allowed in a condition and not in the account field of a resource ARN.
-    partition = partition_of(environment.region)
-    # Not every name that begins like the environment's: those of dev-eu begin like those of dev.
-    database = f"arn:{partition}:rds:{environment.region}:${{aws:PrincipalAccount}}:db:{environment.prefix}-database"
-    return Allow(
-        ("secretsmanager:GetSecretValue",),
-        (f"arn:{partition}:secretsmanager:{environment.region}:*:secret:rds!db-*",),
-        only={"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": [database, f"{database}-*"]}},
-    )
-
-
-def _usage_alarms(
-    declared: ServiceConfig, name: str, cluster: EcsCluster, topic: SnsTopic
-) -> tuple[CloudwatchAlarm, ...]:
-    tasks = {"ClusterName": cluster.name, "ServiceName": name}
-
-    def usage_alarm(measure: str, metric: str, percent: int) -> CloudwatchAlarm:
-        return CloudwatchAlarm(
-            f"{name}-{measure}",
-            f"the tasks of {name} use more than {percent} % of their {measure}",
-            namespace="AWS/ECS",
-            metric=metric,
-            statistic="Average",
-            threshold=percent,
-            dimensions=tasks,
-            topic=topic,
-        )
-
-    limits = declared.alarms
-    return (
-        usage_alarm("cpu", "CPUUtilization", limits.cpu_percent),
-        usage_alarm("memory", "MemoryUtilization", limits.memory_percent),
-    )
-
-
-def _depth_alarms(
-    declared: ServiceConfig, name: str, queue: SqsQueue, dead_letters: SqsQueue, topic: SnsTopic
-) -> tuple[CloudwatchAlarm, ...]:
-    def depth_alarm(queue: SqsQueue, suffix: str, more_than: int, periods: int) -> CloudwatchAlarm:
-        return CloudwatchAlarm(
-            f"{name}-{suffix}",
-            f"more than {more_than} messages are in {queue.name}",
-            namespace="AWS/SQS",
-            metric="ApproximateNumberOfMessagesVisible",
-            statistic="Maximum",
-            threshold=more_than,
-            periods=periods,
-            dimensions={"QueueName": queue.name},
-            # SQS sends no metrics for a queue that was empty and unused for six hours: no data means no messages.
-            missing="notBreaching",
-            topic=topic,
-        )
-
-    limits = declared.alarms
-    return (
-        depth_alarm(dead_letters, "dead-letters", limits.dead_letters, periods=1),
-        depth_alarm(queue, "queue-depth", limits.queue_depth, periods=5),
-    )

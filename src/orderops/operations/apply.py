@@ -22,7 +22,8 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.options import ChangeOptions
-from orderops.operations.release_watch import changing_services, failures_shown, watch_releases
+from orderops.operations.release_start import changing_services, watch_releases
+from orderops.operations.release_watch import failures_shown
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run

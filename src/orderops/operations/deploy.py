@@ -15,7 +15,8 @@ from orderops.operations.apply import TAKING_BACK, keep_images, show_image_choic
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.release_check import check_release
-from orderops.operations.release_watch import WatchedRelease, changing_services, failures_shown, watch_releases
+from orderops.operations.release_start import changing_services, watch_releases
+from orderops.operations.release_watch import WatchedRelease, failures_shown
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
 from orderops.text.durations import in_words

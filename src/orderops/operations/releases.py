@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
-from orderops.operations.release_watch import history_of, values_of
+from orderops.operations.release_start import values_of
+from orderops.operations.release_watch import history_of
 from orderops.operations.running_service import running_service
 from orderops.releases.card import card_of
 from orderops.releases.record import ReleaseRecord

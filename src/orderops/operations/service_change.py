@@ -12,13 +12,8 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.deploy import deploy_services, show_released
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
-from orderops.operations.release_watch import (
-    ReleaseWatch,
-    attached_releases,
-    failures_shown,
-    history_of,
-    watch_releases,
-)
+from orderops.operations.release_start import attached_releases, watch_releases
+from orderops.operations.release_watch import ReleaseWatch, failures_shown, history_of
 from orderops.operations.running_service import running_service
 from orderops.operations.workspace import confirm_change
 from orderops.releases.record import ReleaseRecord
