@@ -256,3 +256,32 @@ def test_a_target_without_a_server_is_not_healthy(moto: Client, strict: Client) 
     assert (health(strict)["State"], health(strict)["Reason"]) == ("unused", "Target.NotInUse")
     listen(moto, create(moto, network), DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}])
     assert (health(strict)["State"], health(strict)["Reason"]) == ("unhealthy", "Target.Timeout")
+
+
+def test_a_rule_that_is_changed_or_deleted_changes_which_target_groups_are_in_use(strict: Client) -> None:
+    network = Network(strict)
+    elb = strict("elbv2")
+    first, second = (
+        elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=network.vpc, TargetType="ip")[
+            "TargetGroups"
+        ][0]["TargetGroupArn"]
+        for name in ("first", "second")
+    )
+    listener = listen(strict, create(strict, network))
+    paths = [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}]
+    actions = [{"Type": "forward", "TargetGroupArn": first}]
+    rule = elb.create_rule(ListenerArn=listener, Priority=1, Conditions=paths, Actions=actions)["Rules"][0]["RuleArn"]
+
+    def in_use() -> list[str]:
+        return [
+            one["TargetGroupName"] for one in elb.describe_target_groups()["TargetGroups"] if one["LoadBalancerArns"]
+        ]
+
+    assert in_use() == ["first"]
+    both = {"TargetGroups": [{"TargetGroupArn": first, "Weight": 100}, {"TargetGroupArn": second, "Weight": 0}]}
+    elb.modify_rule(RuleArn=rule, Actions=[{"Type": "forward", "ForwardConfig": both}])
+    assert sorted(in_use()) == ["first", "second"]
+    elb.modify_rule(RuleArn=rule, Actions=[{"Type": "forward", "TargetGroupArn": second}])
+    assert in_use() == ["second"]
+    elb.delete_rule(RuleArn=rule)
+    assert in_use() == []

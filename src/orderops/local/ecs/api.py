@@ -13,6 +13,7 @@ from orderops.local.ecs.exec_sessions import ExecSessions
 from orderops.local.ecs.fleet import Fleet
 from orderops.local.ecs.records import EcsServiceRecord, EcsTask, Json
 from orderops.local.ecs.scheduler import Scheduler
+from orderops.local.ecs.strategy_checks import check_strategy
 from orderops.local.emulator.partition import account_arn
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
@@ -97,6 +98,7 @@ class EcsCalls:
         definition = _definition(request, parameters.get("taskDefinition", ""))
         for load_balancer in parameters.get("loadBalancers") or ():
             _check_target_group(request, load_balancer)
+        check_strategy(request.region, parameters, parameters.get("deploymentConfiguration") or {})
         # moto's own record keeps the tags, and Application Auto Scaling looks the service up there.
         response = self._emulator.call_moto(request, request.unchanged())
         if not response.ok:
@@ -143,6 +145,8 @@ class EcsCalls:
             # Fields that the request leaves out keep their values.
             previous = service.settings["deploymentConfiguration"]
             changed["deploymentConfiguration"] = _merged(previous, changed["deploymentConfiguration"])
+        given = parameters.get("deploymentConfiguration") or {}
+        check_strategy(request.region, {**service.settings, **changed}, given)
         service.settings.update(changed)
         if parameters.get("desiredCount") is not None:
             self._scale(service, parameters["desiredCount"])

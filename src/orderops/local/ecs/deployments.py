@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from orderops.local.ecs.records import Deployment, EcsServiceRecord, Json
 from orderops.local.ecs.scheduler import Scheduler
+from orderops.local.ecs.traffic_shift import continue_at, describe
 from orderops.local.emulator.partition import account_arn
 from orderops.local.emulator.protocol import ApiError, Request
 
 
 class ServiceDeployments:
-    """Handlers of ListServiceDeployments, DescribeServiceDeployments and StopServiceDeployment."""
+    """Handlers of the requests that list, describe, stop and continue service deployments."""
 
     def __init__(self, service_of: Callable[[str, str, str], EcsServiceRecord], scheduler: Scheduler) -> None:
         self._service_of = service_of
@@ -22,6 +23,7 @@ class ServiceDeployments:
             "ListServiceDeployments": self._list,
             "DescribeServiceDeployments": self._describe,
             "StopServiceDeployment": self._stop,
+            "ContinueServiceDeployment": self._continue,
         }
 
     def _list(self, request: Request) -> Json:
@@ -58,6 +60,13 @@ class ServiceDeployments:
         self._scheduler.roll_back(service, "Service deployment was stopped by the user.")
         return {"serviceDeploymentArn": arn}
 
+    def _continue(self, request: Request) -> Json:
+        arn, action = request.json["serviceDeploymentArn"], request.json.get("action") or "CONTINUE"
+        _, deployment = self._find(request, arn)
+        if deployment.shift is None or not continue_at(deployment.shift, request.json["hookId"], action):
+            raise ApiError("InvalidParameterException", "The lifecycle hook is not awaiting an action.")
+        return {"serviceDeploymentArn": arn}
+
     def _find(self, request: Request, arn: str) -> tuple[EcsServiceRecord, Deployment]:
         _, cluster, name, number = f"///{arn}".rsplit("/", 3)
         service = self._service_of(request.region, cluster, name)
@@ -71,7 +80,9 @@ class ServiceDeployments:
         deployments = [*service.deployments, *service.past]
         rollback = next((other for other in deployments if other.rolls_back == deployment.id), None)
         failed = deployment.rollout == "FAILED"
+        rolling = deployment.shift is None
         breaker = "TRIGGERED" if failed and service.breaker.get("enable") else "MONITORING"
+        shift = describe(service, deployment)
         document: Json = {
             "serviceDeploymentArn": account_arn(
                 "ecs", service.region, f"service-deployment/{path}/{_number(deployment)}"
@@ -87,10 +98,13 @@ class ServiceDeployments:
             "targetServiceRevision": {
                 "arn": account_arn("ecs", service.region, f"service-revision/{path}/{_number(deployment)}"),
                 "requestedTaskCount": service.desired,
+                **({"requestedProductionTrafficWeight": shift["weight"]} if shift else {}),
             },
+            "lifecycleStage": shift.get("lifecycleStage"),
+            "lifecycleHookDetails": shift.get("lifecycleHookDetails"),
             "deploymentConfiguration": service.settings["deploymentConfiguration"],
             "deploymentCircuitBreaker": {
-                "status": breaker if service.breaker.get("enable") else "DISABLED",
+                "status": breaker if service.breaker.get("enable") and rolling else "DISABLED",
                 "failureCount": deployment.failed_tasks,
                 "threshold": service.failure_threshold,
             },

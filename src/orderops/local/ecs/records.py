@@ -178,6 +178,36 @@ class EcsTask:
 
 
 @dataclass
+class PauseRecord:
+    """Pause of a deployment at one of its stages, until somebody answers or its time is over."""
+
+    id: str
+    expires: float
+    action: str
+    status: str = "AWAITING_ACTION"
+
+    def to_dict(self) -> Json:
+        return {
+            "hookId": self.id,
+            "targetType": "PAUSE",
+            "status": self.status,
+            "expiresAt": self.expires,
+            "timeoutAction": self.action,
+        }
+
+
+@dataclass
+class TrafficShift:
+    """How far a deployment with a target group of its own has taken over the traffic."""
+
+    blue: str
+    """Target group of the tasks before."""
+    stage: str = "RECONCILE_SERVICE"
+    since: float = field(default_factory=time.time)
+    pause: PauseRecord | None = None
+
+
+@dataclass
 class Deployment:
     """Rollout of one task definition."""
 
@@ -193,6 +223,9 @@ class Deployment:
     next_start: float = 0.0
     rolls_back: str = ""
     finished_at: float | None = None
+    group: str = ""
+    """Target group of its tasks; "" for that of the service."""
+    shift: TrafficShift | None = None
 
     def __post_init__(self) -> None:
         self.reason = self.reason or f"ECS deployment {self.id} in progress."

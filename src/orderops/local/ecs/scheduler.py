@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 
+from orderops.local.ecs import traffic_shift
 from orderops.local.ecs.fleet import Fleet
 from orderops.local.ecs.launch import definition, unusable_role
 from orderops.local.ecs.records import Deployment, EcsServiceRecord, EcsTask
@@ -62,9 +63,15 @@ class Scheduler:
 
     def deploy(self, service: EcsServiceRecord, definition: str, rolls_back: str = "", reason: str = "") -> Deployment:
         """Start to roll out a task definition; the deployment so far becomes an older one."""
+        if service.deployments and service.primary.shift and service.primary.rollout == "IN_PROGRESS":
+            self._supersede(service, service.primary)
         for deployment in service.deployments:
             deployment.status = "ACTIVE"
         new = Deployment(definition, rolls_back=rolls_back, reason=reason)
+        if traffic_shift.has_traffic_shift(service) and rolls_back:
+            new.group = traffic_shift.live_group(service)
+        elif traffic_shift.has_traffic_shift(service):
+            traffic_shift.begin(service, new)
         service.deployments.insert(0, new)
         service.steady = False
         return new
@@ -72,6 +79,7 @@ class Scheduler:
     def roll_back(self, service: EcsServiceRecord, reason: str) -> bool:
         """Fail the newest deployment and return to the last completed one; False when none exists."""
         failed = service.primary
+        traffic_shift.send_back(service, failed)
         target = next(
             (deployment for deployment in [*service.deployments, *service.past] if deployment.rollout == "COMPLETED"),
             None,
@@ -96,16 +104,38 @@ class Scheduler:
             return
         self._count_failures(service, tasks)
         self._stop_unhealthy(service, tasks)
+        self._shift_traffic(service, tasks)
         if self._breaker_triggered(service):
             reason = f"{BREAKER}tasks failed to start."
             if not service.breaker.get("rollback") or not self.roll_back(service, reason):
                 service.primary.finish("FAILED", reason)
         failed = service.primary.rollout == "FAILED"
-        if not failed or not service.desired:
+        if (not failed or not service.desired) and traffic_shift.may_stop_older(service.primary):
             self._stop_older(service, tasks)
         if not failed:
-            self._start_missing(service, tasks)
+            self._start_missing(service, service.primary, tasks)
         self._finish_deployment(service)
+
+    def _shift_traffic(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
+        """Take the next stages of a deployment with a target group of its own."""
+        deployment = service.primary
+        if deployment.shift is None or deployment.rollout != "IN_PROGRESS":
+            return
+        if reason := traffic_shift.step(service, deployment, tasks, self._tasks.is_healthy):
+            if not self.roll_back(service, reason):
+                deployment.finish("FAILED", reason)
+        elif not traffic_shift.may_stop_older(deployment):
+            # Both run until the end: the tasks before are what it would return to.
+            for older in service.deployments[1:]:
+                if older.rollout == "COMPLETED":
+                    self._start_missing(service, older, tasks)
+
+    def _supersede(self, service: EcsServiceRecord, deployment: Deployment) -> None:
+        """End a deployment that another one takes the place of, and take the traffic from its tasks."""
+        traffic_shift.send_back(service, deployment)
+        for task in self.tasks_of(service):
+            if task.started_by == deployment.id:
+                task.stop("ServiceSchedulerInitiated", f"Scaling activity initiated by (deployment {deployment.id})")
 
     def _drain(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
         for task in tasks:
@@ -156,7 +186,9 @@ class Scheduler:
 
     def _breaker_triggered(self, service: EcsServiceRecord) -> bool:
         primary = service.primary
-        failing = primary.rollout == "IN_PROGRESS" and primary.failed_tasks >= service.failure_threshold
+        # Only rolling deployments have it ("DeploymentCircuitBreaker" in the ECS API reference).
+        failing = primary.shift is None and primary.rollout == "IN_PROGRESS"
+        failing = failing and primary.failed_tasks >= service.failure_threshold
         return failing and bool(service.breaker.get("enable")) and not primary.rolls_back
 
     def _stop_older(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
@@ -176,42 +208,44 @@ class Scheduler:
         for task in sorted(current, key=self._tasks.is_healthy)[: max(0, len(current) - service.desired)]:
             self._stop(service, task)
 
-    def _start_missing(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
-        primary = service.primary
+    def _start_missing(self, service: EcsServiceRecord, deployment: Deployment, tasks: list[EcsTask]) -> None:
         running = [task for task in tasks if task.should_run]
-        missing = service.desired - sum(task.started_by == primary.id for task in running)
-        maximum = max(math.floor(service.desired * _percent(service, "maximumPercent", 200) / 100), service.desired)
-        if primary.failures_in_a_row > 1:
+        missing = service.desired - sum(task.started_by == deployment.id for task in running)
+        if deployment.failures_in_a_row > 1:
             # Like ECS, try one task at a time while tasks keep failing.
             missing = min(missing, 1)
-        number = min(missing, maximum - len(running))
-        if number <= 0 or time.time() < primary.next_start:
+        number = missing
+        # The percentages govern rolling deployments only.
+        if service.primary.shift is None:
+            most = max(math.floor(service.desired * _percent(service, "maximumPercent", 200) / 100), service.desired)
+            number = min(missing, most - len(running))
+        if number <= 0 or time.time() < deployment.next_start:
             return
-        if role := unusable_role(definition(primary.definition, service.region)):
+        if role := unusable_role(definition(deployment.definition, service.region)):
             # ECS starts no task then, so that only the event says why.
             service.add_event(f"failed to launch a task with (error {ASSUME_ERROR.format(role)}).")
-            primary.failed_tasks += primary.rollout == "IN_PROGRESS"
-            _back_off(service, primary)
+            deployment.failed_tasks += deployment.rollout == "IN_PROGRESS"
+            _back_off(service, deployment)
             return
         for _ in range(number):
-            task = self._tasks.add(self._new_task(service))
+            task = self._tasks.add(self._new_task(service, deployment))
             service.steady = False
             service.add_event(f"has started 1 tasks: (task {task.id}).")
 
-    def _new_task(self, service: EcsServiceRecord) -> EcsTask:
+    def _new_task(self, service: EcsServiceRecord, deployment: Deployment) -> EcsTask:
         settings = service.settings
         tags = list(settings.get("tags") or ()) if settings.get("propagateTags") == "SERVICE" else []
         return EcsTask(
             region=service.region,
             cluster=service.cluster,
-            definition=service.primary.definition,
+            definition=deployment.definition,
             group=f"service:{service.name}",
-            started_by=service.primary.id,
+            started_by=deployment.id,
             launch_type=settings.get("launchType") or "FARGATE",
             tags=tags,
             execute_command=bool(settings.get("enableExecuteCommand")),
             load_balancers=[
-                load_balancer
+                {**load_balancer, "targetGroupArn": deployment.group or load_balancer["targetGroupArn"]}
                 for load_balancer in settings.get("loadBalancers") or ()
                 if load_balancer.get("targetGroupArn")
             ],
@@ -226,7 +260,7 @@ class Scheduler:
         tasks, primary = self.tasks_of(service), service.primary
         healthy = [task for task in tasks if task.started_by == primary.id and self._tasks.is_healthy(task)]
         older = [task for task in tasks if task.started_by != primary.id and not task.stopped]
-        complete = len(healthy) == service.desired and not older
+        complete = len(healthy) == service.desired and not older and traffic_shift.may_stop_older(primary)
         if complete and primary.rollout == "IN_PROGRESS":
             primary.finish("COMPLETED", f"ECS deployment {primary.id} completed.")
             primary.failures_in_a_row = 0
