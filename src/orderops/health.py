@@ -300,7 +300,7 @@ def _balancer(workspace: Workspace, entrance: Mapping[str, Any] | None) -> Compo
 
 
 def _targets(workspace: Workspace) -> ComponentStatus:
-    groups = [base.target_group for base in workspace.stack.services.values() if base.target_group]
+    groups = [base.routing.target_group for base in workspace.stack.services.values() if base.routing]
     counts = [_healthy(workspace.aws, group.name) for group in groups]
     healthy, known = sum(count for count, _, _ in counts), sum(count for _, count, _ in counts)
     reasons = [reason for _, _, reason in counts if reason]

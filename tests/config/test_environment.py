@@ -156,7 +156,7 @@ def test_rule_priorities_follow_the_file_unless_a_service_sets_one(folder: Path)
         '[services.rest]\n[database]\ninstance_class = "db.t3.small"\n',
     )
 
-    assert [environment.rule_priority(service) for service in environment.services] == [100, 7, 300]
+    assert [environment.routing.priority(service) for service in environment.services] == [100, 7, 300]
 
 
 def test_a_service_name_too_long_for_aws_is_an_error(folder: Path) -> None:

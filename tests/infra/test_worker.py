@@ -158,7 +158,7 @@ def test_rules_and_readiness_go_by_the_services_that_get_requests() -> None:
     found = environment()
 
     assert found.entries == ["shop"]
-    assert found.rule_priority("shop") == 100
+    assert found.routing.priority("shop") == 100
     assert asked_service(found) == "shop"
 
 

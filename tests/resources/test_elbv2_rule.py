@@ -73,7 +73,7 @@ def test_an_action_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
     away = [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Host": "elsewhere"}}]
     aws.elbv2.modify_rule(RuleArn=_arn(aws), Actions=away)
 
-    assert list(up(RULE)[RULE.address].changes) == ["TargetGroupArn"]
+    assert list(up(RULE)[RULE.address].changes) == ["TargetGroupArns"]
     assert _rules(aws)[0]["Actions"][0]["Type"] == "forward"
 
 

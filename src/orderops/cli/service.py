@@ -244,6 +244,30 @@ def restart(where: EnvironmentOptions, options: ChangeOptions, service: ServiceN
 
 @commands.command()
 @grouped()
+def promote(where: EnvironmentOptions, options: ChangeOptions, service: ServiceName = None) -> None:
+    """Let a blue/green or canary release that waits go on now, before its test or its bake is over."""
+    from orderops.operations.release_answer import promote
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    name = one_service(workspace, service)
+    promote(workspace, options.of("service promote", name), name)
+
+
+@commands.command()
+@grouped()
+def abort(where: EnvironmentOptions, options: ChangeOptions, service: ServiceName = None) -> None:
+    """Take back a release that is under way. The tasks before still run, so that clients notice nothing."""
+    from orderops.operations.release_answer import abort
+    from orderops.operations.workspace import one_service, open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    name = one_service(workspace, service)
+    abort(workspace, options.of("service abort", name), name)
+
+
+@commands.command()
+@grouped()
 def scale(
     where: EnvironmentOptions,
     options: ChangeOptions,

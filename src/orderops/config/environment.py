@@ -5,6 +5,7 @@ Values that are the same in most environments are defaults, so that a file holds
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -18,7 +19,8 @@ from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
 from orderops.config.loader import Key, Mistake, TomlTable, read, refusal
 from orderops.config.network import NetworkConfig, Tier
-from orderops.config.service import ServiceConfig, covers_all
+from orderops.config.routing import Routing
+from orderops.config.service import ServiceConfig
 from orderops.config.types import between, counted
 from orderops.errors import UsageError
 
@@ -265,6 +267,15 @@ class Environment(TomlTable):
             raise UsageError(f"service {service!r}: {self._too_long(service)}", "choose a shorter name")
         return name
 
+    def second_group_name(self, service: str) -> str:
+        """The name of the second target group of a service, shortened where it would be too long."""
+        name = f"{self.service_name(service)}-alt"
+        if len(name) <= LONGEST_NAME:
+            return name
+        # A shortened name may be that of another service, too.
+        mark = hashlib.sha256(service.encode()).hexdigest()[:4]
+        return f"{name[: LONGEST_NAME - len(mark) - 1].rstrip('-')}-{mark}"
+
     @property
     def entries(self) -> list[str]:
         """The services that the load balancer sends requests to: all but the workers."""
@@ -274,10 +285,10 @@ class Environment(TomlTable):
         """The workers that empty the queue of a service."""
         return [name for name, other in self.services.items() if other.works_for == service]
 
-    def rule_priority(self, service: str) -> int:
-        """The priority of a service's routing rule."""
-        given = self.services[service].priority
-        return given if given is not None else 100 * (self.entries.index(service) + 1)
+    @property
+    def routing(self) -> Routing:
+        """The routing rules of the services that get requests."""
+        return Routing({name: self.services[name] for name in self.entries})
 
     def mistakes(self) -> Iterator[Mistake]:
         """Check protection, emulation, names of services, and routing rules against each other."""
@@ -302,7 +313,7 @@ class Environment(TomlTable):
                 rule = "runs on this machine; allowed only with emulated = true"
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
         yield from self._workers()
-        yield from self._routing_conflicts()
+        yield from self.routing.mistakes()
         yield from self._without_tokens()
         yield from self._tags_alike()
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
@@ -360,36 +371,3 @@ class Environment(TomlTable):
                     'needs a token_secret, such as "ORDERS_TOKEN": everybody who reaches the load balancer could order'
                 )
                 yield Mistake(("services", service), service, rule, (("protected",),))
-
-    def _routing_conflicts(self) -> Iterator[Mistake]:
-        """Services with the same priority or path, and services that get no request because of an earlier rule."""
-        order = sorted(self.entries, key=self.rule_priority)
-        for index, service in enumerate(order):
-            # The load balancer evaluates the lowest priority first, so only earlier services can take requests.
-            for earlier in order[:index]:
-                yield from self._conflicts_between(service, earlier)
-
-    def _other_priority(self, service: str, earlier: str) -> str:
-        """What to set so that a service comes before the one that takes its requests."""
-        taken = {self.rule_priority(name) for name in self.entries}
-        free = [number for number in range(1, self.rule_priority(earlier)) if number not in taken]
-        if free:
-            return f"set priority = {free[-1]} under [services.{service}]"
-        return f"set priority = {max(taken) + 1} under [services.{earlier}]"
-
-    def _conflicts_between(self, service: str, earlier: str) -> Iterator[Mistake]:
-        paths, earlier_paths = self.services[service].paths, self.services[earlier].paths
-        key, other = ("services", service), ("services", earlier)
-        if self.rule_priority(earlier) == self.rule_priority(service):
-            rule = f"is also the priority of {earlier}; must be 1 to 50000, different for each service"
-            yield Mistake((*key, "priority"), self.rule_priority(service), rule, ((*other, "priority"),))
-        if shared := [pattern for pattern in paths if pattern in earlier_paths]:
-            rule = f"is also a path of {earlier}"
-            yield Mistake((*key, "paths", paths.index(shared[0])), shared[0], rule, ((*other, "paths"),))
-        elif covers_all(earlier_paths, paths):
-            rule = (
-                f"{earlier} gets all of these requests first, at priority {self.rule_priority(earlier)}; "
-                f"{self._other_priority(service, earlier)}"
-            )
-            among = ((*other, "paths"), (*other, "priority"), (*key, "priority"))
-            yield Mistake((*key, "paths"), paths, rule, among)

@@ -61,7 +61,17 @@ OF_BALANCER = "has no use in a worker: the load balancer sends it no requests"
 OF_SOURCE = "has no use in a worker: it has that of the service that works_for names"
 NOT_OF_A_WORKER = {
     **dict.fromkeys(
-        ("paths", "priority", "token_secret", "demonstration", "deregistration_delay_seconds"), OF_BALANCER
+        (
+            "paths",
+            "priority",
+            "token_secret",
+            "demonstration",
+            "deregistration_delay_seconds",
+            "strategy",
+            "canary_percent",
+            "canary_minutes",
+        ),
+        OF_BALANCER,
     ),
     **dict.fromkeys(("base", "dockerfile", "queue", "secrets"), OF_SOURCE),
     "cpu_target_percent": "has no use in a worker: it scales on messages_per_task",
@@ -70,6 +80,8 @@ NOT_OF_A_WORKER = {
 WHOLE_TABLE = ((),)
 # Seconds after which ECS counts failed checks of a container in any case (HealthCheck, startPeriod).
 LONGEST_START = 300
+# A listener rule has at most five condition values; one of them is the header of a test.
+MOST_TESTED_PATHS = 4
 # A task definition has at most 64 KiB (ECS quotas); the rest of ours takes less than 14.
 VARIABLES_SIZE = 50 * 1024
 
@@ -145,6 +157,12 @@ class ServiceConfig(TomlTable):
     """Seconds after the last task of a release is healthy in which exits, 5xx and a wrong `/version` turn it back."""
     stuck_seconds: Annotated[int, between(10, 7200)] = 600
     """Seconds without any task that starts, becomes healthy or ends, after which a release is stuck and turned back."""
+    strategy: Literal["rolling", "blue-green", "canary"] = "rolling"
+    """How a release takes over: task by task, all at once after a test beside the old tasks, or with a share first."""
+    canary_percent: Annotated[int, between(1, 99)] = 10
+    """Percent of the requests that a canary release gets first."""
+    canary_minutes: Annotated[int, between(1, 60)] = 5
+    """Minutes for which a canary release gets its share, before it gets all requests."""
     # A listener rule has at most five condition values.
     paths: Annotated[list[values.PathPattern], counted(1, 5)] = Field(["/*"])
     """Path patterns of requests that the load balancer routes to this service."""
@@ -208,6 +226,13 @@ class ServiceConfig(TomlTable):
             if getattr(self, key) != type(self).model_fields[key].default:
                 rule = f'is for a worker; this service has role = "{self.role}"'
                 yield Mistake((key,), getattr(self, key), rule, (("role",),))
+        for key in ("canary_percent", "canary_minutes"):
+            if key in self.model_fields_set and self.strategy != "canary":
+                rule = f'is for strategy = "canary"; this service has "{self.strategy}"'
+                yield Mistake((key,), getattr(self, key), rule, (("strategy",),))
+        if self.strategy != "rolling" and len(self.paths) > MOST_TESTED_PATHS:
+            rule = f"may be at most {MOST_TESTED_PATHS} with strategy {self.strategy}, whose tests need a header, too"
+            yield Mistake(("paths",), self.paths, rule, (("strategy",),))
 
     def _variable_mistakes(self) -> Iterator[Mistake]:
         for name, value in self.variables.items():

@@ -207,6 +207,11 @@ class Resource(ABC):
         """Its name in plans, tags and commands: kind/name."""
         return f"{self.kind}/{self.name}"
 
+    @property
+    def patience(self) -> timedelta:
+        """How long this one may take to become ready."""
+        return self.timeout
+
     def needs(self) -> Iterator[Resource]:
         """Resources that have to exist before this one."""
         for field_ in fields(self):

@@ -61,7 +61,7 @@ class ResourceTask:
         self._terms = terms
         self._limits = limits
         self._recent_writes = recent_writes
-        self._wait = WaitLimit(limits.timeout or resource.timeout, limits.trouble)
+        self._wait = WaitLimit(limits.timeout or resource.patience, limits.trouble)
         self._reported: Step | None = None
         """The step to return: the first that was decided, not the last, which is always a no-op."""
         self._sent: Step | None = None

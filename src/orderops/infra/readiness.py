@@ -73,7 +73,7 @@ def ask_ready(url: str, *, within: timedelta = ANSWER_TIME) -> ReadyAnswer:
 
 def asked_service(environment: Environment) -> str | None:
     """The service to which the load balancer routes /ready; None if it routes it to none."""
-    by_priority = sorted(environment.entries, key=environment.rule_priority)
+    by_priority = sorted(environment.entries, key=environment.routing.priority)
     return next((name for name in by_priority if covers_all(environment.services[name].paths, [PATH])), None)
 
 

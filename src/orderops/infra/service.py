@@ -10,6 +10,7 @@ from orderops.engine.resource import Output, Resource
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.infra.service_alarms import depth_alarms_of, usage_alarms_of
 from orderops.infra.service_roles import execution_role_of, jobs_role_of, task_role_of
+from orderops.infra.service_routing import ServiceRouting, routing_of
 from orderops.resources.autoscaling_target import AutoscalingTarget, Backlog
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
@@ -18,8 +19,6 @@ from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_task_definition import ContainerCheck, EcsTaskDefinition
 from orderops.resources.elbv2_listener import Elbv2Listener
-from orderops.resources.elbv2_rule import Elbv2Rule
-from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.secretsmanager_pointer import DatabasePointer
@@ -59,9 +58,8 @@ class ServiceBase:
     secrets: Mapping[str, SecretsmanagerSecret]
     token: SecretsmanagerSecret | None
     security_group: Ec2SecurityGroup
-    target_group: Elbv2TargetGroup | None
-    """None for a worker, as is the rule: no request reaches it."""
-    rule: Elbv2Rule | None
+    routing: ServiceRouting | None
+    """None for a worker: no request reaches it."""
     execution_role: IamRole
     task_role: IamRole
     jobs_role: IamRole
@@ -74,7 +72,9 @@ class ServiceBase:
         """All of its own; those that a worker shares are of the service that it works for."""
         values = [value for value in vars(self).values() if isinstance(value, Resource)]
         shared = set(self.works_for.resources()) if self.works_for else set()
-        yield from (value for value in (*values, *self.secrets.values(), *self.alarms) if value not in shared)
+        routing = self.routing.resources() if self.routing else []
+        found = (*values, *routing, *self.secrets.values(), *self.alarms)
+        yield from (value for value in found if value not in shared)
 
 
 def service_bases_of(context: ServiceContext, groups: Mapping[str, Ec2SecurityGroup]) -> dict[str, ServiceBase]:
@@ -101,8 +101,7 @@ def _worker_base_of(
         log_group=log_group,
         token=None,
         security_group=security_group,
-        target_group=None,
-        rule=None,
+        routing=None,
         execution_role=execution_role_of(environment, name, source.repository, log_group, secrets),
         task_role=task_role_of(environment, name, source.queue, source.dead_letters, context.pointer, None),
         jobs_role=jobs_role_of(environment, name, context.pointer),
@@ -122,7 +121,6 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
         for variable in declared.secrets
     }
     token = _token(environment, key, declared)
-    target_group, rule = _routing(context, key, declared, name)
     return ServiceBase(
         key=key,
         declared=declared,
@@ -133,8 +131,7 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
         secrets=secrets,
         token=token,
         security_group=security_group,
-        target_group=target_group,
-        rule=rule,
+        routing=routing_of(environment, context.network, context.listener, key),
         execution_role=execution_role_of(environment, name, repository, log_group, tuple(secrets.values())),
         task_role=task_role_of(environment, name, queue, dead_letters, context.pointer, token),
         jobs_role=jobs_role_of(environment, name, context.pointer),
@@ -156,7 +153,8 @@ def release_of(context: ServiceContext, base: ServiceBase, image: str) -> list[R
         task_definition=definition,
         subnets=context.network.private,
         security_groups=(base.security_group,),
-        rule=base.rule,
+        rule=base.routing.rule if base.routing else None,
+        second=base.routing.second if base.routing else None,
         tasks=declared.min_tasks,
         grace=declared.health_grace_seconds,
     )
@@ -205,22 +203,6 @@ def _token(environment: Environment, key: str, declared: ServiceConfig) -> Secre
     if declared.token_secret is None:
         return None
     return SecretsmanagerSecret(f"orderops/{environment.name}/{key}/{declared.token_secret}", f"bearer token of {key}")
-
-
-def _routing(
-    context: ServiceContext, key: str, declared: ServiceConfig, name: str
-) -> tuple[Elbv2TargetGroup, Elbv2Rule]:
-    target_group = Elbv2TargetGroup(
-        name,
-        context.network.vpc,
-        declared.port,
-        health_path=declared.health_path,
-        deregistration_delay=declared.deregistration_delay_seconds,
-    )
-    priority = context.environment.rule_priority(key)
-    listener = context.listener
-    rule = f"{name}:{listener.port}"
-    return target_group, Elbv2Rule(rule, listener, target_group, priority, tuple(declared.paths))
 
 
 def _task_definition(context: ServiceContext, base: ServiceBase, image: str) -> EcsTaskDefinition:

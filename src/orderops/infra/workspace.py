@@ -14,7 +14,7 @@ from orderops.engine.resource import Resource
 from orderops.errors import OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.infra.zones import zones_of
-from orderops.runs.run import COPIES, ChangeGuard, Runs
+from orderops.runs.run import ANSWERS, COPIES, ChangeGuard, Runs
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Workspace:
     def restore_runs(self) -> Runs:
         """Runs that change restored instances only. A restore takes long, so it has a lease of its own."""
         return Runs(self.aws, self.environment.name, self.guard, part=COPIES)
+
+    @cached_property
+    def answer_runs(self) -> Runs:
+        """Runs that answer a release under way, beside the run that watches it."""
+        return Runs(self.aws, self.environment.name, self.guard, part=ANSWERS)
 
     @cached_property
     def stack(self) -> Stack:

@@ -10,19 +10,18 @@ from orderops.aws.client import Aws
 from orderops.config.service import covers_all
 from orderops.engine.resource import Outputs
 from orderops.engine.step import Action, Step
+from orderops.infra.service_routing import ServiceRouting
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.release_watch import ReleaseWatch, WatchedRelease, history_of
 from orderops.operations.running_service import running_service
-from orderops.releases.bake import ReleaseBaseline, baseline_of
+from orderops.releases.bake import ASKED, ReleaseBaseline, baseline_of
 from orderops.releases.rollout import Rollout
 from orderops.releases.running import image_of
 from orderops.releases.verdict import ReleaseVerdict
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.runs.run import Run
-
-ASKED = ("/version", "/ready")
 
 
 def changing_services(workspace: Workspace, steps: Iterable[Step], images: Mapping[str, str]) -> dict[str, str]:
@@ -107,10 +106,19 @@ def _watched(
 ) -> WatchedRelease:
     base = workspace.stack.services[service]
     # `/version` and `/ready` are asked where the service's rules forward them, and another service's do not come first.
-    forwarded = base.target_group is not None and covers_all(base.declared.paths, ASKED)
+    forwarded = base.routing is not None and covers_all(base.declared.paths, ASKED)
     url = load_balancer_url(workspace.stack, outputs) if forwarded else ""
-    group = outputs[base.target_group].arn if base.target_group else ""
+    group = _live_group(base.routing, outputs) if base.routing else ""
     # Without a release before there is nothing to return to and nothing to compare with.
     seconds = 0.0 if not rollout.previous else base.declared.bake_seconds if bake is None else bake.total_seconds()
     baseline = baseline_of(workspace.aws, group, url) if seconds else ReleaseBaseline()
-    return WatchedRelease(service, rollout, seconds, baseline, url, image.rpartition("/")[2], image, group)
+    watched = WatchedRelease(service, rollout, seconds, baseline, url, image.rpartition("/")[2], image, group)
+    if base.routing and base.routing.second:
+        watched.rules = (outputs[base.routing.rule].arn, outputs[base.routing.second.test_rule].arn)
+    return watched
+
+
+def _live_group(routing: ServiceRouting, outputs: Outputs) -> str:
+    """The target group that clients reach before the release."""
+    live = outputs[routing.rule].properties.get("LiveTargetGroupArn") if routing.second else ""
+    return str(live or outputs[routing.target_group].arn)

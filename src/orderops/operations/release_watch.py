@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic
 
 from orderops.aws.documents import Bucket
 from orderops.engine.scheduler import OnWait, Pauses
 from orderops.errors import AwsError, Interrupted, Meaning, OrderopsError, Unfinished
 from orderops.infra.workspace import Workspace
+from orderops.operations.release_stages import StagedRelease
 from orderops.releases.bake import Bake, ReleaseBaseline
 from orderops.releases.record import ReleaseHistory, ReleaseRecord
 from orderops.releases.rollout import Rollout
@@ -47,6 +48,28 @@ class WatchedRelease:
     record: ReleaseRecord | None = None
     turned_back: bool = False
     notes: Sequence[str] = ()
+    rules: tuple[str, str] | None = None
+    """ARNs of the production rule and the test rule of a service with two target groups."""
+
+    @cached_property
+    def staged(self) -> StagedRelease | None:
+        """What judges it at its stages, if it can have any."""
+        if self.rules is None:
+            return None
+        return StagedRelease(
+            self.rollout, self.service, self.version, self.url, self.baseline, self.bake_seconds, *self.rules
+        )
+
+    @property
+    def bakes_after(self) -> bool:
+        """Whether it bakes after its rollout, and not beside the release before."""
+        return bool(self.rollout.deployment and self.bake_seconds and self.rules is None)
+
+    @property
+    def waits_for(self) -> str:
+        """What its stage waits for; "" if for nothing but its tasks."""
+        stage = self.rollout.stage
+        return self.staged.waits_for(stage) if self.staged and stage else ""
 
     def bake(self) -> Bake:
         """Begin to bake it."""
@@ -86,10 +109,12 @@ class ReleaseWatch:
         """Look at the releases whenever a resource waits, and pass the wait on."""
 
         def waits(address: str, waits_for: str) -> None:
-            on_wait(address, waits_for)
-            if address in self.releases and waits_for and monotonic() - self._looked_at >= self._interval:
+            one = self.releases.get(address)
+            at = f"; {one.waits_for}" if one and one.waits_for else ""
+            on_wait(address, f"{waits_for}{at}" if waits_for else "")
+            if one and waits_for and monotonic() - self._looked_at >= self._interval:
                 self._looked_at = monotonic()
-                self._look(self.releases[address])
+                self._look(one)
 
         return waits
 
@@ -105,6 +130,9 @@ class ReleaseWatch:
             raise
         except Interrupted as error:
             raise self._detached(error) from None
+        except KeyboardInterrupt:
+            # In a look at a release, and not between two steps.
+            raise self._detached(Interrupted([])) from None
         self._settle()
         self._raise_failed(None)
 
@@ -114,7 +142,8 @@ class ReleaseWatch:
             while going_on := [one for one in self.releases.values() if one.rollout.verdict is ReleaseVerdict.RUNNING]:
                 for one in going_on:
                     self._look(one)
-                    on_wait(f"{EcsService.kind}/{one.rollout.service}", one.rollout.runs_now())
+                    waits_for = one.waits_for or one.rollout.runs_now()
+                    on_wait(f"{EcsService.kind}/{one.rollout.service}", waits_for)
                     if one.turned_back:
                         self._wait_until_back(one, partial(on_wait, f"{EcsService.kind}/{one.rollout.service}"))
                 time.sleep(self._interval)
@@ -124,19 +153,20 @@ class ReleaseWatch:
 
     def baked(self, on_wait: OnWait) -> list[WatchedRelease]:
         """Watch each release for its bake time; return those that are good. Raises ReleaseFailed."""
-        baking = {address: one.bake() for address, one in self.releases.items() if one.rollout.deployment}
+        baking = {address: one.bake() for address, one in self.releases.items() if one.bakes_after}
         try:
             self._bake(baking, on_wait)
         except KeyboardInterrupt:
             raise self._detached(Interrupted([])) from None
         for one in self.releases.values():
             if one.rollout.deployment:
+                one.notes = one.notes or (one.staged.notes if one.staged else ())
                 self._save(one)
         self._raise_failed(None)
         return [one for one in self.releases.values() if one.rollout.deployment]
 
     def _bake(self, baking: Mapping[str, Bake], on_wait: OnWait) -> None:
-        going_on = {address: bake for address, bake in baking.items() if bake.seconds}
+        going_on = dict(baking)
         while going_on:
             for address, bake in list(going_on.items()):
                 left, one = bake.left, self.releases[address]
@@ -164,7 +194,11 @@ class ReleaseWatch:
             return
         if one.rollout.deployment and one.record is None:
             self._save(one)
-        if verdict in (ReleaseVerdict.CRASH_LOOPING, ReleaseVerdict.STUCK) and not one.turned_back:
+        if one.turned_back:
+            return
+        stage = one.rollout.stage if verdict is ReleaseVerdict.RUNNING else None
+        good = one.staged.look(stage) if one.staged and stage else True
+        if not good or verdict in (ReleaseVerdict.CRASH_LOOPING, ReleaseVerdict.STUCK):
             self._turn_back(one)
 
     def _turn_back(self, one: WatchedRelease) -> None:
@@ -226,7 +260,9 @@ class ReleaseWatch:
         if not any(one.rollout.deployment for one in self.releases.values()):
             return error
         detached = Interrupted(error.left)
-        detached.message = "detached: ECS goes on with the release, and its circuit breaker with judging it"
+        pauses = [one.rollout.stage.unanswered for one in self.releases.values() if one.rollout.stage]
+        goes_on = "ECS goes on with the release, and its circuit breaker with judging it"
+        detached.message = f"detached: {'; '.join(filter(None, pauses)) or goes_on}"
         detached.hint = f"watch it again: orderops service deploy --attach --env {self.workspace.environment.name}"
         return detached
 

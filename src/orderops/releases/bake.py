@@ -16,6 +16,7 @@ from orderops.releases.traffic import NO_TRAFFIC, Traffic, traffic
 from orderops.releases.verdict import ReleaseVerdict
 from orderops.text.outside import plain
 
+ASKED = ("/version", "/ready")
 LONGEST_ANSWER = 300
 MINUTE = timedelta(minutes=1)
 WHOLE_MINUTES = 120.0
@@ -76,10 +77,14 @@ class Bake:
     def look(self) -> ReleaseVerdict:
         """Read once. DEPLOYED while nothing speaks against the release, at the end too.
 
-        RUNNING if a read is older than the one that showed the end of the rollout.
+        RUNNING if a read is older than the one that showed the end of the rollout, and for one that runs beside the
+        release before.
         """
         rollout = self.rollout
-        if rollout.verdict is ReleaseVerdict.RUNNING and rollout.look() is not ReleaseVerdict.DEPLOYED:
+        # With a second target group, both releases run until the bake is over.
+        baked_beside = rollout.stage is not None and rollout.stage.takes_requests
+        going_on = rollout.verdict is ReleaseVerdict.RUNNING and not baked_beside
+        if going_on and rollout.look() is not ReleaseVerdict.DEPLOYED:
             return rollout.verdict
         raw = read_service(rollout.aws, rollout.cluster, rollout.service)
         ends = rollout.ends(raw)
@@ -118,19 +123,23 @@ class Bake:
         if self._traffic.is_bad and not self.baseline.traffic.is_bad:
             return str(self._traffic)
         if self.url:
-            self._answers = {path: ask(f"{self.url}{path}") for path in ("/version", "/ready")}
+            self._answers = {path: ask(f"{self.url}{path}") for path in ASKED}
         # At the end: right after a rollout, a client may still hold a connection to an old task.
-        return self._wrong_answer() if not self.left else ""
+        if self.left:
+            return ""
+        return wrong_answer(self._answers, self.service, self.version, was_ready=self.baseline.ready)
 
-    def _wrong_answer(self) -> str:
-        version, ready = (self._answers.get(path, Answer()) for path in ("/version", "/ready"))
-        # Another program may use the path for something else; the order processor says which service it is.
-        answered = version.document.get("version") if version.document.get("service") == self.service else None
-        if version.status == 200 and answered is not None and answered != self.version:
-            return plain(f"/version answers {answered}, not {self.version}", LONGEST_ANSWER)
-        if self.baseline.ready and ready.status >= 500:
-            return f"/ready answered 200 before, and {ready.status} now{_failed_checks(ready)}"
-        return ""
+
+def wrong_answer(answers: Mapping[str, Answer], service: str, version: str, *, was_ready: bool) -> str:
+    """What answers of a release to `/version` and `/ready` say against it, as a sentence; "" for nothing."""
+    answered, ready = (answers.get(path, Answer()) for path in ASKED)
+    # Another program may use the path for something else; the order processor says which service it is.
+    running = answered.document.get("version") if answered.document.get("service") == service else None
+    if answered.status == 200 and running is not None and running != version:
+        return plain(f"/version answers {running}, not {version}", LONGEST_ANSWER)
+    if was_ready and ready.status >= 500:
+        return f"/ready answered 200 before, and {ready.status} now{_failed_checks(ready)}"
+    return ""
 
 
 def _failed_checks(answer: Answer) -> str:

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from types import MappingProxyType
 from typing import Any
 
 from orderops.infra.readiness import on_this_machine
@@ -28,12 +29,13 @@ class Answer:
     problem: str = ""
 
 
-def ask(url: str) -> Answer:
+def ask(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Answer:
     """Get a URL. Never raises for what the other end does."""
     # A proxy of the operator does not know this machine.
     direct = [urllib.request.ProxyHandler({})] if on_this_machine(url) else []
     try:
-        with urllib.request.build_opener(*direct).open(url, timeout=TIMEOUT) as response:
+        request = urllib.request.Request(url, headers=dict(headers))
+        with urllib.request.build_opener(*direct).open(request, timeout=TIMEOUT) as response:
             return Answer(response.status, _document(response.read(LONGEST)))
     except urllib.error.HTTPError as error:
         with error:

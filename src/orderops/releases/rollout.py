@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
 from orderops.aws.client import Aws
-from orderops.errors import AwsError
 from orderops.releases.card import NO_CARD, FailureCard, card_of
 from orderops.releases.running import read_service
+from orderops.releases.stages import SCALING, DeploymentStage, has_stages, stage_of, stop_deployment, why_ended
 from orderops.releases.task_end import TaskEnd, ends_of
 from orderops.releases.verdict import ReleaseVerdict
 from orderops.resources.ecs_failure import trouble
@@ -29,6 +29,8 @@ IMPAIRED_SHARE = 0.2
 
 A new role or address may be known a minute later.
 """
+CLOCKS = timedelta(seconds=5)
+"""How much earlier the service deployment may seem to have begun than the deployment of DescribeServices."""
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Rollout:
     verdict: ReleaseVerdict = ReleaseVerdict.RUNNING
     reason: str = ""
     card: FailureCard = NO_CARD
+    stage: DeploymentStage | None = None
+    """The stage when it was read last; None for a rolling deployment."""
     _began: datetime | None = None
     _moved_at: float = field(default_factory=monotonic)
     _seen: object = None
@@ -97,6 +101,10 @@ class Rollout:
         if own and own.get("rolloutState") == "COMPLETED" and own["status"] == "PRIMARY":
             self.verdict = ReleaseVerdict.DEPLOYED
             return self.verdict
+        if has_stages(raw):
+            # The last one is kept: it names the deployment, which says why it ended.
+            since = self._began - CLOCKS if self._began else None
+            self.stage = stage_of(self.aws, self.cluster, self.service, since) or self.stage
         ends = self.ends(raw)
         self._judge(raw, own, primary, ends)
         if self.verdict is not ReleaseVerdict.RUNNING:
@@ -118,18 +126,9 @@ class Rollout:
         """Return to the release before; return what was asked of ECS, or "" where there is none to return to."""
         if not self.previous:
             return ""
-        listed = self.aws.ecs.list_service_deployments(cluster=self.cluster, service=self.service)
-        newest = max(listed["serviceDeployments"], key=lambda one: one["createdAt"], default=None)
-        if newest and newest["status"] in ("PENDING", "IN_PROGRESS"):
-            try:
-                self.aws.ecs.stop_service_deployment(
-                    serviceDeploymentArn=newest["serviceDeploymentArn"], stopType="ROLLBACK"
-                )
-                return "stopped, and rolled back"
-            except AwsError as error:
-                # It ended in between, or is being rolled back.
-                if error.code not in ("ConflictException", "ServiceDeploymentNotFoundException"):
-                    raise
+        under_way = stage_of(self.aws, self.cluster, self.service)
+        if under_way and stop_deployment(self.aws, under_way):
+            return "stopped, and rolled back"
         if read_service(self.aws, self.cluster, self.service).get("taskDefinition") != self.previous:
             self.aws.ecs.update_service(cluster=self.cluster, service=self.service, taskDefinition=self.previous)
         return "returned to the release before"
@@ -172,10 +171,11 @@ class Rollout:
             # ECS gave up first; no task was ever started.
             self._decide(ReleaseVerdict.STUCK, card.groups[0].cause.title)
         elif own is None or replaced:
-            self._decide(ReleaseVerdict.ROLLED_BACK, str(primary.get("rolloutStateReason", "")))
+            why = why_ended(self.aws, self.stage) if self.stage else ""
+            self._decide(ReleaseVerdict.ROLLED_BACK, why or str(primary.get("rolloutStateReason", "")))
         elif own.get("rolloutState") == "FAILED":
             self._decide(ReleaseVerdict.FAILED, str(own.get("rolloutStateReason", "")))
-        elif stuck := self._stuck(raw, own, ends):
+        elif (not self.stage or self.stage.stage in SCALING) and (stuck := self._stuck(raw, own, ends)):
             self._decide(ReleaseVerdict.STUCK, stuck)
 
     def _card_of_events(self, raw: Mapping[str, Any]) -> FailureCard:

@@ -19,6 +19,8 @@ class EcsRedeployment(Resource):
 
     cluster: str
     since: datetime
+    shift: timedelta = timedelta()
+    """How long it takes that a second target group takes over the requests."""
 
     kind: ClassVar[str] = EcsService.kind
     retryable_errors: ClassVar[frozenset[str]] = EcsService.retryable_errors
@@ -26,6 +28,10 @@ class EcsRedeployment(Resource):
     effects: ClassVar[Mapping[str, Effect]] = {"Renewed": Effect.RESTARTS}
     timeout: ClassVar[timedelta] = EcsService.timeout
     typical_duration: ClassVar[timedelta] = EcsService.typical_duration
+
+    @property
+    def patience(self) -> timedelta:
+        return self.timeout + self.shift
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:

@@ -1,4 +1,4 @@
-"""ECS service on Fargate: rolling deployments with circuit breaker and rollback, behind a balancer."""
+"""ECS service on Fargate, behind a balancer: rolling deployments with circuit breaker, or with a second group."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_failure import trouble, why_deployment_failed
+from orderops.resources.ecs_strategy import (
+    ROLLING,
+    SecondGroup,
+    balanced,
+    given_balancer,
+    in_order,
+    observed_balancer,
+    observed_configuration,
+)
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.elbv2_rule import Elbv2Rule
 
@@ -42,7 +51,7 @@ BREAKER_DEFAULTS = {
 NETWORK = ("Subnets", "SecurityGroups")
 # AWS always returns these properties, the emulator never does.
 ALWAYS_RETURNED = {
-    "deploymentConfiguration": DEPLOYMENT,
+    "deploymentConfiguration": {**DEPLOYMENT, **ROLLING},
     "enableExecuteCommand": True,
 }
 
@@ -61,6 +70,8 @@ class EcsService(Resource):
     rule: Elbv2Rule | None
     tasks: int = 1
     grace: int = 60
+    second: SecondGroup | None = None
+    """How a second target group takes over at each release; None for rolling releases."""
 
     kind: ClassVar[str] = "ecs-service"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
@@ -70,6 +81,8 @@ class EcsService(Resource):
             "ClusterNotFoundException",
             "ServiceNotFoundException",
             "ServiceNotActiveException",
+            # A role that ECS is to change the balancer with may be known to it a minute later.
+            "InvalidParameterException: Unable to assume the role",
             # Raised until a listener or rule uses the target group.
             "InvalidParameterException: does not have an associated load balancer",
             "InvalidParameterException: Unable to assume the service linked role",
@@ -91,6 +104,10 @@ class EcsService(Resource):
     timeout: ClassVar[timedelta] = timedelta(minutes=20)
     typical_duration: ClassVar[timedelta] = timedelta(minutes=2)
 
+    @property
+    def patience(self) -> timedelta:
+        return self.timeout + (self.second.duration if self.second else timedelta())
+
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for cluster in EcsCluster.listing(aws, Ownership(owner.environment)):
@@ -111,6 +128,9 @@ class EcsService(Resource):
         # developer guide, "Automatically scale your Amazon ECS service").
         if observed.properties["desiredCount"] >= self.tasks:
             defaults["desiredCount"] = self.tasks
+        if self.rule:
+            balancers = observed.properties["LoadBalancers"]
+            defaults["LoadBalancers"] = [in_order(balancer, self.rule.target_group) for balancer in balancers]
         return replace(observed, properties={**observed.properties, **defaults})
 
     @classmethod
@@ -127,14 +147,9 @@ class EcsService(Resource):
             "Subnets": sorted(outputs[subnet].id for subnet in self.subnets),
             "SecurityGroups": sorted(outputs[group].id for group in self.security_groups),
             "LoadBalancers": [
-                {
-                    "targetGroupArn": outputs[rule.target_group].arn,
-                    "containerName": definition.container,
-                    "containerPort": definition.port,
-                }
-                for rule in rules
+                balanced(rule, self.second, definition.container, definition.port, outputs) for rule in rules
             ],
-            "deploymentConfiguration": DEPLOYMENT,
+            "deploymentConfiguration": {**DEPLOYMENT, **(self.second.configuration() if self.second else ROLLING)},
             # Of no meaning without a load balancer: the check of a container has a grace of its own.
             **({"healthCheckGracePeriodSeconds": self.grace} if rules else {}),
             "enableExecuteCommand": True,
@@ -143,11 +158,14 @@ class EcsService(Resource):
         }
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        given = _given(desired, desired)
+        # An empty list clears the hooks of an existing service; a new one has none.
+        configuration = {key: value for key, value in given["deploymentConfiguration"].items() if value != []}
         aws.ecs.create_service(
             cluster=self.cluster.name,
             serviceName=self.name,
             launchType=desired["LaunchType"],
-            **_given(desired, desired),
+            **{**given, "deploymentConfiguration": configuration},
             tags=to_pairs(owner.tags, "key", "value"),
         )
 
@@ -202,10 +220,7 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
             "TaskDefinition": raw["taskDefinition"],
             "Subnets": sorted(network.get("subnets", ())),
             "SecurityGroups": sorted(network.get("securityGroups", ())),
-            "LoadBalancers": [
-                {key: balancer[key] for key in ("targetGroupArn", "containerName", "containerPort") if key in balancer}
-                for balancer in raw.get("loadBalancers", ())
-            ],
+            "LoadBalancers": [observed_balancer(balancer) for balancer in raw.get("loadBalancers", ())],
             "deploymentConfiguration": _deployment(raw.get("deploymentConfiguration")),
             "healthCheckGracePeriodSeconds": raw.get("healthCheckGracePeriodSeconds"),
             "enableExecuteCommand": raw.get("enableExecuteCommand"),
@@ -241,6 +256,7 @@ def _deployment(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "minimumHealthyPercent": raw.get("minimumHealthyPercent", 100),
         "maximumPercent": raw.get("maximumPercent", 200),
         "deploymentCircuitBreaker": breaker,
+        **observed_configuration(raw),
     }
 
 
@@ -251,6 +267,8 @@ def _given(desired: Properties, changed: Properties) -> dict[str, Any]:
     names = {"TaskDefinition": "taskDefinition", "LoadBalancers": "loadBalancers", "desiredCount": "desiredCount"}
     same = ("deploymentConfiguration", "healthCheckGracePeriodSeconds", "enableExecuteCommand", "propagateTags")
     given = {names.get(key, key): desired[key] for key in (*names, *same) if key in changed}
+    if "loadBalancers" in given:
+        given["loadBalancers"] = [given_balancer(balancer) for balancer in given["loadBalancers"]]
     if changed.keys() & set(NETWORK):
         awsvpc = {
             "subnets": desired["Subnets"],

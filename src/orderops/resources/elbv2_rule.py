@@ -1,4 +1,4 @@
-"""Listener rule: routes path patterns to a target group."""
+"""Listener rule: routes path patterns to a target group, or to the live one of two."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
-from orderops.errors import AwsError, NotOurs
+from orderops.errors import AwsError, NotOurs, OrderopsError
 from orderops.resources.elbv2_listener import Elbv2Listener, listeners
 from orderops.resources.elbv2_load_balancer import load_balancers, tags_of
-from orderops.resources.elbv2_target_group import Elbv2TargetGroup
+from orderops.resources.elbv2_target_group import Elbv2TargetGroup, is_named
 
 TAGS_A_CALL = 20
 LAST_PRIORITY = 50_000
@@ -23,13 +23,17 @@ LAST_PRIORITY = 50_000
 class Elbv2Rule(Resource):
     """Routes requests that match one of `paths` to `target_group`; the lowest `priority` is evaluated first.
 
-    Named `<service>:<port>`: a service has one rule on each listener.
+    With an `alternate`, ECS moves the requests from one group to the other at each release, so that only the pair is
+    declared and never the weights. Named `<service>:<port>`: a service has one rule on each listener.
     """
 
     listener: Elbv2Listener
     target_group: Elbv2TargetGroup
     priority: int
     paths: tuple[str, ...] = ("/*",)
+    alternate: Elbv2TargetGroup | None = None
+    header: tuple[str, str] | None = None
+    """Name and value of a header that a request must have."""
 
     kind: ClassVar[str] = "elbv2-rule"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
@@ -55,19 +59,34 @@ class Elbv2Rule(Resource):
         aws.elbv2.add_tags(ResourceArns=[observed.arn], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
+        groups = (self.target_group, self.alternate)
         return {
             "ListenerArn": outputs[self.listener].arn,
             "Priority": self.priority,
             "PathPatterns": sorted(self.paths),
-            "TargetGroupArn": outputs[self.target_group].arn,
+            "Header": list(self.header) if self.header else [],
+            "TargetGroupArns": sorted(outputs[group].arn for group in groups if group),
         }
+
+    def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        groups, live = observed.properties["TargetGroupArns"], observed.properties["LiveTargetGroupArn"]
+        # Other groups were set by hand, and are set back.
+        taken_away = key == "TargetGroupArns" and len(groups) == 2 and len(desired) == 1 and set(desired) <= set(groups)
+        if not taken_away or live in desired:
+            return None
+        service = self.name.partition(":")[0].removeprefix(f"orderops-{environment}-")
+        return OrderopsError(
+            "the requests go to the target group that would be taken away",
+            f"one release by the strategy that is declared now brings them back: set it back, then "
+            f"orderops service restart {service} --env {environment}",
+        )
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.elbv2.create_rule(
             ListenerArn=desired["ListenerArn"],
             Priority=_free(aws, desired["ListenerArn"], desired["Priority"]),
-            Conditions=_conditions(desired["PathPatterns"]),
-            Actions=_actions(desired["TargetGroupArn"]),
+            Conditions=_conditions(desired["PathPatterns"], desired["Header"]),
+            Actions=_actions(desired["TargetGroupArns"], self._first(desired["TargetGroupArns"])),
             Tags=owner.pairs,
         )
 
@@ -75,16 +94,27 @@ class Elbv2Rule(Resource):
         if "Priority" in changed:
             _move(aws, observed, changed["Priority"])
         given: dict[str, Any] = {}
-        if "PathPatterns" in changed:
-            given["Conditions"] = _conditions(changed["PathPatterns"])
-        if "TargetGroupArn" in changed:
-            given["Actions"] = _actions(changed["TargetGroupArn"])
+        if changed.keys() & {"PathPatterns", "Header"}:
+            given["Conditions"] = _conditions(sorted(self.paths), list(self.header or ()))
+        if "TargetGroupArns" in changed:
+            groups, live = changed["TargetGroupArns"], observed.properties["LiveTargetGroupArn"]
+            given["Actions"] = _actions(groups, live if live in groups else self._first(groups))
         if given:
             aws.elbv2.modify_rule(RuleArn=observed.arn, **given)
+
+    def _first(self, groups: list[str]) -> str:
+        """The group that gets the requests of a new rule."""
+        return next(arn for arn in groups if is_named(arn, self.target_group))
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
         aws.elbv2.delete_rule(RuleArn=observed.arn)
+
+
+def live_target_group(aws: Aws, rule_arn: str) -> str:
+    """The ARN of the target group that gets the most requests of a rule; "" if it forwards to none."""
+    weights = _weights(aws.elbv2.describe_rules(RuleArns=[rule_arn])["Rules"][0]["Actions"])
+    return max(weights, key=lambda arn: weights[arn], default="")
 
 
 def _at(aws: Aws, listener: str, priority: int) -> dict[str, Any] | None:
@@ -136,7 +166,7 @@ def _tags_of(aws: Aws, arns: list[str]) -> dict[str, Tags]:
 
 
 def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
-    arn = raw["RuleArn"]
+    arn, weights = raw["RuleArn"], _weights(raw["Actions"])
     listener = arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
     return Observed(
         arn,
@@ -144,7 +174,9 @@ def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "ListenerArn": raw.get("ListenerArn", listener),
             "Priority": int(raw["Priority"]) if raw["Priority"].isdigit() else raw["Priority"],
             "PathPatterns": _patterns(raw["Conditions"]),
-            "TargetGroupArn": _target(raw["Actions"]),
+            "Header": _header(raw["Conditions"]),
+            "TargetGroupArns": _targets(raw["Actions"]),
+            "LiveTargetGroupArn": max(weights, key=lambda arn: weights[arn], default=""),
         },
         tags=tags,
         arn=arn,
@@ -152,24 +184,45 @@ def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
 
 
 def _patterns(conditions: list[dict[str, Any]]) -> list[str] | list[dict[str, Any]]:
-    """The paths if the rule has no other conditions, else all conditions, so that they show as a difference."""
-    if [condition["Field"] for condition in conditions] == ["path-pattern"]:
-        condition = conditions[0]
-        return sorted(condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", []))
+    """The paths if the rule has no conditions of other kinds, else all of them, so that they show as a difference."""
+    fields = [condition["Field"] for condition in conditions]
+    if fields.count("path-pattern") != 1 or not set(fields) <= {"path-pattern", "http-header"}:
+        return conditions
+    condition = conditions[fields.index("path-pattern")]
+    return sorted(condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", []))
+
+
+def _header(conditions: list[dict[str, Any]]) -> list[str]:
+    """Name and values of the header that a request must have; empty if none."""
+    configs = [condition["HttpHeaderConfig"] for condition in conditions if condition["Field"] == "http-header"]
+    return [text for config in configs for text in (config["HttpHeaderName"], *config["Values"])]
+
+
+def _targets(actions: list[dict[str, Any]]) -> list[str] | list[dict[str, Any]]:
+    """The target groups if the rule only forwards, else all actions, so that they show as a difference."""
+    weights = _weights(actions)
+    return sorted(weights) if weights else actions
+
+
+def _weights(actions: list[dict[str, Any]]) -> dict[str, int]:
+    """The weight of each target group of a rule that only forwards, else {}. AWS returns a single group twice."""
+    if [action["Type"] for action in actions] != ["forward"]:
+        return {}
+    groups = actions[0].get("ForwardConfig", {}).get("TargetGroups") or [actions[0]]
+    return {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups if "TargetGroupArn" in group}
+
+
+def _conditions(paths: list[str], header: list[str]) -> list[dict[str, Any]]:
+    conditions: list[dict[str, Any]] = [{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}]
+    if header:
+        name, *values = header
+        conditions.append({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": values}})
     return conditions
 
 
-def _target(actions: list[dict[str, Any]]) -> Any:
-    """The target group. AWS also returns an equivalent ForwardConfig."""
-    if [action["Type"] for action in actions] == ["forward"] and "TargetGroupArn" in actions[0]:
-        return actions[0]["TargetGroupArn"]
-    groups = actions[0].get("ForwardConfig", {}).get("TargetGroups", []) if len(actions) == 1 else []
-    return groups[0]["TargetGroupArn"] if len(groups) == 1 else actions
-
-
-def _conditions(paths: list[str]) -> list[dict[str, Any]]:
-    return [{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}]
-
-
-def _actions(target_group: str) -> list[dict[str, Any]]:
-    return [{"Type": "forward", "TargetGroupArn": target_group}]
+def _actions(target_groups: list[str], live: str) -> list[dict[str, Any]]:
+    """Forward to the live group."""
+    if len(target_groups) == 1:
+        return [{"Type": "forward", "TargetGroupArn": target_groups[0]}]
+    groups = [{"TargetGroupArn": arn, "Weight": 100 if arn == live else 0} for arn in target_groups]
+    return [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]

@@ -120,6 +120,11 @@ class Elbv2TargetGroup(Resource):
         return named(user for arn in arns for user in _users(aws, arn, observed.arn))
 
 
+def is_named(arn: str, group: Elbv2TargetGroup) -> bool:
+    """Whether this is the ARN of a declared target group."""
+    return arn.split("/")[-2] == group.name
+
+
 def _users(aws: Aws, balancer: str, target_group: str) -> Iterator[str]:
     """The listeners that route to a target group, by default or by a rule."""
     for listener in every(aws.elbv2.describe_listeners, "Listeners", LoadBalancerArn=balancer):

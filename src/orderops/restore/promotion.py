@@ -22,8 +22,10 @@ from orderops.engine.task import RecentWrites
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
+from orderops.releases.stages import passing_pauses
 from orderops.resources.ecs_redeployment import EcsRedeployment
 from orderops.resources.ecs_service import EcsService
+from orderops.resources.ecs_strategy import shift_duration
 from orderops.resources.rds_description import PRIMARY, RESTORED, TERM, former, term_of
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_restored_instance import differences
@@ -197,10 +199,14 @@ class Promotion:
                 yield Step(f"{EcsService.kind}/{service.name}", Action.UPDATE, change, Effect.RESTARTS)
             return
         redeployments = [
-            EcsRedeployment(service.name, service.properties["Cluster"], changed_at) for service in services
+            EcsRedeployment(
+                service.name, service.properties["Cluster"], changed_at, shift=shift_duration(service.properties)
+            )
+            for service in services
         ]
         inventory = Inventory(workspace.aws, name, [EcsRedeployment], workspace.environment.tags)
-        yield from self._reconcile(redeployments, inventory, dry_run=dry_run)
+        on_wait = passing_pauses(workspace.aws, services, self.on_wait)
+        yield from self._reconcile(redeployments, inventory, dry_run=dry_run, on_wait=on_wait)
 
     def _services(self) -> Iterator[Observed]:
         name = self.workspace.environment.name
@@ -215,13 +221,14 @@ class Promotion:
         *,
         dry_run: bool,
         outputs: Outputs | None = None,
+        on_wait: OnWait | None = None,
     ) -> Iterator[Step]:
         steps = reconcile(
             resources,
             inventory,
             outputs=outputs,
             dry_run=dry_run,
-            on_wait=self.on_wait,
+            on_wait=on_wait or self.on_wait,
             limits=self.limits,
             recent_writes=self.recent_writes,
         )

@@ -72,6 +72,10 @@ COPIES = "copies"
 """The part of an environment that consists of its restored instances; it has a lease of its own."""
 
 
+ANSWERS = "answers"
+"""The part that consists of answers to a release under way, whose run has the lease of the environment."""
+
+
 class Runs:
     """Runs that change an environment, or a part of it: one at a time, each on record."""
 
@@ -82,6 +86,7 @@ class Runs:
         self._aws = aws.guarded(lambda: None)
         self._environment = environment
         self._leased = f"{environment}/{part}" if part else environment
+        self._parts = (environment, f"{environment}/{COPIES}", f"{environment}/{ANSWERS}")
         self._gate = gate
         self._timing = timing
 
@@ -122,7 +127,7 @@ class Runs:
         )
 
     def _leases(self, bucket: Bucket) -> list[FoundLease]:
-        documents = [bucket.read(key_of(leased)) for leased in (self._environment, f"{self._environment}/{COPIES}")]
+        documents = [bucket.read(key_of(leased)) for leased in self._parts]
         return [lease_in(document) for document in documents if document]
 
     def _is_held(self, lease: FoundLease) -> bool:

@@ -135,11 +135,7 @@ class EcsCalls:
             definition = _definition(request, parameters["taskDefinition"]).arn
         for load_balancer in parameters.get("loadBalancers") or ():
             _check_target_group(request, load_balancer)
-        deploys = definition != service.primary.definition or parameters.get("forceNewDeployment")
-        deploys = deploys or any(parameters.get(name) is not None for name in REDEPLOY_IF_PRESENT)
-        deploys = deploys or any(
-            parameters.get(name) not in (None, service.settings.get(name)) for name in REDEPLOY_IF_CHANGED
-        )
+        deploys = definition != service.primary.definition or _redeploys(service, parameters)
         changed = {name: parameters[name] for name in STORED_SETTINGS if parameters.get(name) is not None}
         if "deploymentConfiguration" in changed:
             # Fields that the request leaves out keep their values.
@@ -357,6 +353,15 @@ def _new_task(region: str, cluster: str, definition: Any, parameters: Json) -> E
         client_token=parameters.get("clientToken", ""),
         request_parameters=parameters,
         execute_command=bool(parameters.get("enableExecuteCommand")),
+    )
+
+
+def _redeploys(service: EcsServiceRecord, parameters: Json) -> bool:
+    """Tell whether an update begins a deployment of the same task definition."""
+    return (
+        bool(parameters.get("forceNewDeployment"))
+        or any(parameters.get(name) is not None for name in REDEPLOY_IF_PRESENT)
+        or any(parameters.get(name) not in (None, service.settings.get(name)) for name in REDEPLOY_IF_CHANGED)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -54,7 +54,10 @@ def _problems(strategy: str, given: Json) -> Iterator[str]:
         yield "canaryPercent must be between 0.1 and 100.0."
     if not 0 <= canary.get("canaryBakeTimeInMinutes", 0) <= LONGEST_BAKE:
         yield f"canaryBakeTimeInMinutes must be between 0 and {LONGEST_BAKE}."
-    hooks = given.get("lifecycleHooks") or ()
+    yield from _hook_problems(strategy, given.get("lifecycleHooks") or ())
+
+
+def _hook_problems(strategy: str, hooks: Sequence[Json]) -> Iterator[str]:
     if hooks and strategy == "ROLLING":
         yield "Lifecycle hooks are not supported with the ROLLING deployment strategy."
     for hook in hooks:

@@ -1,0 +1,93 @@
+"""How requests reach a service: one target group and a rule, or two groups that change places at each release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orderops.config.environment import Environment, ServiceConfig
+from orderops.engine.resource import Resource
+from orderops.infra.network import Network
+from orderops.infra.roles import role_of
+from orderops.resources.ecs_strategy import SecondGroup
+from orderops.resources.elbv2_listener import Elbv2Listener
+from orderops.resources.elbv2_rule import Elbv2Rule
+from orderops.resources.elbv2_target_group import Elbv2TargetGroup
+from orderops.resources.iam_role import Allow
+
+CANDIDATE = "x-orderops-candidate"
+"""Header whose value is the service's key: such a request reaches the release that is tested."""
+
+
+@dataclass(frozen=True)
+class ServiceRouting:
+    """The target groups of a service and the rules that lead to them."""
+
+    target_group: Elbv2TargetGroup
+    rule: Elbv2Rule
+    alternate: Elbv2TargetGroup | None = None
+    second: SecondGroup | None = None
+
+    @property
+    def target_groups(self) -> tuple[Elbv2TargetGroup, ...]:
+        """Both groups, or the only one."""
+        return (self.target_group, self.alternate) if self.alternate else (self.target_group,)
+
+    def resources(self) -> list[Resource]:
+        """All of them."""
+        second = [self.second.test_rule, self.second.role] if self.second else []
+        return [*self.target_groups, self.rule, *second]
+
+
+def routing_of(environment: Environment, network: Network, listener: Elbv2Listener, key: str) -> ServiceRouting:
+    """The routing of a service as its strategy needs it."""
+    declared, name = environment.services[key], environment.service_name(key)
+    priority, paths = environment.routing.priority(key), tuple(declared.paths)
+    target_group = _target_group(name, network, declared)
+    rule_name = f"{name}:{listener.port}"
+    if declared.strategy == "rolling":
+        return ServiceRouting(target_group, Elbv2Rule(rule_name, listener, target_group, priority, paths))
+    alternate = _target_group(environment.second_group_name(key), network, declared)
+    rule = Elbv2Rule(rule_name, listener, target_group, priority, paths, alternate)
+    test_rule = Elbv2Rule(
+        f"{name}-candidate:{listener.port}",
+        listener,
+        target_group,
+        environment.routing.test_priority(key),
+        paths,
+        alternate,
+        header=(CANDIDATE, key),
+    )
+    return ServiceRouting(target_group, rule, alternate, _second(environment, name, declared, rule, test_rule))
+
+
+def _target_group(name: str, network: Network, declared: ServiceConfig) -> Elbv2TargetGroup:
+    return Elbv2TargetGroup(
+        name,
+        network.vpc,
+        declared.port,
+        health_path=declared.health_path,
+        deregistration_delay=declared.deregistration_delay_seconds,
+    )
+
+
+def _second(
+    environment: Environment, name: str, declared: ServiceConfig, rule: Elbv2Rule, test_rule: Elbv2Rule
+) -> SecondGroup:
+    groups = tuple(group for group in (rule.target_group, rule.alternate) if group)
+    reads = ("DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth")
+    # What AmazonECSInfrastructureRolePolicyForLoadBalancers allows, on these groups and rules alone.
+    allow = (
+        # These actions support no resource-level permissions.
+        Allow(tuple(f"elasticloadbalancing:{read}" for read in reads), ("*",)),
+        Allow(("elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"), groups),
+        Allow(("elasticloadbalancing:ModifyRule",), (rule, test_rule)),
+        Allow(("elasticloadbalancing:ModifyListener",), (rule.listener,)),
+    )
+    canary = declared.strategy == "canary"
+    return SecondGroup(
+        role_of(environment, f"{name}-traffic", "ecs.amazonaws.com", allow),
+        test_rule,
+        bake_seconds=declared.bake_seconds,
+        canary_percent=declared.canary_percent if canary else None,
+        canary_minutes=declared.canary_minutes if canary else 0,
+    )
