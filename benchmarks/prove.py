@@ -36,7 +36,20 @@ from support.proof import (
     workflows,
 )
 
-NAMES = ("up", "apply", "deploy", "rollback", "ports", "down", "restore", "promote", "back", "discard")
+NAMES = (
+    "up",
+    "apply",
+    "deploy",
+    "blue-green",
+    "canary",
+    "rollback",
+    "ports",
+    "down",
+    "restore",
+    "promote",
+    "back",
+    "discard",
+)
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")
 _open = ExitStack()
 Task = tuple[str, str, int, str]

@@ -100,6 +100,8 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "up": Workflow("up", up),
         "apply": Workflow("apply", ("infra", "apply", *changed), [up]),
         "deploy": Workflow("deploy", deploy, [up]),
+        "blue-green": _by_strategy("blue-green", folder / "blue-green"),
+        "canary": _by_strategy("canary", folder / "canary"),
         "rollback": Workflow("rollback", ("service", "rollback", *dev), [up, deploy]),
         "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
@@ -108,6 +110,17 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "back": Workflow("back", ("restore", "back", *dev), [up, restore, promote]),
         "discard": Workflow("discard", ("restore", "discard", *former, "--confirm", former[0]), [up, restore, promote]),
     }
+
+
+def _by_strategy(strategy: str, folder: Path) -> Workflow:
+    """A release of dev by this strategy."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file, service = folder / "dev.toml", "[services.order-processor]\n"
+    text = file.read_text()
+    assert text.count(service) == 1
+    file.write_text(text.replace(service, f'{service}strategy = "{strategy}"\n'))
+    where = ("--env", "dev", "--environments", str(folder), "--yes")
+    return Workflow(strategy, ("service", "deploy", *where, "--image", SECOND), [("up", *where, "--image", FIRST)])
 
 
 def _with_other_ports(folder: Path) -> Path:

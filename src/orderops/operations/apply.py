@@ -22,7 +22,7 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.options import ChangeOptions
-from orderops.operations.release_start import changing_services, watch_releases
+from orderops.operations.release_start import changing_services, releases_under_way, watch_releases
 from orderops.operations.release_watch import failures_shown
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
@@ -139,7 +139,12 @@ class _ApplyEverything(Change[Plan]):
 
     def is_needed(self, plan: Plan) -> bool:
         # In this order: the database is read only if the plan alone does not decide.
-        return _differs(plan) or self._makes_login(plan) or bool(to_migrate(self._workspace, plan, self._migrations))
+        return (
+            _differs(plan)
+            or self._makes_login(plan)
+            or bool(to_migrate(self._workspace, plan, self._migrations))
+            or bool(releases_under_way(self._workspace, self._choices or ()))
+        )
 
     def _makes_login(self, plan: Plan) -> bool:
         """Whether the services get their own role in the database along with the migrations."""
@@ -184,7 +189,8 @@ class _ApplyEverything(Change[Plan]):
     def _release(self, work: Apply, plan: Plan, run: Run, progress: Progress) -> None:
         """Roll out what runs the services, judged like `service deploy` does, without its bake."""
         changing = changing_services(self._workspace, plan.steps, work.images or {})
-        watch = watch_releases(self._workspace, run, changing, work.outputs, bake=timedelta())
+        under_way = releases_under_way(self._workspace, work.images or {})
+        watch = watch_releases(self._workspace, run, changing, work.outputs, bake=timedelta(), under_way=under_way)
         work.on_wait = watch.beside(progress.watch)
 
         def roll_out() -> None:

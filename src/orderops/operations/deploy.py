@@ -15,7 +15,7 @@ from orderops.operations.apply import TAKING_BACK, keep_images, show_image_choic
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.release_check import check_release
-from orderops.operations.release_start import changing_services, watch_releases
+from orderops.operations.release_start import changing_services, releases_under_way, watch_releases
 from orderops.operations.release_watch import WatchedRelease, failures_shown
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
@@ -102,9 +102,11 @@ class _Deploy(Change[list[Step]]):
             console.show_json(_result(self._workspace, self, None))
 
     def is_needed(self, plan: list[Step]) -> bool:
-        return any(step.action is not Action.NO_OP for step in plan)
+        return _changes(plan) or bool(releases_under_way(self._workspace, self._choices))
 
     def ask(self, plan: list[Step]) -> bool:
+        if not _changes(plan):
+            return False
         check_can_build(self._choices)
         there = {service: choice.uri for service, choice in self._choices.items() if not choice.pending}
         check_release(self._workspace, there, self.release.outputs)
@@ -120,7 +122,8 @@ class _Deploy(Change[list[Step]]):
         images = materialize(self._workspace.aws, self._choices, console.info)
         keep_images(self._workspace, images)
         changing = changing_services(self._workspace, plan, images)
-        watch = watch_releases(self._workspace, run, changing, self.release.outputs, self._bake)
+        under_way = releases_under_way(self._workspace, images)
+        watch = watch_releases(self._workspace, run, changing, self.release.outputs, self._bake, under_way=under_way)
 
         def roll_out() -> None:
             on_wait = watch.beside(progress.watch)
@@ -132,3 +135,7 @@ class _Deploy(Change[list[Step]]):
 
     def progress_resources(self, plan: list[Step]) -> Collection[Resource]:
         return slow_resources(self._workspace)
+
+
+def _changes(plan: Iterable[Step]) -> bool:
+    return any(step.action is not Action.NO_OP for step in plan)

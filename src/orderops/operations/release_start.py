@@ -18,6 +18,7 @@ from orderops.operations.running_service import running_service
 from orderops.releases.bake import ASKED, ReleaseBaseline, baseline_of
 from orderops.releases.rollout import Rollout
 from orderops.releases.running import image_of
+from orderops.releases.stages import stage_of
 from orderops.releases.verdict import ReleaseVerdict
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
@@ -35,40 +36,59 @@ def changing_services(workspace: Workspace, steps: Iterable[Step], images: Mappi
     }
 
 
+def releases_under_way(workspace: Workspace, services: Iterable[str]) -> list[str]:
+    """The services whose deployment waits for answers, such as after an interrupted run."""
+    staged = [service for service in services if workspace.environment.services[service].strategy != "rolling"]
+    cluster = workspace.stack.cluster.name
+    return [
+        service
+        for service in staged
+        if stage_of(workspace.aws, cluster, workspace.environment.service_name(service)) is not None
+    ]
+
+
 def watch_releases(
-    workspace: Workspace, run: Run, images: Mapping[str, str], outputs: Outputs, bake: timedelta | None
+    workspace: Workspace,
+    run: Run,
+    images: Mapping[str, str],
+    outputs: Outputs,
+    bake: timedelta | None,
+    *,
+    under_way: Sequence[str] = (),
 ) -> ReleaseWatch:
     """Note how services are before their release. `images` holds the image of each.
 
-    `bake` is how long each bakes; None for what it declares.
+    `bake` is how long each bakes; None for what it declares. The releases `under_way` are taken up as they are.
     """
 
     def watched(service: str) -> WatchedRelease:
+        if service not in images:
+            return _attached(workspace, service, outputs, bake)
         rollout = Rollout.of(*_rollout_arguments(workspace, service, images[service]))
         return _watched(workspace, service, images[service], rollout, outputs, bake)
 
-    return _watch(workspace, run, watched, list(images))
+    return _watch(workspace, run, watched, [*images, *(service for service in under_way if service not in images)])
 
 
 def attached_releases(
     workspace: Workspace, run: Run, services: Sequence[str], outputs: Outputs, bake: timedelta | None
 ) -> ReleaseWatch:
     """Take up the newest deployment of services, as far as the record of releases knows it."""
+    return _watch(workspace, run, lambda service: _attached(workspace, service, outputs, bake), services)
 
-    def attached(service: str) -> WatchedRelease:
-        record = next(history_of(workspace).of(service, last=1), None)
-        definition = running_service(workspace, service)["taskDefinition"]
-        image = record.image if record else image_of(workspace.aws, definition)
-        rollout = Rollout.under_way(*_rollout_arguments(workspace, service, image))
-        if record and record.verdict is ReleaseVerdict.RUNNING:
-            # By its record, since a deployment that was turned back meanwhile is the newest no more.
-            rollout.deployment, rollout.definition = record.deployment, record.definition
-            rollout.previous = record.previous
-        one = _watched(workspace, service, image, rollout, outputs, bake)
-        one.record = record if record and record.verdict is ReleaseVerdict.RUNNING else None
-        return one
 
-    return _watch(workspace, run, attached, services)
+def _attached(workspace: Workspace, service: str, outputs: Outputs, bake: timedelta | None) -> WatchedRelease:
+    record = next(history_of(workspace).of(service, last=1), None)
+    definition = running_service(workspace, service)["taskDefinition"]
+    image = record.image if record else image_of(workspace.aws, definition)
+    rollout = Rollout.under_way(*_rollout_arguments(workspace, service, image))
+    if record and record.verdict is ReleaseVerdict.RUNNING:
+        # By its record, since a deployment that was turned back meanwhile is the newest no more.
+        rollout.deployment, rollout.definition = record.deployment, record.definition
+        rollout.previous = record.previous
+    one = _watched(workspace, service, image, rollout, outputs, bake)
+    one.record = record if record and record.verdict is ReleaseVerdict.RUNNING else None
+    return one
 
 
 def values_of(workspace: Workspace, service: str, image: str) -> dict[str, str]:

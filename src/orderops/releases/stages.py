@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from orderops.aws.client import Aws
+from orderops.aws.client import Aws, if_found
 from orderops.engine.resource import Observed
 from orderops.engine.scheduler import OnWait
 from orderops.errors import AwsError
@@ -17,6 +17,7 @@ from orderops.resources.ecs_strategy import SHIFTED, TESTED
 SCALING = frozenset({"", "RECONCILE_SERVICE", "PRE_SCALE_UP", "SCALE_UP", "POST_SCALE_UP"})
 """The stages in which tasks are started, and nothing else happens."""
 SHIFTING = "PRODUCTION_TRAFFIC_SHIFT"
+ABSENT = ("ServiceNotFoundException", "ClusterNotFoundException")
 UNDER_WAY = ("PENDING", "IN_PROGRESS")
 OVER = ("ConflictException", "ServiceDeploymentNotFoundException", "InvalidParameterException")
 """What ECS answers for a pause or a deployment that is over."""
@@ -68,7 +69,8 @@ def has_stages(service: Mapping[str, Any]) -> bool:
 
 def stage_of(aws: Aws, cluster: str, service: str, since: datetime | None = None) -> DeploymentStage | None:
     """The deployment of a service that is under way, of any strategy; None if there is none, or none since then."""
-    listed = aws.ecs.list_service_deployments(cluster=cluster, service=service)["serviceDeployments"]
+    answer = if_found(aws.ecs.list_service_deployments, *ABSENT, cluster=cluster, service=service)
+    listed = answer["serviceDeployments"] if answer else []
     newest = max(listed, key=lambda one: one["createdAt"], default=None)
     if newest is None or newest["status"] not in UNDER_WAY or (since and newest["createdAt"] < since):
         return None
