@@ -133,3 +133,32 @@ def test_each_broken_release_is_judged_and_turned_back_while_the_one_before_answ
     assert late.code == 5
     assert "2 x exited with 3, after all tasks had been healthy" in late.err
     assert orderops("service", "explain").out.startswith("order-processor crash-looping")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["rolling", "blue-green", "canary"])
+def test_a_good_release_by_each_strategy_costs_no_request_and_a_bad_one_reaches_no_client(
+    environments: Path, capsys: pytest.CaptureFixture[str], strategy: str
+) -> None:
+    orderops = Orderops(capsys)
+    minutes = "\ncanary_minutes = 1" if strategy == "canary" else ""
+    replace(environments, "bake_seconds = 30", f'bake_seconds = 30\nstrategy = "{strategy}"{minutes}')
+    up = orderops("up", "--json")
+    assert up.code == 0, up.err
+    replace(environments, 'MODE = "good"', 'MODE = "better"')
+
+    with Client(up.json["urls"]["url"] + "/version") as client:
+        good = orderops("service", "deploy", "--bake", "6", "--json")
+        replace(environments, 'MODE = "better"', 'MODE = "exception"')
+        crashing = orderops("service", "deploy", "--bake", "6", "--json")
+        if strategy != "rolling":
+            replace(environments, 'MODE = "exception"', 'MODE = "unready"')
+            unready = orderops("service", "deploy", "--bake", "6", "--json")
+            assert unready.code == 4
+            assert "no client has reached it" in unready.json["releases"][0]["reason"]
+
+    assert good.code == 0, good.err
+    assert crashing.code == 5
+    assert (client.failed, client.sent > 100) == ([], True)
+    running = orderops("service", "releases", "--json").json
+    assert [one["definition"].rpartition(":")[2] for one in running if one["running"]] == ["2"]

@@ -36,6 +36,7 @@ class Ecs:
             "ListTasks",
             "DescribeTasks",
             "ListServiceDeployments",
+            "DescribeServiceDeployments",
             "StopServiceDeployment",
             "UpdateService",
         ):
@@ -64,6 +65,7 @@ class Ecs:
                 "ListTasks": {"taskArns": [task["taskArn"] for task in self.tasks]},
                 "DescribeTasks": {"tasks": self.tasks},
                 "ListServiceDeployments": {"serviceDeployments": self.service_deployments},
+                "DescribeServiceDeployments": {"serviceDeployments": self.service_deployments},
             }.get(operation, {})
 
         return answer

@@ -16,8 +16,9 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import to_pairs
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from support.contract import Up, keeps_its_promises
-from support.declared_service import LISTENER, RULE, TARGETS
+from support.declared_service import LISTENER, RULE, TARGETS, VPC
 from support.faults import Fault, PowerCut
 
 SECOND = replace(RULE, name="orderops-dev-second", priority=200, paths=("/second/*",))
@@ -190,6 +191,72 @@ def _emulated_rules() -> Iterator[Any]:
 def _listener(aws: Aws) -> str:
     balancer = aws.elbv2.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
     return str(aws.elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]["ListenerArn"])
+
+
+ALTERNATE = Elbv2TargetGroup("orderops-dev-shop-alt", VPC, 8080)
+PAIR = replace(RULE, alternate=ALTERNATE)
+
+
+def _weights(aws: Aws) -> dict[str, int]:
+    groups = _rules(aws)[0]["Actions"][0]["ForwardConfig"]["TargetGroups"]
+    return {group["TargetGroupArn"].split("/")[1]: group["Weight"] for group in groups}
+
+
+def _shift(aws: Aws, live: str) -> None:
+    """Move the requests, as ECS does at each release."""
+    arns = {
+        group["TargetGroupName"]: group["TargetGroupArn"]
+        for group in aws.elbv2.describe_target_groups()["TargetGroups"]
+    }
+    groups = [{"TargetGroupArn": arn, "Weight": 100 * (name == live)} for name, arn in arns.items()]
+    aws.elbv2.modify_rule(RuleArn=_arn(aws), Actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}])
+
+
+def test_a_new_pair_sends_the_requests_to_the_first_group(aws: Aws, up: Up) -> None:
+    up(PAIR)
+
+    assert _weights(aws) == {TARGETS.name: 100, ALTERNATE.name: 0}
+
+
+def test_a_second_group_joins_without_a_request(aws: Aws, up: Up) -> None:
+    up(RULE)
+
+    up(PAIR)
+
+    assert _weights(aws) == {TARGETS.name: 100, ALTERNATE.name: 0}
+
+
+@pytest.mark.parametrize("live", [TARGETS.name, ALTERNATE.name])
+def test_which_of_a_pair_is_live_is_no_difference(aws: Aws, up: Up, live: str) -> None:
+    up(PAIR)
+    _shift(aws, live)
+
+    assert up(PAIR)[RULE.address].action is Action.NO_OP
+    assert _weights(aws)[live] == 100
+
+
+def test_the_live_group_of_a_pair_is_not_taken_away(aws: Aws, up: Up) -> None:
+    up(PAIR)
+    _shift(aws, ALTERNATE.name)
+
+    planned = up(RULE, dry_run=True)[RULE.address]
+
+    assert planned.error
+    assert "the requests go to the target group that would be taken away" in planned.error.message
+    _shift(aws, TARGETS.name)
+    assert up(RULE)[RULE.address].action is Action.UPDATE
+    assert [target["TargetGroupArn"].split("/")[1] for target in _rules(aws)[0]["Actions"]] == [TARGETS.name]
+
+
+def test_a_rule_with_a_header_is_read_back_as_declared(aws: Aws, up: Up) -> None:
+    tested = replace(RULE, header=("x-candidate", "shop"))
+    up(tested)
+
+    assert up(tested)[RULE.address].action is Action.NO_OP
+    fields = {condition["Field"] for condition in _rules(aws)[0]["Conditions"]}
+    assert fields == {"path-pattern", "http-header"}
+    assert list(up(replace(tested, header=("x-candidate", "other")))[RULE.address].changes) == ["Header"]
+    assert list(up(RULE)[RULE.address].changes) == ["Header"]
 
 
 def _rules(aws: Aws, *, default: bool = False) -> list[dict[str, Any]]:

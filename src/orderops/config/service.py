@@ -227,7 +227,7 @@ class ServiceConfig(TomlTable):
                 rule = f'is for a worker; this service has role = "{self.role}"'
                 yield Mistake((key,), getattr(self, key), rule, (("role",),))
         for key in ("canary_percent", "canary_minutes"):
-            if key in self.model_fields_set and self.strategy != "canary":
+            if getattr(self, key) != type(self).model_fields[key].default and self.strategy != "canary":
                 rule = f'is for strategy = "canary"; this service has "{self.strategy}"'
                 yield Mistake((key,), getattr(self, key), rule, (("strategy",),))
         if self.strategy != "rolling" and len(self.paths) > MOST_TESTED_PATHS:
