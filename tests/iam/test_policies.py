@@ -173,6 +173,7 @@ SECRETS = f"arn:aws:secretsmanager:ap-southeast-2:{ACCOUNT}:secret"
         (Question("ec2:CreateTags", VPC, {**PROD, **AS_DEV}), False),
         (Question("ec2:CreateTags", f"arn:aws:ec2:ap-southeast-2:{ACCOUNT}:instance/i-1", AS_DEV), False),
         (Question("iam:PassRole", f"{ROLE}/orderops-dev-x", {"iam:PassedToService": "ecs-tasks.amazonaws.com"}), True),
+        (Question("iam:PassRole", f"{ROLE}/orderops-dev-x", {"iam:PassedToService": "ecs.amazonaws.com"}), True),
         (Question("iam:PassRole", f"{ROLE}/orderops-dev-x", {"iam:PassedToService": "lambda.amazonaws.com"}), False),
         (Question("iam:PassRole", f"{ROLE}/admin", {"iam:PassedToService": "ecs-tasks.amazonaws.com"}), False),
         (Question("secretsmanager:GetSecretValue", f"{SECRETS}:orderops/dev/database-AbCdEf"), True),
@@ -224,12 +225,12 @@ def test_direct_database_access_adds_the_passwords_of_the_environment(
     )
 
 
-def test_roles_may_be_passed_to_two_services_only(dev: Environment) -> None:
+def test_roles_may_be_passed_to_three_services_only(dev: Environment) -> None:
     pipeline = statements(dev, ACCOUNT, Persona.PIPELINE)
     [passing] = [statement for statement in pipeline if "iam:PassRole" in statement["Action"]]
 
     assert passing["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/orderops-dev-*"]
-    services = ["ecs-tasks.amazonaws.com", "vpc-flow-logs.amazonaws.com"]
+    services = ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com", "vpc-flow-logs.amazonaws.com"]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": services}}
 
 

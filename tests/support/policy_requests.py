@@ -207,6 +207,9 @@ def _services(call: Request) -> Iterator[Question]:
     if call.action == "RegisterTaskDefinition":
         for key in ("executionRoleArn", "taskRoleArn"):
             yield _pass_role(params[key], "ecs-tasks.amazonaws.com")
+    for balancer in params.get("loadBalancers") or ():
+        if role := (balancer.get("advancedConfiguration") or {}).get("roleArn"):
+            yield _pass_role(role, "ecs.amazonaws.com")
     if call.action == "RunTask":
         definition = get_backend("ecs")[ACCOUNT][REGION].describe_task_definition(params["taskDefinition"])
         for role in (definition.execution_role_arn, definition.task_role_arn):

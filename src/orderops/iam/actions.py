@@ -39,7 +39,9 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     },
     # SAR of ECS, and its page "Grant permission to tag resources on creation"; the roles of tasks are passed
     "ecs:CreateCluster": ("ecs:TagResource",),
-    "ecs:CreateService": ("ecs:TagResource",),
+    # with a second target group, the role that changes the balancer is passed
+    "ecs:CreateService": ("ecs:TagResource", "iam:PassRole"),
+    "ecs:UpdateService": ("iam:PassRole",),
     "ecs:RegisterTaskDefinition": ("ecs:TagResource", "iam:PassRole"),
     "ecs:RunTask": ("iam:PassRole",),
     # Application Auto Scaling, "Permissions for user access to the scaling policies": it creates
@@ -104,17 +106,31 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
     "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),
+    "ecs:ContinueServiceDeployment": (
+        (*DEPLOYING, "service promote"),
+        "answers the pause of a deployment with a second target group, which the emulated ones do not have",
+    ),
+    "ecs:DescribeServiceDeployments": (
+        (*DEPLOYING, "service promote", "service abort"),
+        "reads the stage of a deployment with a second target group, which the emulated ones do not have",
+    ),
     "ecs:DescribeTasks": (
         ("status", "restore promote", "restore back", "down"),
         "needs tasks, which the emulated services do not start",
     ),
     "ecs:ExecuteCommand": (("service exec",), "opens a session, whose data does not pass through the emulator"),
-    "ecs:ListServiceDeployments": (DEPLOYING, "called when a deployment failed, which those of the workflows do not"),
+    "ecs:ListServiceDeployments": (
+        (*DEPLOYING, "service promote", "service abort"),
+        "called when a deployment failed or has stages, which those of the workflows do not",
+    ),
     "ecs:ListTasks": (
         ("status", "restore promote", "restore back", "down"),
         "called when tasks stop, which the emulated services do not start",
     ),
-    "ecs:StopServiceDeployment": (RELEASING, "turns back a release whose tasks end, which the emulated ones never do"),
+    "ecs:StopServiceDeployment": (
+        (*RELEASING, "service abort"),
+        "turns back a release whose tasks end, which the emulated ones never do",
+    ),
     "ecs:StopTask": (("migrate apply",), "called when the operator interrupts a remote job"),
     "iam:DeleteRolePermissionsBoundary": (
         ("up", "infra apply"),

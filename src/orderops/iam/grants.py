@@ -239,7 +239,11 @@ NARROW = (
         "PassRoles",
         ("iam:PassRole",),
         OUR_ROLES,
-        {"StringEquals": {"iam:PassedToService": ("ecs-tasks.amazonaws.com", "vpc-flow-logs.amazonaws.com")}},
+        {
+            "StringEquals": {
+                "iam:PassedToService": ("ecs-tasks.amazonaws.com", "ecs.amazonaws.com", "vpc-flow-logs.amazonaws.com")
+            }
+        },
     ),
     Grant(
         "LinkedRoles",

@@ -161,22 +161,25 @@ class Rollout:
     def _judge(
         self, raw: Mapping[str, Any], own: Mapping[str, Any] | None, primary: Mapping[str, Any], ends: list[TaskEnd]
     ) -> None:
-        replaced = own is None or own["status"] != "PRIMARY"
-        if replaced and primary.get("taskDefinition") != self.previous:
+        gone = own is None or own["status"] != "PRIMARY"
+        if gone and primary.get("taskDefinition") != self.previous:
             self._decide(ReleaseVerdict.FAILED, f"another deployment, {primary.get('id', '(none)')}, took its place")
         elif crash := self._crash_loop(ends):
             # Whoever is first: ECS's circuit breaker may have returned to the release before by now.
             self._decide(ReleaseVerdict.CRASH_LOOPING, crash)
-        elif (own is None or replaced) and not ends and (card := self._card_of_events(raw)).groups:
+        elif gone and not ends and (card := self._card_of_events(raw)).groups:
             # ECS gave up first; no task was ever started.
             self._decide(ReleaseVerdict.STUCK, card.groups[0].cause.title)
-        elif own is None or replaced:
-            why = why_ended(self.aws, self.stage) if self.stage else ""
-            self._decide(ReleaseVerdict.ROLLED_BACK, why or str(primary.get("rolloutStateReason", "")))
+        elif own is None or gone:
+            self._decide(ReleaseVerdict.ROLLED_BACK, self._why_back(primary))
         elif own.get("rolloutState") == "FAILED":
             self._decide(ReleaseVerdict.FAILED, str(own.get("rolloutStateReason", "")))
-        elif (not self.stage or self.stage.stage in SCALING) and (stuck := self._stuck(raw, own, ends)):
+        elif stuck := self._stuck(raw, own, ends):
             self._decide(ReleaseVerdict.STUCK, stuck)
+
+    def _why_back(self, primary: Mapping[str, Any]) -> str:
+        why = why_ended(self.aws, self.stage) if self.stage else ""
+        return why or str(primary.get("rolloutStateReason", ""))
 
     def _card_of_events(self, raw: Mapping[str, Any]) -> FailureCard:
         return card_of((), trouble(raw, self._began), self.values)
@@ -191,6 +194,10 @@ class Rollout:
 
     def _stuck(self, raw: Mapping[str, Any], own: Mapping[str, Any], ends: list[TaskEnd]) -> str:
         now = monotonic()
+        if self.stage and self.stage.stage not in SCALING:
+            # At a pause or in a bake nothing has to move.
+            self._moved_at = now
+            return ""
         seen = (own["runningCount"], own["pendingCount"], len(ends), raw["runningCount"])
         if seen != self._seen:
             self._seen, self._moved_at = seen, now
