@@ -31,9 +31,11 @@ BROKEN = {
     "memory": (5, "out-of-memory"),
     "database-refused": (5, "database-refused"),
     "connections": (5, "too-many-connections"),
+    "login": (5, "database-login-refused"),
     "sick": (5, "health-check-status"),
     "slow-health": (5, "health-check-timeout"),
     "port": (5, "wrong-port"),
+    "slow-start": (5, "wrong-port"),
     # Found in the bake, where no task says why.
     "wrong-version": (4, ""),
     "unready": (4, ""),

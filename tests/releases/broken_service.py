@@ -68,6 +68,10 @@ def main() -> None:
             psycopg.connect("host=127.0.0.1 port=1 dbname=orders connect_timeout=2")
         case "connections":
             sys.exit("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute")
+        case "login":
+            sys.exit('FATAL:  password authentication failed for user "orderops_service"')
+        case "slow-start":
+            time.sleep(300)
         case "late":
             threading.Timer(8, lambda: os._exit(3)).start()
     port = 0 if MODE == "port" else int(os.environ["PORT"])
