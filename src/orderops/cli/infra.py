@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orderops.cli.options import Adopt, Json, Prune, grouped
+from orderops.cli.options import Adopt, Images, Json, PlanOut, Prune, grouped
 from orderops.operations.options import ChangeOptions, EnvironmentOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orderops.images.resolve import ImageChoice
+    from orderops.infra.plan import Plan
     from orderops.infra.workspace import Workspace
 
 commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, queues, alarms: plan, apply, destroy.")
@@ -17,37 +21,72 @@ commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, 
 
 @commands.command()
 @grouped()
-def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) -> None:
+def plan(
+    where: EnvironmentOptions,
+    image: Images = [],
+    adopt: Adopt = [],
+    prune: Prune = False,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the plan as Markdown, for an approver.")] = False,
+    out: PlanOut = None,
+) -> None:
     """Show every property that differs and what changing it does. Exit code 3 if any differs.
 
-    Services are compared, with the image that they run, and not shown: `orderops up --dry-run` shows them.
+    Services are compared, with the image that they run, and not shown: `orderops up --dry-run` shows them, and so does
+    --image.
     """
     from orderops.errors import Differences
     from orderops.infra.plan import make_plan
-    from orderops.operations.apply import show_services_left_out
+    from orderops.operations.saved_plan import PlanScope, save_plan
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
+    from orderops.ui.plan_markdown import plan_markdown
     from orderops.ui.progress import Progress
 
-    env = where.env
-    workspace = open_workspace(env, where.environments)
+    workspace = open_workspace(where.env, where.environments)
+    scope = PlanScope(_choices(workspace, image), adopt, prune)
+    images = None if scope.choices is None else {service: choice.uri for service, choice in scope.choices.items()}
     with Progress() as progress:
-        planned = make_plan(workspace, adopt=adopt, on_wait=progress.watch)
-    if as_json:
-        document = console.plan_json(env, planned.steps, planned.undeclared, planned.undeclared_environments)
+        planned = make_plan(workspace, images=images, adopt=adopt, prune=prune, on_wait=progress.watch)
+    if markdown:
+        for line in plan_markdown(where.env, [*planned.steps, *planned.pruned]):
+            console.data(line)
+    elif as_json:
+        document = console.plan_json(where.env, planned.steps, planned.undeclared, planned.undeclared_environments)
         console.show_json({**document, "services": planned.services.to_json()})
     else:
-        console.show_plan(planned.steps, planned.undeclared)
-        console.info(console.summary(planned.steps, planned.undeclared))
-        console.show_undeclared_environments(env, planned.undeclared_environments)
-        show_services_left_out(env, planned.services)
-        # If every change is refused, applying would only show the same errors.
-        if len(planned.changes) > len(planned.refused_steps):
-            console.info(f"to apply it: orderops infra apply --env {env}")
-        if planned.undeclared:
-            console.info(f"to delete undeclared resources: orderops infra apply --env {env} --prune")
+        _show(where.env, planned, alone=images is None)
+    if out:
+        save_plan(workspace, planned, scope, out)
     if planned.differs:
         raise Differences
+
+
+def _show(env: str, planned: Plan, *, alone: bool) -> None:
+    """Show a plan and what follows it; `alone` for the infrastructure without the services."""
+    from orderops.operations.apply import show_services_left_out
+    from orderops.ui import console
+
+    steps = [*planned.steps, *planned.pruned]
+    console.show_plan(steps, planned.undeclared)
+    console.info(console.summary(steps, planned.undeclared))
+    console.show_undeclared_environments(env, planned.undeclared_environments)
+    if not alone:
+        return
+    show_services_left_out(env, planned.services)
+    # If every change is refused, applying would only show the same errors.
+    if len(planned.changes) > len(planned.refused_steps):
+        console.info(f"to apply it: orderops infra apply --env {env}")
+    if planned.undeclared:
+        console.info(f"to delete undeclared resources: orderops infra apply --env {env} --prune")
+
+
+def _choices(workspace: Workspace, given: list[str]) -> Mapping[str, ImageChoice] | None:
+    """The images of a plan of everything; None without --image, for the infrastructure alone."""
+    from orderops.images.resolve import images
+    from orderops.operations.workspace import images_given
+
+    return images(workspace.aws, workspace.environment, images_given(workspace, given)) if given else None
 
 
 @commands.command()

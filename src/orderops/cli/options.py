@@ -75,6 +75,15 @@ Adopt = Annotated[
     list[str], typer.Option("--adopt", help="Take over an existing resource that has no owner.", metavar="ADDRESS")
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete owned resources that are not declared and hold no data.")]
+PlanOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Save the plan, so that `orderops up` can apply exactly it within 24 hours.",
+        metavar="FILE",
+        dir_okay=False,
+    ),
+]
 Wait = Annotated[
     timedelta,
     typer.Option(

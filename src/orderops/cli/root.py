@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orderops.cli.options import Adopt, Json, Only, Prune, Sql, grouped
+from orderops.cli.options import Adopt, Json, Only, PlanOut, Prune, Sql, grouped
+from orderops.errors import UsageError
 from orderops.iam.persona import Persona
 from orderops.operations.options import ChangeOptions, EnvironmentOptions, ImageOptions
 
@@ -27,13 +29,28 @@ def up(
     adopt: Adopt = [],
     prune: Prune = False,
     as_json: Json = False,
+    out: PlanOut = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            help="Apply exactly this saved plan, with the images that it names.",
+            metavar="FILE",
+            dir_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
     from orderops.images.resolve import images
-    from orderops.operations.apply import apply_everything
+    from orderops.operations.apply import apply_everything, apply_saved
     from orderops.operations.workspace import images_given, open_workspace
 
     workspace = open_workspace(where.env, where.environments)
+    if plan:
+        if out or adopt or prune or chosen.words or chosen.context:
+            raise UsageError("--plan names everything that is applied", "leave out --out, --image, --adopt and --prune")
+        apply_saved(workspace, options.of("up", "--plan", plan.name, as_json=as_json), plan, sql)
+        return
     choices = images(
         workspace.aws,
         workspace.environment,
@@ -42,7 +59,7 @@ def up(
         allow_dirty=chosen.allow_dirty,
     )
     command = options.of("up", *chosen.words, as_json=as_json)
-    apply_everything(workspace, command, choices=choices, adopt=adopt, prune=prune, sql=sql)
+    apply_everything(workspace, command, choices=choices, adopt=adopt, prune=prune, sql=sql, out=out)
 
 
 @grouped()

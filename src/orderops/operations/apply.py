@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from orderops.images.retention import keep_released
 from orderops.infra.apply import Apply
 from orderops.infra.left_out import ServicesLeftOut
 from orderops.infra.plan import Plan, make_plan
+from orderops.infra.saved_plan import SavedPlan, check_unmoved
 from orderops.infra.service_login import login_is_due_in
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
@@ -24,6 +26,7 @@ from orderops.operations.migrate import migrate, migrations_of, show_pending, to
 from orderops.operations.options import ChangeOptions
 from orderops.operations.release_start import changing_services, releases_under_way, watch_releases
 from orderops.operations.release_watch import failures_shown
+from orderops.operations.saved_plan import PlanScope, open_plan, save_plan
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run
@@ -43,10 +46,38 @@ def apply_everything(
     adopt: Sequence[str],
     prune: bool,
     sql: Path | None = None,
+    out: Path | None = None,
 ) -> None:
-    """Plan, ask and apply; with `choices` of images, the release and migrations too. Shows the next step."""
+    """Plan, ask and apply; with `choices` of images, the release and migrations too. Shows the next step.
+
+    With `out`, the plan is saved there and nothing is changed.
+    """
+    _apply(
+        workspace,
+        replace(options, dry_run=options.dry_run or out is not None),
+        PlanScope(choices, adopt, prune, sql),
+        out=out,
+    )
+
+
+def apply_saved(workspace: Workspace, options: ChangeOptions, file: Path, sql: Path | None) -> None:
+    """Apply exactly a saved plan. Raises OrderopsError, naming the property, if anything that it touches moved."""
+    saved, scope = open_plan(workspace, file, sql)
+    console.info(f"the plan that {saved.who} made at {saved.made} on {saved.host}")
+    _apply(workspace, options, scope, saved=saved)
+
+
+def _apply(
+    workspace: Workspace,
+    options: ChangeOptions,
+    scope: PlanScope,
+    *,
+    out: Path | None = None,
+    saved: SavedPlan | None = None,
+) -> None:
+    choices = scope.choices
     show_image_choices(choices or {})
-    change = _ApplyEverything(workspace, options, choices, adopt=adopt, prune=prune, sql=sql)
+    change = _ApplyEverything(workspace, options, scope, out=out, saved=saved)
     with failures_shown(as_json=options.as_json):
         outcome = guarded_change(workspace, options, change)
     if outcome is None:
@@ -97,19 +128,19 @@ class _ApplyEverything(Change[Plan]):
         self,
         workspace: Workspace,
         options: ChangeOptions,
-        choices: Mapping[str, ImageChoice] | None,
+        scope: PlanScope,
         *,
-        adopt: Sequence[str],
-        prune: bool,
-        sql: Path | None,
+        out: Path | None,
+        saved: SavedPlan | None,
     ) -> None:
         self._workspace = workspace
         self._options = options
-        self._choices = choices
-        self._adopt = adopt
-        self._prune = prune
+        self._scope = scope
+        self._out = out
+        self._saved = saved
+        self._choices = choices = scope.choices
         self._images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
-        self._migrations = [] if choices is None else migrations_of(workspace, sql)
+        self._migrations = [] if choices is None else migrations_of(workspace, scope.sql)
         self.work: Apply | None = None
         self._taken_back: list[str] = []
         self.shown: Plan | None = None
@@ -117,9 +148,13 @@ class _ApplyEverything(Change[Plan]):
 
     def plan(self) -> Plan:
         with Progress() as progress:
-            return make_plan(
-                self._workspace, images=self._images, adopt=self._adopt, prune=self._prune, on_wait=progress.watch
+            scope = self._scope
+            plan = make_plan(
+                self._workspace, images=self._images, adopt=scope.adopt, prune=scope.prune, on_wait=progress.watch
             )
+        if self._saved:
+            check_unmoved(self._saved, plan)
+        return plan
 
     def show(self, plan: Plan) -> None:
         self.shown = plan
@@ -132,10 +167,14 @@ class _ApplyEverything(Change[Plan]):
     def preview(self, plan: Plan) -> None:
         if self._options.as_json:
             console.show_json(_result(self._workspace, self, None, released=self._choices is not None))
+            if self._out:
+                save_plan(self._workspace, plan, self._scope, self._out)
             return
         show_pending(self._workspace, plan, self._migrations)
         if self._makes_login(plan):
             console.data(f"+ role {ROLE} in the database, which the services log in as from then on")
+        if self._out:
+            save_plan(self._workspace, plan, self._scope, self._out)
 
     def is_needed(self, plan: Plan) -> bool:
         # In this order: the database is read only if the plan alone does not decide.
@@ -180,7 +219,7 @@ class _ApplyEverything(Change[Plan]):
                 work.look_again()
             self._release(work, plan, run, progress)
         # Last: what is pruned may still be in use until the release has replaced it.
-        if self._prune:
+        if self._scope.prune:
             for step in work.prune():
                 progress.done(step)
         for step in work.narrow():

@@ -144,7 +144,7 @@ def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole:
                 _show_change(key, live, desired)
         elif whole:
             for key, (_, desired) in step.changes.items():
-                out_folded(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]", indent=6)
+                out_folded(f"    [dim]{escape(key)}: {escape(value_text(desired))}[/]", indent=6)
         for change in step.carried:
             out_folded(f"    also carries out, now: {escape(change.what)}  {_effect_text(change.effect)}", indent=6)
         show_pending(step.address, step.pending)
@@ -347,19 +347,20 @@ def _show_change(key: str, live: Any, desired: Any) -> None:
     if isinstance(live, list) and isinstance(desired, list):
         # Lists such as the rules of a security group have no order: only additions and removals are shown.
         for removed in [element for element in live if element not in desired]:
-            out_folded(f"    {escape(key)}: [red]- {escape(_shown(removed))}[/]", indent=6)
+            out_folded(f"    {escape(key)}: [red]- {escape(value_text(removed))}[/]", indent=6)
         for added in [element for element in desired if element not in live]:
-            out_folded(f"    {escape(key)}: [green]+ {escape(_shown(added))}[/]", indent=6)
+            out_folded(f"    {escape(key)}: [green]+ {escape(value_text(added))}[/]", indent=6)
     elif isinstance(live, dict) and isinstance(desired, dict):
         for inner in sorted({*live, *desired}):
             if live.get(inner) != desired.get(inner):
                 _show_change(f"{key}.{inner}", live.get(inner), desired.get(inner))
     else:
-        change = f"[red]{escape(_shown(live))}[/] -> [green]{escape(_shown(desired))}[/]"
+        change = f"[red]{escape(value_text(live))}[/] -> [green]{escape(value_text(desired))}[/]"
         out_folded(f"    {escape(key)}: {change}", indent=6)
 
 
-def _shown(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value of a property as it is shown."""
     if value is None:
         return "(none)"
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
