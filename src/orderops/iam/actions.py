@@ -90,19 +90,21 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         for name in (
             "BatchCheckLayerAvailability",
             "CompleteLayerUpload",
-            "GetDownloadUrlForLayer",
             "InitiateLayerUpload",
             "UploadLayerPart",
         )
     },
-    "ecr:BatchGetImage": (
-        ("service build", "service sbom"),
-        "reads manifests and referrers by the registry's HTTP API, which is not called through boto3",
-    ),
+    **{
+        f"ecr:{name}": (
+            (*PUSH, "service sbom", "service rollback"),
+            "reads manifests, labels and layers by the registry's HTTP API, which is not called through boto3",
+        )
+        for name in ("BatchGetImage", "GetDownloadUrlForLayer")
+    },
     "ecr:PutImage": (("service build",), "part of the registry's HTTP API, which is not called through boto3"),
     "ecr:GetAuthorizationToken": (
-        ("service deploy", "up"),
-        "logs in to the registry before a push; the emulator has no registry",
+        ("service deploy", "service rollback", "up"),
+        "logs in to the registry for a push, or to read a label; the emulator has no registry",
     ),
     "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
     "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),

@@ -8,7 +8,7 @@ import re
 
 from orderops.aws.client import Aws, if_found
 from orderops.errors import OrderopsError
-from orderops.images.registry import Repository
+from orderops.images.registry import INDEXES, MANIFESTS, Manifest, Repository
 from orderops.resources.ecr_repository import OWN_TAGS
 
 NEWEST_TAGS = 5
@@ -44,6 +44,16 @@ def opened(aws: Aws, uri: str) -> Repository:
     return Repository(registry_override() or host, name, user, password)
 
 
+def opened_for_reading(aws: Aws, uri: str) -> Repository:
+    """Open the registry of an image in ECR. Raises OrderopsError where an emulator has no registry behind its API."""
+    # AWS's own endpoints have TLS only. The hosts of an emulator's images are AWS's, and its login means nothing there.
+    if not registry_override() and aws.endpoint("ecr").startswith("http://"):
+        raise OrderopsError(
+            "ECR is emulated here, without a registry", "name the one that stands in for it: ORDEROPS_REGISTRY"
+        )
+    return opened(aws, uri)
+
+
 def digest_of(aws: Aws, account: str, uri: str, reference: str) -> str | None:
     """Return the digest of the image with this tag or digest, from ECR or the registry that replaces ECR."""
     if registry_override():
@@ -58,6 +68,23 @@ def digest_of(aws: Aws, account: str, uri: str, reference: str) -> str | None:
         imageIds=[identifier],
     )
     return response and str(response["imageDetails"][0]["imageDigest"])
+
+
+def manifest_of(aws: Aws, account: str, uri: str, digest: str) -> Manifest | None:
+    """Return the manifest of an image, from ECR or the registry that replaces ECR; None if the image is not there."""
+    if registry_override():
+        return opened(aws, uri).manifest_if_any(digest)
+    found = if_found(
+        aws.ecr.batch_get_image,
+        "RepositoryNotFoundException",
+        registryId=account,
+        repositoryName=uri.partition("/")[2],
+        imageIds=[{"imageDigest": digest}],
+        acceptedMediaTypes=[*INDEXES, *MANIFESTS],
+    )
+    for raw in found["images"][:1] if found else ():
+        return Manifest(raw["imageManifest"].encode(), raw.get("imageManifestMediaType") or MANIFESTS[0])
+    return None
 
 
 def newest_tags(aws: Aws, account: str, repository: str) -> str:

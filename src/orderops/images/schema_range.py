@@ -16,7 +16,7 @@ from orderops.errors import OrderopsError
 from orderops.images.build import ImageBuild
 from orderops.images.content_hash import context_files
 from orderops.images.contents import config_of
-from orderops.images.ecr import ECR_IMAGE, opened
+from orderops.images.ecr import ECR_IMAGE, opened_for_reading
 from orderops.images.recipe import SCHEMA, schema_range
 from orderops.images.resolve import ImageChoice, ImageCopy
 
@@ -77,5 +77,5 @@ def range_of(aws: Aws, choice: ImageChoice, migrations: Iterable[Path]) -> Schem
 
 
 def _labelled(aws: Aws, uri: str, digest: str) -> SchemaRange | None:
-    repository = opened(aws, uri)
+    repository = opened_for_reading(aws, uri)
     return parsed_range(str(config_of(repository, repository.manifest(digest)).labels.get(SCHEMA, "")))
