@@ -427,5 +427,7 @@ def operate_prod(operator: Operator) -> None:
     """Create and destroy prod, which needs its name as a confirmation."""
     operator("up", "--yes", "--confirm", "prod", "--image", IMAGE, env="prod")
     operator("infra", "plan", env="prod")
+    name, token = "order-processor", "orderops/prod/order-processor/ORDERS_TOKEN"
+    operator("service", "destroy", name, "--yes", "--confirm", "prod", "--confirm", token, env="prod")
     database = "orderops-prod-database"
     operator("down", "--yes", "--confirm", "prod", "--confirm", database, env="prod")

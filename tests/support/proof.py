@@ -105,6 +105,7 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "rollback": Workflow("rollback", ("service", "rollback", *dev), [up, deploy]),
         "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
+        "destroy": Workflow("destroy", ("service", "destroy", "order-processor", *dev), [up]),
         "restore": Workflow("restore", restore, [up]),
         "promote": Workflow("promote", promote, [up, restore]),
         "back": Workflow("back", ("restore", "back", *dev), [up, restore, promote]),

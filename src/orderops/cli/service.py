@@ -47,7 +47,9 @@ IgnoreSchema = Annotated[
     ),
 ]
 
-commands = typer.Typer(no_args_is_help=True, help="Services: build, deploy, explain, roll back, logs, restart, scale.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Services: build, deploy, explain, roll back, logs, restart, scale, destroy."
+)
 
 
 @commands.command()
@@ -293,6 +295,20 @@ def scale(
     workspace = open_workspace(where.env, where.environments)
     name = one_service(workspace, service)
     scale(workspace, options.of("service scale", name, f"--tasks {tasks}"), name, tasks)
+
+
+@commands.command()
+@grouped()
+def destroy(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    service: Annotated[str, typer.Argument(help="Service, also one that the file no longer declares.")],
+) -> None:
+    """Delete one service and the workers that work for it. What holds data is kept unless it is named."""
+    from orderops.operations.service_destroy import destroy_service
+    from orderops.operations.workspace import open_workspace
+
+    destroy_service(open_workspace(where.env, where.environments), options.of("service destroy", service), service)
 
 
 def _ignoring(schema: bool) -> list[str]:
