@@ -45,7 +45,7 @@ INNER_LAYERS = {
         remote_entrypoint / __init__ / root / env infra service queue migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help
     """,
-    "health": "examination / verdict / alarms database entrance queue service / laptop / component",
+    "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",
     "local": """
         daemon / client / data_plane / strict / ecs rds sqs / elb / emulator / log_files / directories
         / keys ports users

@@ -110,6 +110,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "next",
         "urls",
         "components",
+        "releases",
         "readiness",
         "runs",
         "pending",

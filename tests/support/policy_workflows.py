@@ -235,6 +235,8 @@ def release(operator: Operator) -> None:
     operator("service", "scale", "--tasks", "1", "--yes")
     for command in ("releases", "explain", "logs"):
         operator("service", command)
+    # Its image is in ECR, which knows the version.
+    operator("status")
 
 
 def look_after_queues(operator: Operator) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from orderops.aws.documents import Bucket
 from orderops.health.alarms import alarms_status
@@ -19,7 +20,8 @@ from orderops.health.entrance import (
 )
 from orderops.health.laptop import explaining, laptop_status
 from orderops.health.queue import queue_status
-from orderops.health.service import service_status
+from orderops.health.releases import read_releases
+from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, judge, with_environment
 from orderops.infra.readiness import AskReady, ReadyAnswer, ask_ready, asked_service
 from orderops.infra.workspace import Workspace
@@ -38,21 +40,16 @@ CREATING = {
 
 def examine(workspace: Workspace, *, ask: AskReady = ask_ready) -> Health:
     """Read every component and ask for readiness, all concurrently, and judge the answers."""
-    bases = workspace.stack.services.values()
-    reads: list[Callable[[], ComponentStatus]] = [
-        lambda: database_status(workspace),
-        *(lambda base=base: queue_status(workspace, base) for base in bases if not base.works_for),
-        *(lambda base=base: service_status(workspace, base) for base in bases),
-        lambda: alarms_status(workspace),
-    ]
     with ThreadPoolExecutor(READERS) as pool:
         running = pool.submit(workspace.runs.under_way)
+        services = pool.submit(read_services, workspace)
         entrance = pool.submit(read_entrance, workspace)
         # Each of these waits for the read before it.
         balancer = pool.submit(lambda: balancer_status(workspace, entrance.result()))
         answer = pool.submit(lambda: read_readiness(workspace, entrance.result(), ask))
+        released = pool.submit(lambda: read_releases(workspace, services.result()))
         drill = pool.submit(lambda: drills(Bucket(workspace.aws), workspace.environment.name))
-        *components, alarms = pool.map(lambda read: read(), reads)
+        *components, alarms = pool.map(lambda read: read(), _reads(workspace, services))
         ready, proven, leases = answer.result(), drill.result(), running.result()
         seen = (*components, balancer.result(), readiness_status(workspace, ready), alarms)
     runs, unreadable = leases.holders, (*leases.unreadable, *proven.unreadable)
@@ -62,7 +59,23 @@ def examine(workspace: Workspace, *, ask: AskReady = ask_ready) -> Health:
     )
     if runs and health.next:
         health = replace(health, next=with_environment("orderops status --watch", workspace.environment.name))
-    return replace(health, proven=proven.last, runs=runs, unreadable=unreadable, ready=ready)
+    return replace(
+        health, proven=proven.last, runs=runs, unreadable=unreadable, ready=ready, releases=released.result()
+    )
+
+
+def _reads(workspace: Workspace, services: Future[dict[str, Mapping[str, Any]]]) -> list[Callable[[], ComponentStatus]]:
+    """The components between entrance and alarms, in the order of their dependencies, and the alarms."""
+    bases, name_of = workspace.stack.services.values(), workspace.environment.service_name
+    return [
+        lambda: database_status(workspace),
+        *(lambda base=base: queue_status(workspace, base) for base in bases if not base.works_for),
+        *(
+            lambda base=base: service_status(workspace, base, services.result().get(name_of(base.key)))
+            for base in bases
+        ),
+        lambda: alarms_status(workspace),
+    ]
 
 
 def _with_reason(workspace: Workspace, component: ComponentStatus, answer: ReadyAnswer | None) -> ComponentStatus:

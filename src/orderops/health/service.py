@@ -12,19 +12,35 @@ from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_failure import stopped_tasks, trouble
 from orderops.text.outside import plain
 
+# DescribeServices: "You may specify up to 10 services to describe in a single operation".
+SERVICES_A_CALL = 10
 
-def service_status(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
-    """The component for the tasks of a service."""
+
+def read_services(workspace: Workspace) -> dict[str, Mapping[str, Any]]:
+    """The services that are released, as ECS describes them, by their names there."""
+    cluster = workspace.stack.cluster.name
+    names = [workspace.environment.service_name(service) for service in workspace.environment.services]
+    found: dict[str, Mapping[str, Any]] = {}
+    for first in range(0, len(names), SERVICES_A_CALL):
+        response = if_found(
+            workspace.aws.ecs.describe_services,
+            "ClusterNotFoundException",
+            cluster=cluster,
+            services=names[first : first + SERVICES_A_CALL],
+        )
+        for raw in (response or {}).get("services", ()):
+            if raw["status"] == "ACTIVE":
+                found[raw["serviceName"]] = raw
+    return found
+
+
+def service_status(workspace: Workspace, base: ServiceBase, raw: Mapping[str, Any] | None) -> ComponentStatus:
+    """The component for the tasks of a service; `raw` is the service as ECS describes it."""
     name, cluster = workspace.environment.service_name(base.key), workspace.stack.cluster.name
     label = f"service {base.key}"
-    response = if_found(
-        workspace.aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[name]
-    )
-    active = [raw for raw in (response or {}).get("services", ()) if raw["status"] == "ACTIVE"]
-    if not active:
+    if raw is None:
         return ComponentStatus(label, ComponentState.ABSENT, "not released")
-    raw = active[0]
-    rollout = _rollout(raw)
+    rollout = str(current_deployment(raw).get("rolloutState", ""))
     detail = (
         f"{raw['runningCount']} of {raw['desiredCount']} tasks, revision {raw['taskDefinition'].rpartition(':')[2]}"
     )
@@ -38,10 +54,9 @@ def service_status(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     return _service_status(label, raw, rollout, detail, base.declared.min_tasks)
 
 
-def _rollout(raw: Mapping[str, Any]) -> str:
-    """The state of the service's current deployment."""
-    primary = [deployment for deployment in raw["deployments"] if deployment["status"] == "PRIMARY"]
-    return str(primary[0].get("rolloutState", "")) if primary else ""
+def current_deployment(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The deployment that brings what the service is to run; {} if ECS names none."""
+    return next((deployment for deployment in raw["deployments"] if deployment["status"] == "PRIMARY"), {})
 
 
 def _service_status(label: str, raw: Mapping[str, Any], rollout: str, detail: str, min_tasks: int) -> ComponentStatus:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orderops.aws.documents import BrokenDocument
 from orderops.health.component import ComponentState, ComponentStatus
+from orderops.health.releases import ServiceRelease
 from orderops.infra.readiness import ReadyAnswer
 from orderops.restore.drill_record import Drill
 from orderops.runs.lease import LeaseHolder
@@ -41,6 +42,8 @@ class Health:
     """Leases that cannot be read, and drills newer than the one shown."""
     ready: ReadyAnswer | None = None
     """What the service answers through the load balancer."""
+    releases: tuple[ServiceRelease, ...] = ()
+    """What runs of each service."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
@@ -53,6 +56,7 @@ class Health:
             "next": self.next,
             "urls": dict(self.urls),
             "components": parts,
+            "releases": [release.to_dict(self.environment) for release in self.releases],
             "readiness": self.ready.to_dict() if self.ready else None,
             "runs": [asdict(run) for run in self.runs],
             "pending": pending,

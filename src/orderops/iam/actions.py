@@ -147,6 +147,10 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("service explain", *DEPLOYING),
         "reads the last lines of a task that failed, which the emulated services never do",
     ),
+    "secretsmanager:ListSecretVersionIds": (
+        ("status",),
+        "called when a secret changed after a task started, which those of the workflows do not",
+    ),
     "sns:Unsubscribe": (
         ("infra apply --prune", "up --prune"),
         "called where an address was taken out of [alerts]",
