@@ -94,13 +94,14 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
             "UploadLayerPart",
         )
     },
-    **{
-        f"ecr:{name}": (
-            (*PUSH, "service sbom", "service rollback"),
-            "reads manifests, labels and layers by the registry's HTTP API, which is not called through boto3",
-        )
-        for name in ("BatchGetImage", "GetDownloadUrlForLayer")
-    },
+    "ecr:BatchGetImage": (
+        ("service build", "service sbom"),
+        "reads manifests and referrers by the registry's HTTP API, which is not called through boto3",
+    ),
+    "ecr:GetDownloadUrlForLayer": (
+        (*PUSH, "service sbom", "service rollback"),
+        "reads labels and layers by the registry's HTTP API, which is not called through boto3",
+    ),
     "ecr:PutImage": (("service build",), "part of the registry's HTTP API, which is not called through boto3"),
     "ecr:GetAuthorizationToken": (
         ("service deploy", "service rollback", "up"),
@@ -117,7 +118,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         "reads the stage of a deployment with a second target group, which the emulated ones do not have",
     ),
     "ecs:DescribeTasks": (
-        ("status", "restore promote", "restore back", "down"),
+        ("restore promote", "restore back", "down"),
         "needs tasks, which the emulated services do not start",
     ),
     "ecs:ExecuteCommand": (("service exec",), "opens a session, whose data does not pass through the emulator"),
@@ -126,7 +127,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         "called when a deployment failed or has stages, which those of the workflows do not",
     ),
     "ecs:ListTasks": (
-        ("status", "restore promote", "restore back", "down"),
+        ("restore promote", "restore back", "down"),
         "called when tasks stop, which the emulated services do not start",
     ),
     "ecs:StopServiceDeployment": (
@@ -146,10 +147,6 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "logs:GetLogEvents": (
         ("service explain", *DEPLOYING),
         "reads the last lines of a task that failed, which the emulated services never do",
-    ),
-    "secretsmanager:ListSecretVersionIds": (
-        ("status",),
-        "called when a secret changed after a task started, which those of the workflows do not",
     ),
     "sns:Unsubscribe": (
         ("infra apply --prune", "up --prune"),

@@ -109,8 +109,9 @@ def own_addresses(workspace: Workspace, service: str) -> set[str]:
     environment = workspace.environment
     declared = environment.services.get(service)
     found: set[str] = set()
-    # Also as a service with a queue, which a worker may have been.
-    for config in (declared, ServiceConfig()) if declared else (ServiceConfig(),):
+    # Also as a service with a queue and two target groups, which it may have been.
+    widest = ServiceConfig(strategy="canary")
+    for config in (declared, widest) if declared else (widest,):
         services = {**environment.services, service: config}
         whole = stack(environment.model_copy(update={"services": services}), workspace.aws.account, workspace.zones)
         others = {
