@@ -8,6 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
@@ -16,7 +18,7 @@ from orderops.infra.destroy import own_addresses
 from orderops.infra.workspace import Workspace
 from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
-from support.faulty_proxy import Proxy
+from support.faulty_proxy import Proxy, SeenRequest
 from support.laptop import until
 from support.repository import ENVIRONMENTS
 
@@ -159,6 +161,26 @@ def test_a_queue_with_messages_stays_with_its_dead_letters(orderops: Orderops, c
     assert gone.code == 0, gone.err
     assert f"kept: sqs-queue/{QUEUE} (holds 1 message" in gone.err
     assert f"to delete these too: orderops service destroy billing --env dev --confirm {QUEUE}" in gone.err
+    assert left_of(client, "billing", "invoices") == ["orderops-dev-billing-dlq", QUEUE]
+
+
+@pytest.mark.usefixtures("released")
+@pytest.mark.slow
+def test_a_message_that_arrives_while_the_service_is_deleted_keeps_its_queue(
+    orderops: Orderops, proxy: Proxy, client: Any
+) -> None:
+    def arrives(request: SeenRequest) -> None:
+        if request.action == "DeleteService" and not sent:
+            sent.append(request)
+            get_backend("sqs")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"].send_message(QUEUE, "an order")
+
+    sent: list[SeenRequest] = []
+    proxy.rule = arrives
+
+    gone = orderops("service", "destroy", "billing", "--yes", "--confirm", SECRET)
+
+    assert gone.code == 0, gone.err
+    assert f"kept: sqs-queue/{QUEUE} (holds 1 message" in gone.err
     assert left_of(client, "billing", "invoices") == ["orderops-dev-billing-dlq", QUEUE]
 
 

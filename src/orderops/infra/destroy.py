@@ -22,9 +22,13 @@ from orderops.infra.region import check_region
 from orderops.infra.service import secret_path
 from orderops.infra.stack import stack
 from orderops.infra.workspace import Workspace
+from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.ecs_service import EcsService
+from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.text.lists import joined
 
+# What brings work to a service, and does it.
+WORKING = (AutoscalingTarget, EcsService, Elbv2Rule)
 # With more users than this, the hint is to destroy everything rather than to list them.
 MAX_NAMES = 3
 
@@ -54,6 +58,16 @@ class DestroyPlan:
     def removed(self) -> list[Owned]:
         """Resources that would be deleted."""
         return [owned for owned in self.found if owned.key not in self.kept]
+
+    @property
+    def running(self) -> DestroyPlan:
+        """The part that accepts and does work: afterwards nothing fills the queues any more."""
+        return replace(self, found=[owned for owned in self.removed if owned.kind in WORKING])
+
+    def without(self, gone: DestroyPlan) -> DestroyPlan:
+        """The rest, after another plan was carried out; AWS lists what is deleted for a while."""
+        keys = {owned.key for owned in gone.found}
+        return replace(self, found=[owned for owned in self.found if owned.key not in keys])
 
     def with_named(self, names: Collection[str]) -> DestroyPlan:
         """The same plan with these named as well."""

@@ -53,6 +53,8 @@ class Destroy(Change[DestroyPlan]):
         self._again = again
         self._nothing = nothing
         self._named = frozenset(options.confirm)
+        self.carried: DestroyPlan | None = None
+        """The plan that was carried out, where it is another than the confirmed one."""
 
     def carried_out(self) -> DestroyPlan | None:
         """Go through the whole change and show its end; None for a dry run."""
@@ -63,8 +65,9 @@ class Destroy(Change[DestroyPlan]):
             console.info(f"{changes_made(outcome.progress, outcome.run)} in {in_words(outcome.progress.elapsed)}")
         else:
             console.info(self._nothing)
-        self._show_kept(outcome.plan)
-        return outcome.plan
+        plan = self.carried or outcome.plan
+        self._show_kept(plan)
+        return plan
 
     def plan(self) -> DestroyPlan:
         return self._planned(self._named)

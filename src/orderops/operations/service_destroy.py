@@ -10,8 +10,10 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.destroy import Destroy
 from orderops.operations.options import ChangeOptions
 from orderops.resources.logs_group import LogsGroup
+from orderops.runs.run import Run
 from orderops.text.lists import joined
 from orderops.ui import console
+from orderops.ui.progress import Progress
 
 
 def destroy_service(workspace: Workspace, options: ChangeOptions, service: str) -> None:
@@ -48,6 +50,13 @@ class _ServiceDestroy(Destroy):
         for owned in plan.removed:
             if owned.kind is LogsGroup:
                 console.info_folded(f"the log lines in {owned.own_name} go with it")
+
+    def apply(self, plan: DestroyPlan, run: Run, progress: Progress) -> None:
+        # The service goes on accepting work until it is gone, so what its queues hold is known only then.
+        working = plan.running
+        super().apply(working, run, progress)
+        self.carried = self.plan().without(working)
+        super().apply(self.carried, run, progress)
 
 
 def _show_declared(workspace: Workspace, services: Sequence[str]) -> None:
