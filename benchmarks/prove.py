@@ -49,6 +49,7 @@ NAMES = (
     "promote",
     "back",
     "discard",
+    "destroy",
 )
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")
 _open = ExitStack()

@@ -45,6 +45,7 @@ INNER_LAYERS = {
         remote_entrypoint / __init__ / root / env infra service queue migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help
     """,
+    "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",
     "local": """
         daemon / client / data_plane / strict / ecs rds sqs / elb / emulator / log_files / directories
         / keys ports users
@@ -86,7 +87,7 @@ KNOWS_LOCAL = {
     "operations.workspace": "the one line that picks the endpoint, and no question before what can harm nothing",
     "doctor": "what this machine must have to be the laptop environment",
     "config.environment": "a service that runs as a process of this machine is a mistake elsewhere",
-    "health": "why a database of the laptop does not run stands in `orderops local status`",
+    "health.laptop": "why a database of the laptop does not run stands in `orderops local status`",
     "images.resolve": "the laptop has no registry to push to",
 }
 CALLS_AWS = {

@@ -235,6 +235,8 @@ def release(operator: Operator) -> None:
     operator("service", "scale", "--tasks", "1", "--yes")
     for command in ("releases", "explain", "logs"):
         operator("service", command)
+    # Its image is in ECR, which knows the version.
+    operator("status")
 
 
 def look_after_queues(operator: Operator) -> None:
@@ -427,5 +429,7 @@ def operate_prod(operator: Operator) -> None:
     """Create and destroy prod, which needs its name as a confirmation."""
     operator("up", "--yes", "--confirm", "prod", "--image", IMAGE, env="prod")
     operator("infra", "plan", env="prod")
+    name, token = "order-processor", "orderops/prod/order-processor/ORDERS_TOKEN"
+    operator("service", "destroy", name, "--yes", "--confirm", "prod", "--confirm", token, env="prod")
     database = "orderops-prod-database"
     operator("down", "--yes", "--confirm", "prod", "--confirm", database, env="prod")

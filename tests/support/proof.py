@@ -41,6 +41,8 @@ NOW = "{now}"
 """Placeholder in a workflow's arguments: the whole second at which its initial state was complete."""
 LATER = 60.0
 """Seconds after which the lease of a killed holder is free."""
+GONE_WITHIN = 3.0
+"""Seconds, more than a deleted queue is listed for."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "rollback": Workflow("rollback", ("service", "rollback", *dev), [up, deploy]),
         "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
+        "destroy": Workflow("destroy", ("service", "destroy", "order-processor", *dev), [up]),
         "restore": Workflow("restore", restore, [up]),
         "promote": Workflow("promote", promote, [up, restore]),
         "back": Workflow("back", ("restore", "back", *dev), [up, restore, promote]),
@@ -181,7 +184,7 @@ class Proof:
             self.proxy.later(LATER)
             self.proxy.forget()
             self._in_peace(workflow.argv)
-            result = self._look()
+            result = self._look_without_gone(undisturbed.left)
             self.proxy.forget()
             self._in_peace(workflow.argv)
         except AssertionError as error:
@@ -215,6 +218,15 @@ class Proof:
         counted = list(self.proxy.requests)
         result = take_snapshot(self.client)
         self.proxy.requests[:] = counted
+        return result
+
+    def _look_without_gone(self, left: AccountSnapshot) -> AccountSnapshot:
+        """Look until nothing is listed any more that is gone, such as a deleted queue; for some seconds at most."""
+        deadline = time.monotonic() + GONE_WITHIN
+        result = self._look()
+        while any(_more(kind, result, left) for kind in result) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            result = self._look()
         return result
 
     def client(self, service: str) -> Any:

@@ -101,6 +101,16 @@ def history(text: str) -> None:
     show_history([run | {"steps": [{"action": text}]}, run | {"outcome": "unreadable", "steps": []}])
 
 
+RELEASE = {
+    "digest": None,
+    "revision": 1,
+    "since": "2026-11-22T12:03:00Z",
+    "rollout": "completed",
+    "outdated_tasks": 1,
+    "next": "orderops service restart NAME",
+}
+
+
 def status(text: str) -> None:
     parts = {"name": text, "state": text, "detail": "d"}
     pending = {"name": "n", "what": "w", "until": "u", "class": "c", "command": text}
@@ -109,6 +119,7 @@ def status(text: str) -> None:
             "environment": text,
             "verdict": "healthy",
             "components": [parts],
+            "releases": [RELEASE | {"service": text, "version": text, "image": text, "changed_secrets": [text]}],
             "runs": [],
             "unreadable": [BrokenDocument("s3://bucket/key", "is empty").to_dict()],
             "pending": [pending | {"command": "c"}],

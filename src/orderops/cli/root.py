@@ -80,7 +80,8 @@ def status(
 ) -> None:
     """Show the health of an environment: one verdict, its cause, the next command. Exit code 3 unless healthy."""
     from orderops.errors import Differences
-    from orderops.health import HealthVerdict, examine
+    from orderops.health.examination import examine
+    from orderops.health.verdict import HealthVerdict
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
     from orderops.ui.status import show_status, watch_status

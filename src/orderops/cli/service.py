@@ -39,8 +39,17 @@ ServiceOption = Annotated[
     str | None,
     typer.Option("--service", help="Service; optional if there is only one.", metavar="SERVICE", show_default=False),
 ]
+IgnoreSchema = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-schema",
+        help="Do not compare the image with the schema of the database; the run's record says so.",
+    ),
+]
 
-commands = typer.Typer(no_args_is_help=True, help="Services: build, deploy, explain, roll back, logs, restart, scale.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Services: build, deploy, explain, roll back, logs, restart, scale, destroy."
+)
 
 
 @commands.command()
@@ -88,6 +97,7 @@ def deploy(
     attached: Annotated[
         bool, typer.Option("--attach", help="Watch the release that is under way, such as after Ctrl+C; start none.")
     ] = False,
+    ignore_schema: IgnoreSchema = False,
     as_json: Json = False,
 ) -> None:
     """Roll out an image, watch it, and say what became of it. A release that fails is turned back."""
@@ -111,8 +121,8 @@ def deploy(
         context=chosen.context,
         allow_dirty=chosen.allow_dirty,
     )
-    command = options.of("service deploy", *names, *chosen.words, as_json=as_json)
-    deploy_services(workspace, command, choices, bake)
+    command = options.of("service deploy", *names, *chosen.words, *_ignoring(ignore_schema), as_json=as_json)
+    deploy_services(workspace, command, choices, bake, ignore_schema=ignore_schema)
 
 
 @commands.command()
@@ -163,6 +173,7 @@ def rollback(
         ),
     ] = None,
     bake: Bake = None,
+    ignore_schema: IgnoreSchema = False,
 ) -> None:
     """Release the image of an earlier release again, by its digest, with the settings of now."""
     from orderops.operations.service_change import roll_back
@@ -170,7 +181,8 @@ def rollback(
 
     workspace = open_workspace(where.env, where.environments)
     name = one_service(workspace, service)
-    roll_back(workspace, options.of("service rollback", name, *([f"--to {to}"] if to else [])), name, to, bake)
+    command = options.of("service rollback", name, *([f"--to {to}"] if to else []), *_ignoring(ignore_schema))
+    roll_back(workspace, command, name, to, bake, ignore_schema=ignore_schema)
 
 
 @commands.command()
@@ -283,3 +295,22 @@ def scale(
     workspace = open_workspace(where.env, where.environments)
     name = one_service(workspace, service)
     scale(workspace, options.of("service scale", name, f"--tasks {tasks}"), name, tasks)
+
+
+@commands.command()
+@grouped()
+def destroy(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    service: Annotated[str, typer.Argument(help="Service, also one that the file no longer declares.")],
+) -> None:
+    """Delete one service and the workers that work for it. What holds data is kept unless it is named."""
+    from orderops.operations.service_destroy import destroy_service
+    from orderops.operations.workspace import open_workspace
+
+    destroy_service(open_workspace(where.env, where.environments), options.of("service destroy", service), service)
+
+
+def _ignoring(schema: bool) -> list[str]:
+    """The words of a command that was told to ignore the schema, for the run's record."""
+    return ["--ignore-schema"] if schema else []

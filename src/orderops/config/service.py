@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from orderops.config import types as values
 from orderops.config.loader import Mistake, TomlTable
 from orderops.config.types import between, counted
+from orderops.errors import UsageError
 
 # Megabytes of memory that Fargate offers with each number of CPU units; from the ECS developer guide, "Task size".
 FARGATE_MEMORY = {
@@ -250,6 +251,17 @@ class ServiceConfig(TomlTable):
         if (size := sum(len(name) + len(value) for name, value in self.variables.items())) > VARIABLES_SIZE:
             rule = f"has {size} characters; a task definition has room for {VARIABLES_SIZE}"
             yield Mistake(("variables",), {}, rule)
+
+
+def check_service_name(name: str) -> None:
+    """Raise UsageError for what cannot be the name of a service."""
+    try:
+        TypeAdapter(values.ServiceName).validate_python(name)
+    except ValidationError:
+        raise UsageError(
+            f"{name!r} is not the name of a service",
+            "name it as in [services.NAME]: lower-case letters, digits and single hyphens",
+        ) from None
 
 
 def covers_all(earlier: Sequence[str], later: Sequence[str]) -> bool:

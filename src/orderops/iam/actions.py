@@ -90,7 +90,6 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         for name in (
             "BatchCheckLayerAvailability",
             "CompleteLayerUpload",
-            "GetDownloadUrlForLayer",
             "InitiateLayerUpload",
             "UploadLayerPart",
         )
@@ -99,10 +98,14 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("service build", "service sbom"),
         "reads manifests and referrers by the registry's HTTP API, which is not called through boto3",
     ),
+    "ecr:GetDownloadUrlForLayer": (
+        (*PUSH, "service sbom", "service rollback"),
+        "reads labels and layers by the registry's HTTP API, which is not called through boto3",
+    ),
     "ecr:PutImage": (("service build",), "part of the registry's HTTP API, which is not called through boto3"),
     "ecr:GetAuthorizationToken": (
-        ("service deploy", "up"),
-        "logs in to the registry before a push; the emulator has no registry",
+        ("service deploy", "service rollback", "up"),
+        "logs in to the registry for a push, or to read a label; the emulator has no registry",
     ),
     "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
     "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),
@@ -115,7 +118,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         "reads the stage of a deployment with a second target group, which the emulated ones do not have",
     ),
     "ecs:DescribeTasks": (
-        ("status", "restore promote", "restore back", "down"),
+        ("restore promote", "restore back", "down"),
         "needs tasks, which the emulated services do not start",
     ),
     "ecs:ExecuteCommand": (("service exec",), "opens a session, whose data does not pass through the emulator"),
@@ -124,7 +127,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         "called when a deployment failed or has stages, which those of the workflows do not",
     ),
     "ecs:ListTasks": (
-        ("status", "restore promote", "restore back", "down"),
+        ("restore promote", "restore back", "down"),
         "called when tasks stop, which the emulated services do not start",
     ),
     "ecs:StopServiceDeployment": (

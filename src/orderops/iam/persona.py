@@ -41,7 +41,7 @@ RESTORING = (
     "restore points",
     "restore promote",
 )
-REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy")
+REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy", "service destroy")
 
 
 class Persona(StrEnum):

@@ -48,6 +48,8 @@ class Config:
     labels: Mapping[str, str]
     created: str
     """Time, ISO 8601."""
+    platform: str = ""
+    """Operating system and architecture, such as linux/amd64; "" if it does not say."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,17 @@ class Contents:
 
 def config_of(repository: Repository, image: Manifest) -> Config:
     """Read the configuration of an image; of one for several platforms, that of the platform of the tasks."""
-    with repository.blob(_manifest_of(repository, image).document["config"]["digest"]) as stream:
-        document = Manifest(stream.read(), "").document
-    return Config((document.get("config") or {}).get("Labels") or {}, document.get("created") or "")
+    manifest = _manifest_of(repository, image)
+    described = manifest.document.get("config")
+    if not isinstance(described, dict) or not isinstance(described.get("digest"), str):
+        raise OrderopsError(f"{manifest.digest} is no image: its manifest names no configuration", "name an image")
+    with repository.blob(described["digest"]) as stream:
+        document = Manifest(stream.read(LONGEST), "").document
+    given = document.get("config")
+    labels = given.get("Labels") if isinstance(given, dict) else None
+    parts = [document.get("os"), document.get("architecture")]
+    platform = "/".join(str(part) for part in parts) if all(parts) else ""
+    return Config(labels if isinstance(labels, dict) else {}, str(document.get("created") or ""), platform)
 
 
 def contents_of(repository: Repository, image: Manifest) -> Contents:

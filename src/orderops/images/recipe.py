@@ -19,6 +19,9 @@ SCHEMA = "com.orderops.schema"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 ARGUMENT = re.compile(r"^\s*ARG\s+(?P<name>\w+)(?:=(?P<value>\S+))?\s*$", re.IGNORECASE | re.MULTILINE)
 OLDEST = re.compile(rf"^\s*LABEL\s+{re.escape(SCHEMA)}\.oldest=\"?(?P<number>\d+)\"?\s*$", re.IGNORECASE | re.MULTILINE)
+NEWEST = re.compile(
+    rf"^\s*LABEL\s+{re.escape(SCHEMA)}\.newest=\"?(?P<number>\d+|open)\"?\s*$", re.IGNORECASE | re.MULTILINE
+)
 MIGRATION = re.compile(r"sql/V0*(?P<number>\d+)__[^/]+\.sql")
 
 
@@ -62,20 +65,35 @@ def labels(recipe: Recipe, sources: str, dockerfile: str, files: Sequence[str]) 
 def schema_range(dockerfile: str, files: Sequence[str]) -> str:
     """Return the versions of the database that an image supports, such as 3-4; "" if its sources have no migrations.
 
-    The newest is that of `sql/`. The oldest is what the Dockerfile declares (LABEL com.orderops.schema.oldest=3), or
-    the newest.
+    The newest is that of `sql/`, unless the Dockerfile declares a later one that does no harm to its code (LABEL
+    com.orderops.schema.newest=7), or that none will (newest=open, in the label 3-). The oldest is what the Dockerfile
+    declares (LABEL com.orderops.schema.oldest=3), or the newest of `sql/`.
     """
-    newest = max((int(match["number"]) for file in files if (match := MIGRATION.fullmatch(file))), default=None)
-    if newest is None:
+    known = max((int(match["number"]) for file in files if (match := MIGRATION.fullmatch(file))), default=None)
+    if known is None:
         return ""
     declared = OLDEST.search(dockerfile)
-    oldest = int(declared["number"]) if declared else newest
-    if oldest > newest:
+    oldest = int(declared["number"]) if declared else known
+    if oldest > known:
         raise UsageError(
-            f"the Dockerfile declares {SCHEMA}.oldest={oldest}, but the newest migration is V{newest:03}",
-            f"declare a migration that exists: LABEL {SCHEMA}.oldest={newest}",
+            f"the Dockerfile declares {SCHEMA}.oldest={oldest}, but the newest migration is V{known:03}",
+            f"declare a migration that exists: LABEL {SCHEMA}.oldest={known}",
         )
-    return f"{oldest}-{newest}"
+    return f"{oldest}-{_newest(dockerfile, known)}"
+
+
+def _newest(dockerfile: str, known: int) -> str:
+    declared = NEWEST.search(dockerfile)
+    if declared is None:
+        return str(known)
+    if declared["number"].lower() == "open":
+        return ""
+    if int(declared["number"]) < known:
+        raise UsageError(
+            f"the Dockerfile declares {SCHEMA}.newest={declared['number']}, but its sources hold V{known:03}",
+            f"take the line out, or declare a later one: LABEL {SCHEMA}.newest={known}",
+        )
+    return declared["number"]
 
 
 def check_base(base: str, dockerfile: Path) -> None:

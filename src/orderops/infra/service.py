@@ -117,7 +117,7 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
     log_group = LogsGroup(f"/orderops/{environment.name}/{key}", declared.log_days)
     repository = EcrRepository(name, environment.images.keep)
     secrets = {
-        variable: SecretsmanagerSecret(f"orderops/{environment.name}/{key}/{variable}", f"{variable} of {key}")
+        variable: SecretsmanagerSecret(f"{secret_path(environment.name, key)}{variable}", f"{variable} of {key}")
         for variable in declared.secrets
     }
     token = _token(environment, key, declared)
@@ -140,6 +140,11 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
             *depth_alarms_of(declared, name, queue, dead_letters, context.topic),
         ),
     )
+
+
+def secret_path(environment: str, service: str) -> str:
+    """How the names of the secrets of a service begin."""
+    return f"orderops/{environment}/{service}/"
 
 
 def release_of(context: ServiceContext, base: ServiceBase, image: str) -> list[Resource]:
@@ -202,7 +207,9 @@ def _queues(declared: ServiceConfig, name: str) -> tuple[SqsQueue, SqsQueue]:
 def _token(environment: Environment, key: str, declared: ServiceConfig) -> SecretsmanagerSecret | None:
     if declared.token_secret is None:
         return None
-    return SecretsmanagerSecret(f"orderops/{environment.name}/{key}/{declared.token_secret}", f"bearer token of {key}")
+    return SecretsmanagerSecret(
+        f"{secret_path(environment.name, key)}{declared.token_secret}", f"bearer token of {key}"
+    )
 
 
 def _task_definition(context: ServiceContext, base: ServiceBase, image: str) -> EcsTaskDefinition:

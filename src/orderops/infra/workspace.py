@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +49,12 @@ class Workspace:
     def stack(self) -> Stack:
         """The resources of the environment in this account. Raises OrderopsError for an account that is not pinned."""
         self.check_account()
-        return stack(self.environment, self.aws.account, zones_of(self.aws, self.environment))
+        return stack(self.environment, self.aws.account, self.zones)
+
+    @cached_property
+    def zones(self) -> Sequence[str]:
+        """The availability zones of its subnets."""
+        return zones_of(self.aws, self.environment)
 
     def check_account(self) -> None:
         """Raise OrderopsError if the environment pins another account."""

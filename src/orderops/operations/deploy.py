@@ -17,6 +17,7 @@ from orderops.operations.options import ChangeOptions
 from orderops.operations.release_check import check_release
 from orderops.operations.release_start import changing_services, releases_under_way, watch_releases
 from orderops.operations.release_watch import WatchedRelease, failures_shown
+from orderops.operations.schema_check import SchemaCheck
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
@@ -25,11 +26,19 @@ from orderops.ui.progress import Progress
 
 
 def deploy_services(
-    workspace: Workspace, options: ChangeOptions, choices: Mapping[str, ImageChoice], bake: timedelta | None
+    workspace: Workspace,
+    options: ChangeOptions,
+    choices: Mapping[str, ImageChoice],
+    bake: timedelta | None,
+    *,
+    ignore_schema: bool = False,
 ) -> None:
-    """Show what a release changes, ask, roll it out, and return when it has baked. Raises ReleaseFailed."""
+    """Show what a release changes, ask, roll it out, and return when it has baked. Raises ReleaseFailed.
+
+    Without `ignore_schema` an image that does not work with the schema of the database is refused.
+    """
     show_image_choices(choices)
-    change = _Deploy(workspace, options, choices, bake)
+    change = _Deploy(workspace, options, choices, bake, SchemaCheck(workspace, choices, ignore_schema))
     with failures_shown(as_json=options.as_json):
         outcome = guarded_change(workspace, options, change)
     if outcome is None:
@@ -76,11 +85,13 @@ class _Deploy(Change[list[Step]]):
         options: ChangeOptions,
         choices: Mapping[str, ImageChoice],
         bake: timedelta | None,
+        schema: SchemaCheck,
     ) -> None:
         self._workspace = workspace
         self._options = options
         self._choices = choices
         self._bake = bake
+        self._schema = schema
         self.released: Sequence[WatchedRelease] = ()
         self._taken_back: list[str] = []
 
@@ -110,6 +121,7 @@ class _Deploy(Change[list[Step]]):
         check_can_build(self._choices)
         there = {service: choice.uri for service, choice in self._choices.items() if not choice.pending}
         check_release(self._workspace, there, self.release.outputs)
+        self._schema.check(self._changing(plan))
         question = f"Release to {self._workspace.environment.name}{TAKING_BACK if self._taken_back else ''}?"
         return confirm_change(self._workspace, question, self._options)
 
@@ -118,10 +130,15 @@ class _Deploy(Change[list[Step]]):
             check_covered(confirmed, plan)
 
     def apply(self, plan: list[Step], run: Run, progress: Progress) -> None:
+        if not run.undisturbed:
+            # Who held the lease meanwhile may have migrated the database.
+            with progress.paused():
+                self._schema.check(self._changing(plan))
         # Built or copied only after the confirmation: a build takes minutes.
         images = materialize(self._workspace.aws, self._choices, console.info)
         keep_images(self._workspace, images)
         changing = changing_services(self._workspace, plan, images)
+        self._schema.note(run, list(changing))
         under_way = releases_under_way(self._workspace, images)
         watch = watch_releases(self._workspace, run, changing, self.release.outputs, self._bake, under_way=under_way)
 
@@ -132,6 +149,10 @@ class _Deploy(Change[list[Step]]):
 
         watch.rolled_out(roll_out)
         self.released = watch.baked(progress.watch)
+
+    def _changing(self, plan: list[Step]) -> list[str]:
+        uris = {service: choice.uri for service, choice in self._choices.items()}
+        return list(changing_services(self._workspace, plan, uris))
 
     def progress_resources(self, plan: list[Step]) -> Collection[Resource]:
         return slow_resources(self._workspace)

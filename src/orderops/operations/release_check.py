@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from orderops.engine.resource import Outputs
 from orderops.errors import OrderopsError
-from orderops.images.ecr import ECR_IMAGE
+from orderops.images.platform import why_unusable
 from orderops.infra.workspace import Workspace
 from orderops.releases.running import read_service
-from orderops.releases.verify import free_addresses, missing_image, secrets_without_value
+from orderops.releases.verify import free_addresses, secrets_without_value
 from orderops.text.lists import joined
 
 Problem = tuple[str, str]
@@ -30,12 +30,7 @@ def check_release(workspace: Workspace, images: Mapping[str, str], outputs: Outp
 
 def _problems(workspace: Workspace, service: str, image: str, outputs: Outputs) -> Iterator[Problem]:
     environment, base = workspace.environment, workspace.stack.services[service]
-    match = ECR_IMAGE.fullmatch(image)
-    if (
-        match
-        and match["digest"]
-        and (why := missing_image(workspace.aws, match["account"], match["name"], match["digest"]))
-    ):
+    if why := why_unusable(workspace.aws, image):
         yield f"{image} {why}", f"build it: orderops service build {service} --env {environment.name}"
     secrets = {secret.name: outputs[secret].arn for secret in base.secrets.values() if secret in outputs}
     if empty := list(secrets_without_value(workspace.aws, secrets)):

@@ -38,9 +38,18 @@ def attach(workspace: Workspace, options: ChangeOptions, services: list[str], ba
 
 
 def roll_back(
-    workspace: Workspace, options: ChangeOptions, service: str, to: str | None, bake: timedelta | None
+    workspace: Workspace,
+    options: ChangeOptions,
+    service: str,
+    to: str | None,
+    bake: timedelta | None,
+    *,
+    ignore_schema: bool = False,
 ) -> None:
-    """Release the image of an earlier release again, by its digest. Raises OrderopsError if there is none."""
+    """Release the image of an earlier release again, by its digest.
+
+    Raises OrderopsError if there is none, or if it does not work with the schema of the database.
+    """
     record = _earlier(workspace, service, to)
     image = record.image
     match = ECR_IMAGE.fullmatch(image)
@@ -54,7 +63,7 @@ def roll_back(
     given = image.partition("@")[0] if image.startswith("process://") else image
     # Its workers return with it.
     choices = images_of(workspace.aws, workspace.environment, [service], {service: given})
-    deploy_services(workspace, options, choices, bake)
+    deploy_services(workspace, options, choices, bake, ignore_schema=ignore_schema)
 
 
 def restart(workspace: Workspace, options: ChangeOptions, service: str, bake: timedelta | None) -> None:

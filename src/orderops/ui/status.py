@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from rich.table import Table
 
 from orderops.text.durations import in_words
+from orderops.text.lists import counted, joined
 from orderops.text.outside import plain
 from orderops.ui.commands import completed
 from orderops.ui.console import out, out_folded
@@ -17,6 +18,8 @@ from orderops.ui.escaping import escape
 
 # Details quote AWS, the service and the lease.
 LONGEST = 1000
+DIGEST = 12
+"""Digits of a digest that are shown, as builders do."""
 STATE_COLOURS = {
     "ok": "green",
     "healthy": "green",
@@ -33,6 +36,7 @@ def show_status(status: Mapping[str, Any]) -> None:
     colour = STATE_COLOURS.get(status["verdict"], "white")
     out.print(f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]")
     _show_components(status["components"])
+    _show_releases(status.get("releases", ()))
     for run in status["runs"]:
         out_folded(f"run:   {escape(_under_way(run))}")
     for broken in status.get("unreadable", ()):
@@ -52,6 +56,34 @@ def show_status(status: Mapping[str, Any]) -> None:
         out_folded(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
     if status["next"]:
         out.print(f"next:  [bold]{escape(completed(status['next']))}[/]")
+
+
+def _show_releases(releases: Sequence[Mapping[str, Any]]) -> None:
+    """Show what runs of each service, and which tasks are older than a secret that they read at start."""
+    for release in releases:
+        out_folded(f"release: {escape(_release(release))}")
+    for release in releases:
+        if not release["outdated_tasks"]:
+            continue
+        secrets = joined([plain(name) for name in release["changed_secrets"]])
+        tasks = counted(release["outdated_tasks"], "task")
+        old = f"{tasks} of {release['service']} started before {secrets} got its value of now"
+        out_folded(f"[cyan]outdated:[/] {escape(old)}")
+        out.print(f"    now: {escape(completed(release['next']))}")
+
+
+def _release(release: Mapping[str, Any]) -> str:
+    """The service, the name of what runs, and since when."""
+    digest = (release["digest"] or "").removeprefix("sha256:")[:DIGEST]
+    version = plain(release["version"] or "")
+    name = f"{version} ({digest})" if version and digest else version or digest or plain(release["image"])
+    name = name or "an image that cannot be read"
+    since = ""
+    if release["since"]:
+        age = datetime.now(UTC) - datetime.fromisoformat(release["since"])
+        since = f", since {release['since'][:16].replace('T', ' ')}Z ({in_words(age)} ago)"
+    going_on = ", being rolled out" if release["rollout"] == "in_progress" else ""
+    return f"{release['service']} {name}, revision {release['revision']}{since}{going_on}"
 
 
 def _under_way(run: Mapping[str, str]) -> str:

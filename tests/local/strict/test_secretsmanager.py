@@ -87,3 +87,39 @@ def test_a_secret_managed_by_rds_rotates_without_a_function(strict: Client) -> N
     )["DBInstance"]
 
     assert strict("secretsmanager").rotate_secret(SecretId=found["MasterUserSecret"]["SecretArn"])["VersionId"]
+
+
+def test_changes_and_values_are_dated_in_fractions_of_a_second(moto: Client, strict: Client) -> None:
+    """Secrets Manager API, SecretVersionsListEntry: `CreatedDate` is when the version was created.
+
+    moto answers the time of the call, and cuts the fractions of a change off.
+    """
+
+    def dates(client: Client) -> tuple[float, float]:
+        [version] = client("secretsmanager").list_secret_version_ids(SecretId="orders")["Versions"]
+        changed = client("secretsmanager").describe_secret(SecretId="orders")["LastChangedDate"]
+        return version["CreatedDate"].timestamp(), changed.timestamp()
+
+    secret(moto)
+    assert all(date == int(date) for date in dates(moto))
+    moto("secretsmanager").delete_secret(SecretId="orders", ForceDeleteWithoutRecovery=True)
+
+    before = time.time()
+    secret(strict)
+    after = time.time()
+
+    assert all(before - 0.001 <= date <= after + 0.001 for date in dates(strict))
+    assert dates(strict) == dates(strict)
+
+
+def test_a_changed_description_leaves_the_date_of_the_value(strict: Client) -> None:
+    secret(strict)
+    secrets = strict("secretsmanager")
+    [made] = secrets.list_secret_version_ids(SecretId="orders")["Versions"]
+    changed = secrets.describe_secret(SecretId="orders")["LastChangedDate"]
+
+    secrets.update_secret(SecretId="orders", Description="other words")
+
+    [version] = secrets.list_secret_version_ids(SecretId="orders")["Versions"]
+    assert version["CreatedDate"] == made["CreatedDate"]
+    assert secrets.describe_secret(SecretId="orders")["LastChangedDate"] > changed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from moto.backends import get_backend
@@ -20,6 +21,7 @@ from orderops.local.strict.delays import Delays
 SERVICE = "secretsmanager"
 SCHEDULED_MESSAGE = "You can't create this secret because a secret with this name is already scheduled for deletion."
 MARKED_MESSAGE = "You can't perform this operation on the secret because it was marked for deletion."
+DATED = ("CreateSecret", "PutSecretValue", "UpdateSecret")
 NOT_WHILE_DELETED = ("GetSecretValue", "PutSecretValue", "UpdateSecret", "RotateSecret", "TagResource", "UntagResource")
 
 
@@ -29,6 +31,9 @@ def register(emulator: Emulator, delays: Delays) -> None:
     # moto frees the name within the request; on AWS, CreateSecret fails for a few seconds with "scheduled for
     # deletion".
     emulator.on_after(SERVICE, "DeleteSecret", _hold_name(delays))
+    for action in DATED:
+        emulator.on_after(SERVICE, action, _date)
+    emulator.on_after(SERVICE, "ListSecretVersionIds", _date_versions)
     for action in NOT_WHILE_DELETED:
         emulator.on_before(SERVICE, action, _check_not_deleted)
     emulator.on_before(SERVICE, "RotateSecret", _check_rotation_function)
@@ -49,6 +54,27 @@ def _hold_name(delays: Delays) -> Callable[[Request, Response], None]:
             _released_names(request)[json.loads(response.body)["Name"]] = time.time() + delays.secret
 
     return hold
+
+
+def _date(request: Request, response: Response) -> None:
+    """Date a change and the value that it wrote in fractions of a second, as AWS does; moto cuts them off.
+
+    So a value that is written right after a task has started is newer than the task.
+    """
+    answer = json.loads(response.body)
+    secret, now = _secret(request, answer["Name"]), time.time()
+    secret.last_changed_date = now
+    if version := secret.versions.get(answer.get("VersionId", "")):
+        version["createdate"] = now
+
+
+def _date_versions(request: Request, response: Response) -> Response:
+    """Answer when each version was made; moto answers the time of the call."""
+    answer = json.loads(response.body)
+    secret = _secret(request, request.json["SecretId"])
+    for version in answer["Versions"]:
+        version["CreatedDate"] = secret.versions[version["VersionId"]]["createdate"]
+    return replace(response, body=json.dumps(answer).encode())
 
 
 def _check_not_deleted(request: Request) -> None:

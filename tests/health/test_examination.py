@@ -12,7 +12,9 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.documents import Bucket
 from orderops.engine.resource import Effect, PendingChange
-from orderops.health import ComponentState, ComponentStatus, Health, HealthVerdict, examine, judge
+from orderops.health.component import ComponentState, ComponentStatus
+from orderops.health.examination import examine
+from orderops.health.verdict import Health, HealthVerdict, judge
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState
 from orderops.restore.drill_record import Drill, save_drill
 from support.command_line import Orderops
@@ -108,6 +110,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "next",
         "urls",
         "components",
+        "releases",
         "readiness",
         "runs",
         "pending",

@@ -1,0 +1,1 @@
+"""Health: one verdict about a running environment, with one cause and one next command."""

@@ -1,0 +1,103 @@
+"""The health of the entrance: the load balancer and its targets, and what the service answers through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orderops.aws.client import Aws, if_found
+from orderops.health.component import ComponentState, ComponentStatus
+from orderops.health.laptop import explaining
+from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, asked_service, on_this_machine
+from orderops.infra.workspace import Workspace
+from orderops.text.lists import joined
+
+
+def read_entrance(workspace: Workspace) -> Mapping[str, Any] | None:
+    """The load balancer as AWS describes it; None if there is none."""
+    names = [workspace.stack.balancer.name]
+    response = if_found(workspace.aws.elbv2.describe_load_balancers, "LoadBalancerNotFound", Names=names)
+    return response["LoadBalancers"][0] if response else None
+
+
+def _url(workspace: Workspace, entrance: Mapping[str, Any]) -> str:
+    port = workspace.environment.balancer.port
+    return f"http://{entrance['DNSName']}" + ("" if port == 80 else f":{port}")
+
+
+def urls_of(workspace: Workspace, entrance: Mapping[str, Any] | None) -> dict[str, str]:
+    """What clients open, by name."""
+    if entrance is None:
+        return {}
+    url = _url(workspace, entrance)
+    return {"url": url, **({"users": f"{url}/users"} if workspace.environment.demonstration else {})}
+
+
+def balancer_status(workspace: Workspace, entrance: Mapping[str, Any] | None) -> ComponentStatus:
+    """The component for the load balancer and its targets."""
+    if entrance is None:
+        return ComponentStatus("balancer", ComponentState.ABSENT, "no load balancer")
+    state = entrance.get("State", {}).get("Code", "active")
+    if state not in ("active", "active_impaired"):
+        starting = ComponentState.STARTING if state == "provisioning" else ComponentState.DOWN
+        detail = ": ".join(filter(None, (state, entrance["State"].get("Reason"))))
+        return ComponentStatus("balancer", starting, detail, "orderops up")
+    return _targets(workspace)
+
+
+def _targets(workspace: Workspace) -> ComponentStatus:
+    groups = [base.routing.target_group for base in workspace.stack.services.values() if base.routing]
+    counts = [_healthy(workspace.aws, group.name) for group in groups]
+    healthy, known = sum(count for count, _, _ in counts), sum(count for _, count, _ in counts)
+    reasons = [reason for _, _, reason in counts if reason]
+    detail = f"{healthy} of {known} targets healthy" + (f"; {reasons[0]}" if reasons else "")
+    if any(not count for count, _, _ in counts):
+        return ComponentStatus("balancer", ComponentState.DOWN, detail, "orderops status --watch")
+    return ComponentStatus(
+        "balancer",
+        ComponentState.OK if healthy == known else ComponentState.DEGRADED,
+        detail,
+        "orderops status --watch",
+    )
+
+
+def _healthy(aws: Aws, name: str) -> tuple[int, int, str]:
+    """Number of healthy targets, number of targets that are not draining, and why the first is not healthy."""
+    found = if_found(aws.elbv2.describe_target_groups, "TargetGroupNotFound", Names=[name])
+    if not found:
+        return 0, 0, f"no target group {name}"
+    arn = found["TargetGroups"][0]["TargetGroupArn"]
+    response = if_found(aws.elbv2.describe_target_health, "TargetGroupNotFound", TargetGroupArn=arn)
+    targets = [target["TargetHealth"] for target in (response or {}).get("TargetHealthDescriptions", ())]
+    staying = [target for target in targets if target["State"] != "draining"]
+    reasons = [target.get("Description") or target["State"] for target in staying if target["State"] != "healthy"]
+    return len(staying) - len(reasons), len(staying), reasons[0] if reasons else ""
+
+
+def read_readiness(workspace: Workspace, entrance: Mapping[str, Any] | None, ask: AskReady) -> ReadyAnswer | None:
+    """Ask the service for readiness; None without a load balancer."""
+    if entrance is None:
+        return None
+    if asked_service(workspace.environment) is None:
+        return ReadyAnswer(ReadyState.NOT_ASKED, "the load balancer routes /ready to no service")
+    return ask(_url(workspace, entrance))
+
+
+def readiness_status(workspace: Workspace, answer: ReadyAnswer | None) -> ComponentStatus:
+    """The component for what the service answers."""
+    label = "readiness"
+    if answer is None:
+        return ComponentStatus(label, ComponentState.ABSENT, "no load balancer")
+    detail = answer.detail
+    match answer.state:
+        case ReadyState.READY:
+            return ComponentStatus(label, ComponentState.OK, detail)
+        case ReadyState.NOT_READY | ReadyState.FAILING:
+            return ComponentStatus(label, ComponentState.DOWN, detail, explaining(workspace))
+        case ReadyState.UNREACHABLE if on_this_machine(answer.url):
+            return ComponentStatus(label, ComponentState.DOWN, detail, "orderops local status")
+        case ReadyState.UNREACHABLE:
+            admitted = workspace.environment.balancer.allowed_cidrs
+            only = "" if "0.0.0.0/0" in admitted else f"; it admits only {joined(admitted)}"
+            return ComponentStatus(label, ComponentState.UNKNOWN, f"not reachable from this machine: {detail}{only}")
+    return ComponentStatus(label, ComponentState.UNKNOWN, detail)

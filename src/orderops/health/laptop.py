@@ -1,0 +1,29 @@
+"""What is different on the laptop: its state may not be saved, and its own commands explain what does not answer."""
+
+from __future__ import annotations
+
+from orderops import local
+from orderops.health.component import ComponentState, ComponentStatus
+from orderops.infra.workspace import Workspace
+
+
+def laptop_status(workspace: Workspace) -> tuple[ComponentStatus, ...]:
+    """The laptop environment where its state is not saved; empty everywhere else."""
+    if not workspace.environment.emulated:
+        return ()
+    problems = local.saving_problems(local.status()["state"])
+    state, command = ComponentState.DEGRADED, "orderops local status"
+    return tuple(ComponentStatus("laptop", state, problem, command) for problem in problems[:1])
+
+
+def repairing(workspace: Workspace, status: str) -> str:
+    """The command for a database in a status in which it serves nobody."""
+    # On the laptop a failed server's own message is shown by `local status`; a stopped one is started by `up`.
+    explained = workspace.environment.emulated and not status.startswith("stop")
+    return "orderops local status" if explained else "orderops up"
+
+
+def explaining(workspace: Workspace) -> str:
+    """The command that shows why something that AWS calls well does not answer."""
+    # On AWS, the usual reasons are a rule of a security group or a password that was changed by hand.
+    return "orderops local logs" if workspace.environment.emulated else "orderops infra plan"
