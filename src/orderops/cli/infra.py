@@ -24,7 +24,7 @@ def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) ->
     """
     from orderops.errors import Differences
     from orderops.infra.plan import make_plan
-    from orderops.operations.apply import show_services_left_out
+    from orderops.operations.left_out import show_services_left_out
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
     from orderops.ui.progress import Progress
