@@ -24,6 +24,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from orderops.cli import commands
+from orderops.config.descriptions import description_of
 from orderops.config.environment import Environment
 
 DOCS = Path(__file__).parent
@@ -315,7 +316,7 @@ def _key(path: tuple[str, ...], model: type[BaseModel], name: str) -> tuple[str,
         kind = _type(inner)
         value = None if info.is_required() else info.get_default(call_default_factory=True)
         default = "required" if info.is_required() else "" if value is None else f"`{json.dumps(value)}`"
-    return f"`{name}`", kind, default, _allowed(model, name), _escaped(info.description or "")
+    return f"`{name}`", kind, default, _allowed(model, name), _escaped(description_of(model, name))
 
 
 def _model_in(annotation: Any) -> bool:

@@ -94,6 +94,7 @@ def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
         "AWS_EC2_METADATA_DISABLED": "true",
         "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
         "ORDEROPS_LOG_DIRECTORY": str(tmp_path_factory.getbasetemp() / "log"),
+        "XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "cache"),
         # A release is not watched for minutes by every test that makes one.
         "ORDEROPS_BAKE": "0",
     }.items():

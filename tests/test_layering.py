@@ -40,7 +40,10 @@ text
 """
 # The same inside a package, of its sub-packages and modules. What is not named may import all that is.
 INNER_LAYERS = {
-    "aws": "documents / validation / client / translate / call_log diagnosis ownership / redaction partition",
+    "aws": """
+        documents / validation / client / sessions / event_handlers service_models / private_cache
+        / translate / call_log diagnosis ownership / redaction partition
+    """,
     "cli": """
         remote_entrypoint / __init__ / root / env infra service queue migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help
@@ -80,8 +83,7 @@ EXCEPTIONS = {
     ("operations.gate", "psycopg"): "the type of a connection that it looks through",
     ("operations.migration_target", "psycopg"): "the type of a connection that it hands on",
     ("local.daemon", "botocore"): "moto would load the models of AWS three times at import",
-    ("operations.workspace", "boto3"): "the emulator is opened with a key of its own",
-    ("operations.workspace", "botocore"): "the emulator is opened without the operator's profiles and proxies",
+    ("operations.workspace", "botocore"): "the emulator is opened with its key, without profiles and proxies",
 }
 KNOWS_LOCAL = {
     "operations.workspace": "the one line that picks the endpoint, and no question before what can harm nothing",

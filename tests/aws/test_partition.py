@@ -33,9 +33,15 @@ def test_a_region_has_one_partition_and_one_suffix(region: str, partition: str, 
     assert (partition_of(region), dns_suffix_of(region)) == (partition, suffix)
 
 
-def test_a_region_in_no_partition_is_refused() -> None:
-    with pytest.raises(UsageError, match="ap-south-east is in no partition of AWS"):
-        partition_of("ap-south-east")
+# The last one is botocore's name for the endpoint of services without regions.
+@pytest.mark.parametrize("region", ["ap-south-east", "ap-southeast-2x", "", "aws-global"])
+def test_a_region_in_no_partition_is_refused(region: str) -> None:
+    with pytest.raises(UsageError, match="is in no partition of AWS"):
+        partition_of(region)
+
+
+def test_a_region_newer_than_botocore_has_the_partition_of_its_form() -> None:
+    assert (partition_of("ap-southeast-99"), partition_of("us-gov-north-9")) == ("aws", "aws-us-gov")
 
 
 def test_no_code_writes_the_arns_of_one_partition() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.partition import _session, partition_of
+from orderops.aws.partition import partition_of
 from orderops.errors import AwsError
 from support.command_line import Orderops
 from support.repository import ENVIRONMENTS
@@ -59,7 +59,6 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPat
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # The data about regions is read once in a process, and by any test before.
     partition_of.cache_clear()
-    _session.cache_clear()
     return monkeypatch
 
 

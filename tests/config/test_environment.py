@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from orderops.config.descriptions import description_of
 from orderops.config.environment import (
     DatabaseConfig,
     Environment,
@@ -112,7 +113,13 @@ def test_a_loaded_environment_is_immutable(folder: Path) -> None:
 
 
 def test_every_field_has_a_description() -> None:
-    assert [path for path, info in fields(Environment) if not info.description] == []
+    assert [path for path, _, model in fields(Environment) if not description_of(model, path[-1])] == []
+
+
+def test_a_description_is_the_docstring_below_the_field() -> None:
+    assert description_of(NetworkConfig, "zones") == (
+        "Number of availability zones, or their names; existing subnets stay in the zones they are in."
+    )
 
 
 CARVED = {
@@ -282,7 +289,7 @@ WRONG: dict[str, object] = {"[]": list, "{ a = 1 }": dict, '"…"': str, "-1": i
 
 
 def test_every_value_of_a_wrong_type_is_reported_in_our_own_words(folder: Path) -> None:
-    for path, info in fields(Environment):
+    for path, info, _ in fields(Environment):
         for text, kind in WRONG.items():
             if kind in kinds(info.annotation):
                 continue
@@ -294,10 +301,12 @@ def test_every_value_of_a_wrong_type_is_reported_in_our_own_words(folder: Path) 
                 assert re.match(rf"{1 + bool(tables)}: {'.'.join([*tables, key])}: .*: must", lines[0]), lines
 
 
-def fields(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every field of a model and of the models in it, with its path."""
+def fields(
+    model: type[BaseModel], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any, type[BaseModel]]]:
+    """Every field of a model and of the models in it, with its path and its model."""
     for name, info in model.model_fields.items():
-        yield (*above, name), info
+        yield (*above, name), info, model
         inner = get_args(info.annotation)[-1] if get_args(info.annotation) else info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from fields(inner, (*above, name, "NAME") if get_args(info.annotation) else (*above, name))

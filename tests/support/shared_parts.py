@@ -21,6 +21,8 @@ from botocore.client import ClientCreator
 from botocore.hooks import EventAliaser, NodeList, _PrefixTrie
 from botocore.loaders import create_loader
 
+from orderops.aws import service_models
+
 MODELS = create_loader()
 _load_service_model = ClientCreator._load_service_model
 _create_methods = ClientCreator._create_methods
@@ -31,7 +33,8 @@ _names_of_pickers = {
 }
 # Older versions of xmltodict check no names.
 _checked_name = cache(getattr(moto.core.serialize.xmltodict, "_validate_name", lambda *_: None))
-_service_models: dict[tuple[str, str | None], Any] = {}
+_recorded_loader = cache(service_models.recorded_loader)
+_service_models: dict[tuple[type, str, str | None], Any] = {}
 _methods: dict[int, dict[str, Any]] = {}
 _endpoint_providers: dict[tuple[int, frozenset[str]], tuple[Any, Any]] = {}
 
@@ -39,6 +42,7 @@ _endpoint_providers: dict[tuple[int, frozenset[str]], tuple[Any, Any]] = {}
 def share_parts() -> None:
     """Have it so from now on; doing this twice changes nothing."""
     botocore.session.create_loader = lambda *_: MODELS
+    service_models.recorded_loader = _recorded_loader
     ClientCreator._load_service_model = _service_model
     ClientCreator._create_methods = _methods_of
     botocore.regions.EndpointProvider = _endpoint_provider
@@ -53,7 +57,7 @@ def share_parts() -> None:
 
 
 def _service_model(creator: Any, service: str, api_version: str | None = None) -> Any:
-    key = (service, api_version)
+    key = (type(creator._loader), service, api_version)
     if key not in _service_models:
         _service_models[key] = _load_service_model(creator, service, api_version)
     return _service_models[key]

@@ -23,6 +23,9 @@ from orderops.errors import AwsError
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.session import Session
+
+    from orderops.aws.sessions import AwsSessions
 
 READ_ATTEMPTS = 5
 LARGEST_BODY = 16 * 1024 * 1024
@@ -41,12 +44,14 @@ class Aws:
         *,
         endpoint_url: str | None = None,
         session: boto3.Session | None = None,
+        new_session: Callable[..., Session] | None = None,
         environment: str = "",
     ) -> None:
+        """Open AWS with the user's own settings, or those of `session`, or those of what `new_session` makes."""
         self.region = region
         self.environment = environment
         """Used in hints only."""
-        self._clients = _Clients(region, endpoint_url, session)
+        self._clients = _Clients(region, endpoint_url, session, new_session)
         self._attempts = READ_ATTEMPTS
         self._cache: dict[str, Future[Any]] | None = None
         self._guard: Callable[[], None] = _unguarded
@@ -105,7 +110,7 @@ class Aws:
 
     def endpoint(self, service: str) -> str:
         """Return the URL of a service, for programs that call it themselves."""
-        return str(self._clients.get(service, self._attempts).meta.endpoint_url)
+        return str(self._clients.get(service, "", self._attempts).meta.endpoint_url)
 
     def send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool = False) -> Any:
         """Send one call and return the response, or the list of all `pages`; raises AwsError."""
@@ -137,7 +142,7 @@ class Aws:
         log = LoggedCall(call.name, params)
         with self._clients.guarded(_unguarded if operation.startswith(READING) else self._guard):
             try:
-                client = self._clients.get(service, self._attempts)
+                client = self._clients.get(service, operation, self._attempts)
                 responses = [log.succeeded(response) for response in _responses(client, operation, params, pages=pages)]
             except Exception as error:
                 translated = translate_error(call, error)
@@ -226,14 +231,21 @@ def _unguarded() -> None:
 
 
 class _Clients:
-    """boto3's clients, each created on first use. Creating a client is not thread-safe in boto3, using it is."""
+    """botocore's clients, each created on first use. Creating a client is not thread-safe in botocore, using it is."""
 
-    def __init__(self, region: str, endpoint_url: str | None, session: boto3.Session | None) -> None:
+    def __init__(
+        self,
+        region: str,
+        endpoint_url: str | None,
+        session: boto3.Session | None,
+        new_session: Callable[..., Session] | None,
+    ) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
         self._session = session
-        self._created: dict[tuple[str, int], Any] = {}
-        self._signer: Any = None
+        self._new_session = new_session
+        self._created: dict[tuple[str, int], list[Any]] = {}
+        self._signers: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()
 
@@ -248,9 +260,9 @@ class _Clients:
         finally:
             self._thread.guard = before
 
-    def get(self, service: str, attempts: int) -> Any:
-        client = self._created.get((service, attempts))
-        return client if client is not None else self._create(service, attempts)
+    def get(self, service: str, operation: str, attempts: int) -> Any:
+        """Return a client that has this operation; "" stands for any."""
+        return self._existing(service, operation, attempts) or self._create(service, operation, attempts)
 
     def presigned(self, operation: str, params: Mapping[str, Any], seconds: int) -> str:
         """Return a URL with a signature of version 4 for the region's host."""
@@ -258,23 +270,34 @@ class _Clients:
 
         # The global host redirects to the region of a new bucket at first, and a signature is valid for one host only:
         # S3 user guide, "Making requests using DNS": "Temporary request redirection".
-        endpoint = str(self.get("s3", READ_ATTEMPTS).meta.endpoint_url)
+        endpoint = str(self.get("s3", operation, READ_ATTEMPTS).meta.endpoint_url)
         style = "virtual" if endpoint.endswith(dns_suffix_of(self._region)) else "path"
         config = Config(signature_version="s3v4", s3={"addressing_style": style})
         with self._lock:
-            if self._signer is None and self._session:
-                self._signer = self._session.client(
-                    "s3", region_name=self._region, endpoint_url=self._endpoint_url, config=config
-                )
-        return str(self._signer.generate_presigned_url(operation, Params=dict(params), ExpiresIn=seconds))
+            if operation not in self._signers:
+                self._signers[operation] = self._new("s3", operation, config)
+        return str(self._signers[operation].generate_presigned_url(operation, Params=dict(params), ExpiresIn=seconds))
 
-    def _create(self, service: str, attempts: int) -> Any:
-        import boto3
+    @cached_property
+    def _sessions(self) -> AwsSessions:
+        from botocore.session import Session
+
+        from orderops.aws.sessions import AwsSessions
+
+        return AwsSessions(self._new_session or Session, self._region)
+
+    def _existing(self, service: str, operation: str, attempts: int) -> Any:
+        for client in self._created.get((service, attempts), ()):
+            if self._session or not operation or operation in client.meta.method_to_api_mapping:
+                return client
+        return None
+
+    def _create(self, service: str, operation: str, attempts: int) -> Any:
         from botocore.config import Config
 
         with self._lock:
-            if (service, attempts) not in self._created:
-                self._session = self._session or boto3.Session()
+            client = self._existing(service, operation, attempts)
+            if client is None:
                 config = Config(
                     retries={"mode": "standard", "total_max_attempts": attempts},
                     connect_timeout=5,
@@ -282,14 +305,19 @@ class _Clients:
                     max_pool_connections=32,
                     user_agent_extra="orderops",
                 )
-                client = self._session.client(
-                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
-                )
+                client = self._new(service, operation, config)
                 # First, so that a prevented call never reaches the handlers that answer it in tests.
                 client.meta.events.register_first("before-send", self._call_guard)
                 client.meta.events.register("before-parse", check_response)
-                self._created[service, attempts] = client
-            return self._created[service, attempts]
+                self._created.setdefault((service, attempts), []).append(client)
+            return client
+
+    def _new(self, service: str, operation: str, config: Any) -> Any:
+        if self._session:
+            return self._session.client(
+                service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+            )
+        return self._sessions.client(service, operation, endpoint_url=self._endpoint_url, config=config)
 
     def _call_guard(self, **_: Any) -> None:
         getattr(self._thread, "guard", _unguarded)()

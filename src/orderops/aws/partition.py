@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from orderops.errors import UsageError
-
-if TYPE_CHECKING:
-    from botocore.session import Session
 
 
 @cache
 def partition_of(region: str) -> str:
     """Return the partition of a region, such as `aws-us-gov`. Raises UsageError for a region in no partition."""
-    from botocore.exceptions import UnknownRegionError
-
-    try:
-        return str(_session().get_partition_for_region(region))
-    except UnknownRegionError:
-        raise UsageError(
-            f"{region} is in no partition of AWS",
-            "list the regions of the account: aws account list-regions; then set region in the environment file",
-        ) from None
+    # By its form, so that a region which is newer than botocore has a partition as well.
+    for partition in _partitions():
+        if re.match(partition["regionRegex"], region):
+            return str(partition["id"])
+    raise UsageError(
+        f"{region} is in no partition of AWS",
+        "list the regions of the account: aws account list-regions; then set region in the environment file",
+    )
 
 
 @cache
 def dns_suffix_of(region: str) -> str:
     """Return the end of the host names of a region's services, such as `amazonaws.com.cn`."""
-    from botocore.loaders import create_loader
-
-    outputs = {found["id"]: found["outputs"] for found in create_loader().load_data("partitions")["partitions"]}
+    outputs = {found["id"]: found["outputs"] for found in _partitions()}
     return str(outputs[partition_of(region)]["dnsSuffix"])
 
 
@@ -40,10 +35,8 @@ def dns_suffix_of(region: str) -> str:
 
 
 @cache
-def _session() -> Session:
-    import botocore.session
+def _partitions() -> Sequence[Mapping[str, Any]]:
+    from botocore.loaders import create_loader
 
-    # Without the operator's files: a profile that does not exist must not fail what needs no account, as `env check`.
-    variables = {"profile": (None, None, None, None)}
-    files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
-    return botocore.session.Session(session_vars=variables | files)
+    partitions: Sequence[Mapping[str, Any]] = create_loader().load_data("partitions")["partitions"]
+    return partitions

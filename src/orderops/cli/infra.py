@@ -37,18 +37,18 @@ def plan(
     """
     from orderops.errors import Differences
     from orderops.infra.plan import make_plan
-    from orderops.operations.saved_plan import PlanScope, save_plan
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
-    from orderops.ui.plan_markdown import plan_markdown
     from orderops.ui.progress import Progress
 
     workspace = open_workspace(where.env, where.environments)
-    scope = PlanScope(_choices(workspace, image), adopt, prune)
-    images = None if scope.choices is None else {service: choice.uri for service, choice in scope.choices.items()}
+    choices = _choices(workspace, image)
+    images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
     with Progress() as progress:
         planned = make_plan(workspace, images=images, adopt=adopt, prune=prune, on_wait=progress.watch)
     if markdown:
+        from orderops.ui.plan_markdown import plan_markdown
+
         for line in plan_markdown(where.env, [*planned.steps, *planned.pruned]):
             console.data(line)
     elif as_json:
@@ -57,14 +57,16 @@ def plan(
     else:
         _show(where.env, planned, alone=images is None)
     if out:
-        save_plan(workspace, planned, scope, out)
+        from orderops.operations.saved_plan import PlanScope, save_plan
+
+        save_plan(workspace, planned, PlanScope(choices, adopt, prune), out)
     if planned.differs:
         raise Differences
 
 
 def _show(env: str, planned: Plan, *, alone: bool) -> None:
     """Show a plan and what follows it; `alone` for the infrastructure without the services."""
-    from orderops.operations.apply import show_services_left_out
+    from orderops.operations.left_out import show_services_left_out
     from orderops.ui import console
 
     steps = [*planned.steps, *planned.pruned]

@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from orderops.config.descriptions import description_of
 from orderops.errors import UsageError
 from orderops.text.nesting import nests_deeper
 
@@ -66,7 +67,7 @@ class Mistakes(ValueError):
 class TomlTable(BaseModel):
     """A table of an environment file: no unknown keys, no conversion of types, immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def mistakes(self) -> Iterator[Mistake]:
         """Mistakes by the rules over several keys."""
@@ -259,7 +260,7 @@ def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, 
         case "extra_forbidden":
             return _unknown(model, key)
         case "missing":
-            description = _table(model, key[:-1]).model_fields[str(key[-1])].description or ""
+            description = description_of(_table(model, key[:-1]), str(key[-1]))
             return f"{MISSING}: {description[:1].lower()}{description[1:].rstrip('.')}"
         case "literal_error":
             return f"must be {context['expected'].replace(chr(39), chr(34))}"

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, LiteralString
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
-
 from orderops.database.catalog import USER_SCHEMAS
 
 if TYPE_CHECKING:
@@ -135,6 +133,7 @@ def _changed(connection: Connection, statement: str) -> None:
 def _repeated(change: Callable[[], object]) -> None:
     """Repeat a change of the catalogue while another session changes the same row: "tuple concurrently updated"."""
     from psycopg import errors
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
     again = Retrying(
         retry=retry_if_exception_type((errors.InternalError_, errors.SerializationFailure)),

@@ -6,8 +6,6 @@ import socket
 from collections.abc import Collection
 from contextlib import closing
 
-import psutil
-
 from orderops.errors import OrderopsError
 
 HOST = "127.0.0.1"
@@ -61,6 +59,8 @@ def taken_text(port: int) -> str:
 
 
 def _listener(port: int) -> str:
+    import psutil
+
     try:
         for connection in psutil.net_connections("tcp"):
             if (

@@ -15,7 +15,6 @@ from orderops.images.released import releases_taken_back
 from orderops.images.resolve import ImageChoice, check_can_build, materialize
 from orderops.images.retention import keep_released
 from orderops.infra.apply import Apply
-from orderops.infra.left_out import ServicesLeftOut
 from orderops.infra.plan import Plan, make_plan
 from orderops.infra.saved_plan import SavedPlan, check_unmoved
 from orderops.infra.service_login import login_is_due_in
@@ -31,7 +30,7 @@ from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
-from orderops.text.lists import counted, joined
+from orderops.text.lists import counted
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -262,20 +261,6 @@ def _show(plan: Plan, *, dry_run: bool) -> None:
         console.show_plan(steps, plan.undeclared, whole=dry_run)
     if dry_run or plan.changes or plan.pruned:
         console.info(console.summary(steps, plan.undeclared))
-
-
-def show_services_left_out(environment: str, services: ServicesLeftOut) -> None:
-    """Show what a plan of the infrastructure alone leaves out, and the command that shows it."""
-    up = f"orderops up --dry-run --env {environment}"
-    if services.changes:
-        addresses = joined([step.address for step in services.changes], max_names=2)
-        console.info_folded(f"services differ too: {addresses}; to see how: {up}")
-    elif services.unreleased:
-        console.info_folded(
-            f"services are left out; not released yet: {joined(services.unreleased)}; to see them: {up}"
-        )
-    else:
-        console.info_folded(f"services are left out, and run as declared; with a new image: {up}")
 
 
 def _differs(plan: Plan) -> bool:

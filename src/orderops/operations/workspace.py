@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import boto3
+    from botocore.session import Session
 
     from orderops.aws.client import Aws
     from orderops.config.environment import Environment
@@ -99,14 +100,13 @@ def open_account(environment: Environment) -> Aws:
     return Aws(
         environment.region,
         endpoint_url=endpoint.url,
-        session=_laptop_session(endpoint, environment.region),
+        new_session=partial(_laptop_session, endpoint),
         environment=environment.name,
     )
 
 
-def _laptop_session(endpoint: LocalEndpoint, region: str) -> boto3.Session:
+def _laptop_session(endpoint: LocalEndpoint, include_builtin_handlers: bool) -> Session:
     """Return a session with the laptop's key, and with nothing of the operator's own profiles and proxies."""
-    import boto3
     from botocore.config import Config
     from botocore.session import Session
 
@@ -119,15 +119,11 @@ def _laptop_session(endpoint: LocalEndpoint, region: str) -> boto3.Session:
         "use_fips_endpoint": (None, None, False, None),
         "use_dualstack_endpoint": (None, None, False, None),
     }
-    core = Session(session_vars=nowhere)
+    session = Session(session_vars=nowhere, include_builtin_handlers=include_builtin_handlers)
     # HTTP_PROXY names a proxy that cannot reach this machine's loopback address.
-    core.set_default_client_config(Config(proxies={}))
-    return boto3.Session(
-        aws_access_key_id=endpoint.key.id,
-        aws_secret_access_key=endpoint.key.secret,
-        region_name=region,
-        botocore_session=core,
-    )
+    session.set_default_client_config(Config(proxies={}))
+    session.set_credentials(endpoint.key.id, endpoint.key.secret)
+    return session
 
 
 def confirm_change(
