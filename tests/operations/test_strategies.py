@@ -231,3 +231,19 @@ def test_the_tasks_that_a_promotion_replaces_pass_both_pauses(released: Dev, ord
 
     assert said.code == 0, said.err
     assert (waiting(released), weights(released)) == ("", {group: 100 - weight for group, weight in before.items()})
+
+
+def test_status_counts_both_groups_and_says_what_a_release_waits_for(released: Dev, orderops: Orderops) -> None:
+    assert orderops("service", "restart", "--yes").code == 0
+
+    def component(name: str) -> dict[str, str]:
+        components = orderops("status", "--json").json["components"]
+        return next(one for one in components if one["name"] == name)
+
+    until(lambda: component("balancer")["detail"] == "1 of 1 targets healthy")
+    begin(released, THIRD)
+
+    waits = component("service order-processor")
+    assert waits["state"] == "ok"
+    assert "its release is tested and waits for `orderops service promote` or `abort`" in waits["detail"]
+    assert "without an answer, ECS returns to the release before at " in waits["detail"]

@@ -47,10 +47,7 @@ def plan(
     with Progress() as progress:
         planned = make_plan(workspace, images=images, adopt=adopt, prune=prune, on_wait=progress.watch)
     if markdown:
-        from orderops.ui.plan_markdown import plan_markdown
-
-        for line in plan_markdown(where.env, [*planned.steps, *planned.pruned]):
-            console.data(line)
+        _show_markdown(where.env, planned)
     elif as_json:
         document = console.plan_json(where.env, planned.steps, planned.undeclared, planned.undeclared_environments)
         console.show_json({**document, "services": planned.services.to_json()})
@@ -62,6 +59,14 @@ def plan(
         save_plan(workspace, planned, PlanScope(choices, adopt, prune), out)
     if planned.differs:
         raise Differences
+
+
+def _show_markdown(env: str, planned: Plan) -> None:
+    from orderops.ui import console
+    from orderops.ui.plan_markdown import plan_markdown
+
+    for line in plan_markdown(env, [*planned.steps, *planned.pruned]):
+        console.data(line)
 
 
 def _show(env: str, planned: Plan, *, alone: bool) -> None:

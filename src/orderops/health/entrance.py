@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orderops.aws.client import Aws, if_found
@@ -46,8 +46,8 @@ def balancer_status(workspace: Workspace, entrance: Mapping[str, Any] | None) ->
 
 
 def _targets(workspace: Workspace) -> ComponentStatus:
-    groups = [base.routing.target_group for base in workspace.stack.services.values() if base.routing]
-    counts = [_healthy(workspace.aws, group.name) for group in groups]
+    routings = [base.routing for base in workspace.stack.services.values() if base.routing]
+    counts = [_of_service(workspace.aws, [group.name for group in routing.target_groups]) for routing in routings]
     healthy, known = sum(count for count, _, _ in counts), sum(count for _, count, _ in counts)
     reasons = [reason for _, _, reason in counts if reason]
     detail = f"{healthy} of {known} targets healthy" + (f"; {reasons[0]}" if reasons else "")
@@ -59,6 +59,13 @@ def _targets(workspace: Workspace) -> ComponentStatus:
         detail,
         "orderops status --watch",
     )
+
+
+def _of_service(aws: Aws, groups: Sequence[str]) -> tuple[int, int, str]:
+    """The same of all target groups of a service: of two, each is empty for every other release."""
+    counts = [_healthy(aws, group) for group in groups]
+    reasons = [reason for _, _, reason in counts if reason]
+    return sum(one[0] for one in counts), sum(one[1] for one in counts), reasons[0] if reasons else ""
 
 
 def _healthy(aws: Aws, name: str) -> tuple[int, int, str]:

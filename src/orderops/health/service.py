@@ -9,6 +9,7 @@ from orderops.aws.client import if_found
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
+from orderops.releases.stages import DeploymentStage, has_stages, stage_of
 from orderops.resources.ecs_failure import stopped_tasks, trouble
 from orderops.text.outside import plain
 
@@ -49,9 +50,17 @@ def service_status(workspace: Workspace, base: ServiceBase, raw: Mapping[str, An
         events = trouble(raw, raw["deployments"][0].get("createdAt")) if raw["deployments"] else []
         reasons = [f"last stop: {plain(stopped[0])}"] if stopped else events[:1]
         detail = "; ".join([detail, *reasons])
+    if rollout == "IN_PROGRESS" and has_stages(raw) and (stage := stage_of(workspace.aws, cluster, name)):
+        detail += f"; {_waits(stage)}" if stage.pause else f"; its release is at {stage.stage}"
     if raw["desiredCount"] > base.declared.max_tasks:
         detail += f"; set to more than max_tasks, which is {base.declared.max_tasks}"
     return _service_status(label, raw, rollout, detail, base.declared.min_tasks)
+
+
+def _waits(stage: DeploymentStage) -> str:
+    """That a release waits for an answer, what gives it, and what happens without one."""
+    at = "is tested" if stage.is_tested else "bakes"
+    return f"its release {at} and waits for `orderops service promote` or `abort`; {stage.unanswered}".rstrip("; ")
 
 
 def current_deployment(raw: Mapping[str, Any]) -> Mapping[str, Any]:
