@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from orderops.engine.resource import Effect, PendingChange
+from orderops.engine.resource import Effect, Leftover, PendingChange
 from orderops.engine.step import Action, Step
 from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
 from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui import status as terminal_status
+from orderops.ui.commands import about_the_laptop, repeating
 from orderops.ui.progress import Progress
 
 
@@ -345,3 +346,16 @@ def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.Ca
     )
 
     assert capsys.readouterr().out.splitlines()[-1] == "last proven restore 3 days ago, in 7 min 34 s"
+
+
+def test_the_command_that_removes_what_is_left_behind_reaches_the_laptop_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    leftover = Leftover("snapshot", "aws rds delete-db-snapshot --db-snapshot-identifier NAME", ("one",))
+
+    with repeating((), dict):
+        about_the_laptop()
+        console.show_leftovers([leftover])
+
+    line = capsys.readouterr().err.splitlines()[-1].strip()
+    assert line == 'eval "$(orderops local env)"; aws rds delete-db-snapshot --db-snapshot-identifier one'

@@ -277,7 +277,7 @@ def show_leftovers(leftovers: Iterable[Leftover]) -> None:
         # Several names, or a command that would not fit on a line, keep the placeholder.
         command = leftover.command.replace("NAME", leftover.names[0])
         shown = command if len(leftover.names) == 1 and len(command) <= COMMAND else leftover.command
-        info(f"    {completed(shown)}")
+        info(f"    {shown}")
 
 
 def show_checks(checks: Iterable[Check]) -> None:
