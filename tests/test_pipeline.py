@@ -14,6 +14,7 @@ from support.repository import ROOT
 
 PIPELINE = ROOT / "azure-pipelines.yml"
 BRANCHES = {"dev": "develop", "staging": "master", "prod": "master"}
+CONNECTIONS = {**{name: f"orderops-{name}" for name in BRANCHES}, "plan_prod": "orderops-prod-plan"}
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +72,17 @@ def test_each_environment_follows_its_branch(stages: dict[str, Any], environment
     assert any(line.startswith(f"orderops up --env {environment} --yes") for line in commands(stages[environment]))
 
 
-@pytest.mark.parametrize("environment", BRANCHES)
-def test_only_orderops_touches_aws_and_only_its_own_environment(stages: dict[str, Any], environment: str) -> None:
-    stage = stages[environment]
+@pytest.mark.parametrize("name", CONNECTIONS)
+def test_only_orderops_touches_aws_and_only_its_own_environment(stages: dict[str, Any], name: str) -> None:
+    stage = stages[name]
 
-    assert aws_step(stage)["inputs"]["awsCredentials"] == f"orderops-{environment}"
+    assert aws_step(stage)["inputs"]["awsCredentials"] == CONNECTIONS[name]
     for line in commands(stage):
         command = re.sub(r"^\w+=\$\((.*)\)$", r"\1", line)
-        words = shlex.split(command)
-        assert words[0] in ("orderops", "set", "echo"), line
+        words = shlex.split(command, comments=True)
+        assert words[0] in ("orderops", "set", "echo", "mkdir", "code=0", "test", "ls"), line
         if words[0] == "orderops":
-            assert words[words.index("--env") + 1] == environment
+            assert words[words.index("--env") + 1] == name.removeprefix("plan_")
 
 
 def test_no_pipeline_touches_the_databases_schema(stages: dict[str, Any]) -> None:
@@ -106,19 +107,40 @@ def test_each_deployment_stands_in_an_environment_that_can_ask_for_approval(stag
     assert all("deployment" in deployment(stages[name]) for name in BRANCHES)
 
 
-def test_prod_is_started_by_hand_after_staging_and_named(stages: dict[str, Any]) -> None:
-    prod = stages["prod"]
+def test_prod_is_planned_by_hand_after_staging_and_named(stages: dict[str, Any]) -> None:
+    plan, prod = stages["plan_prod"], stages["prod"]
 
-    assert prod["trigger"] == "manual"
-    assert prod["dependsOn"] == "staging"
+    assert (plan["trigger"], plan["dependsOn"], prod["dependsOn"]) == ("manual", "staging", "plan_prod")
+    assert "refs/heads/master" in plan["condition"]
     assert "--confirm prod" in commands(prod)[-1]
 
 
-def test_prod_runs_the_image_that_staging_ran(stages: dict[str, Any]) -> None:
+def test_prod_gets_the_release_that_the_run_names_or_the_image_that_staging_ran(
+    pipeline: dict[str, Any], stages: dict[str, Any]
+) -> None:
     release, job = aws_step(stages["staging"])["name"], deployment(stages["staging"])["deployment"]
 
-    assert stages["prod"]["variables"]["image"] == (
+    assert stages["plan_prod"]["variables"]["image"] == (
         f"$[ stageDependencies.staging.{job}.outputs['{job}.{release}.image'] ]"
     )
     assert any("variable=image;isOutput=true" in line for line in commands(stages["staging"]))
-    assert '--image "$(image)"' in commands(stages["prod"])[-1]
+    assert [(one["name"], one["default"]) for one in pipeline["parameters"]] == [("release", "")]
+    assert aws_step(stages["plan_prod"])["env"] == {"IMAGE": "${{ coalesce(parameters.release, '$(image)') }}"}
+    [planned] = [line for line in commands(stages["plan_prod"]) if line.startswith("orderops")]
+    assert '--image "$IMAGE"' in planned
+
+
+def test_exactly_the_plan_that_was_approved_is_applied(stages: dict[str, Any]) -> None:
+    plan, prod = steps(stages["plan_prod"]), steps(stages["prod"])
+    [published] = [step for step in plan if "publish" in step]
+    downloads = [step for step in prod if "download" in step]
+
+    # A stage's approval is asked for before it starts, so that the plan stands in a stage of its own.
+    assert "deployment" not in deployment(stages["plan_prod"])
+    assert published == {"publish": "plan", "artifact": "plan-prod-$(System.StageAttempt)"}
+    assert [step["download"] for step in downloads] == ["none", "current"]
+    assert downloads[1]["patterns"] == "plan-prod-*/prod.json"
+    assert any("--out plan/prod.json --markdown > plan/prod.md" in line for line in commands(stages["plan_prod"]))
+    assert any(line.endswith('##vso[task.uploadsummary]$PWD/plan/prod.md"') for line in commands(stages["plan_prod"]))
+    assert '--plan "$plan"' in commands(stages["prod"])[-1]
+    assert "--image" not in commands(stages["prod"])[-1]

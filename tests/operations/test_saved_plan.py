@@ -11,8 +11,9 @@ import boto3
 import pytest
 
 from support.command_line import Orderops
-from support.recorded_history import Dev
-from support.repository import ENVIRONMENTS
+from support.fake_builders import put
+from support.recorded_history import Dev, aws_at
+from support.repository import ENVIRONMENTS, ROOT
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
@@ -208,3 +209,33 @@ def test_the_plan_as_markdown_is_a_document_for_an_approver(dev: Dev, orderops: 
     assert lines.index("| update | `ecs-service/orderops-dev-order-processor` | restarts tasks |") < lines.index(
         f"| update | `sqs-queue/{QUEUE}` |  |"
     )
+
+
+def test_an_image_of_another_environment_is_planned_by_the_digest_that_its_copy_will_have(
+    dev: Dev, orderops: Orderops, tmp_path: Path
+) -> None:
+    aws = aws_at(dev.proxy.url)
+    digest = put(aws, "orderops-staging-order-processor", "1.4.0")
+    host = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com"
+    file = tmp_path / "plan.json"
+
+    assert orderops("up", "--image", f"{host}/orderops-staging-order-processor:1.4.0", "--out", str(file)).code == 3
+
+    saved = json.loads(file.read_text())
+    assert saved["images"] == {"order-processor": f"{host}/orderops-staging-order-processor@{digest}"}
+    assert f"{host}/orderops-dev-order-processor@{digest}" in file.read_text()
+    assert orderops("up", "--plan", str(file), "--dry-run").code == 3
+    # As after a run that was interrupted once it had copied the image.
+    put(aws, "orderops-dev-order-processor", f"sha256-{digest[7:23]}")
+    said = orderops("up", "--plan", str(file), "--yes")
+    assert said.code == 0, said.err
+    again = orderops("up", "--plan", str(file), "--yes")
+    assert (again.code, "up to date" in again.err) == (0, True)
+
+
+def test_an_image_that_has_yet_to_be_built_is_in_no_plan(dev: Dev, orderops: Orderops, tmp_path: Path) -> None:
+    said = orderops("up", "--context", str(ROOT), "--allow-dirty", "--out", str(tmp_path / "plan.json"))
+
+    assert said.code == 1
+    assert "no plan can name it" in said.err
+    assert "orderops service build order-processor --env dev" in said.err

@@ -227,6 +227,7 @@ def release(operator: Operator) -> None:
     operator("service", "sbom", expect=1)
     operator("service", "sbom", "1", expect=1)
     operator("service", "deploy", "--dry-run", "--image", f"{host}/orderops-staging-order-processor:3", expect=3)
+    operator("infra", "plan", "--image", f"{host}/orderops-staging-order-processor:3", expect=3)
     put(aws, own, "2", content="5")
     operator("up", "--yes", "--image", f"{host}/{own}:2")
     operator("service", "rollback", "--yes")

@@ -90,10 +90,13 @@ def _show(env: str, planned: Plan, *, alone: bool) -> None:
 
 def _choices(workspace: Workspace, given: list[str]) -> Mapping[str, ImageChoice] | None:
     """The images of a plan of everything; None without --image, for the infrastructure alone."""
+    if not given:
+        return None
     from orderops.images.resolve import images
+    from orderops.operations.saved_plan import exact_images
     from orderops.operations.workspace import images_given
 
-    return images(workspace.aws, workspace.environment, images_given(workspace, given)) if given else None
+    return exact_images(workspace, images(workspace.aws, workspace.environment, images_given(workspace, given)))
 
 
 @commands.command()

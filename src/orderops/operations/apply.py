@@ -25,7 +25,7 @@ from orderops.operations.migrate import migrate, migrations_of, show_pending, to
 from orderops.operations.options import ChangeOptions
 from orderops.operations.release_start import changing_services, releases_under_way, watch_releases
 from orderops.operations.release_watch import failures_shown
-from orderops.operations.saved_plan import PlanScope, open_plan, save_plan
+from orderops.operations.saved_plan import PlanScope, exact_images, open_plan, save_plan
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run
@@ -51,12 +51,10 @@ def apply_everything(
 
     With `out`, the plan is saved there and nothing is changed.
     """
-    _apply(
-        workspace,
-        replace(options, dry_run=options.dry_run or out is not None),
-        PlanScope(choices, adopt, prune, sql),
-        out=out,
-    )
+    if out and choices is not None:
+        choices = exact_images(workspace, choices)
+    scope = PlanScope(choices, adopt, prune, sql)
+    _apply(workspace, replace(options, dry_run=options.dry_run or out is not None), scope, out=out)
 
 
 def apply_saved(workspace: Workspace, options: ChangeOptions, file: Path, sql: Path | None) -> None:

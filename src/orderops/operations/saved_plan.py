@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orderops import __version__
+from orderops.aws.partition import dns_suffix_of
 from orderops.config.environment import environments_folder
 from orderops.errors import OrderopsError
-from orderops.images.resolve import ImageChoice, ImageOrigin
+from orderops.images.build import ImageBuild
+from orderops.images.ecr import ECR_IMAGE
+from orderops.images.resolve import ImageChoice, ImageCopy, ImageOrigin, image_of
 from orderops.infra.plan import Plan
 from orderops.infra.saved_plan import SavedPlan, check_made_here, digests, new_salt, read_plan, saved_steps
 from orderops.infra.workspace import Workspace
@@ -33,9 +36,10 @@ class PlanScope:
 def save_plan(workspace: Workspace, plan: Plan, scope: PlanScope, file: Path) -> None:
     """Write a plan to a file. Raises OrderopsError if an image has yet to be built, or a step is refused."""
     name = workspace.environment.name
-    if pending := [service for service, choice in (scope.choices or {}).items() if choice.pending]:
+    built = [service for service, choice in (scope.choices or {}).items() if isinstance(choice.pending, ImageBuild)]
+    if pending := built:
         raise OrderopsError(
-            f"the image of {pending[0]} is built or copied when it is released, so no plan can name it",
+            f"the image of {pending[0]} is built when it is released, so no plan can name it",
             f"build it first: orderops service build {pending[0]} --env {name}; or name one: --image URI",
         )
     if plan.refused_steps:
@@ -51,7 +55,7 @@ def save_plan(workspace: Workspace, plan: Plan, scope: PlanScope, file: Path) ->
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
         files=digests(_files(workspace, scope.sql)),
-        images=None if scope.choices is None else {service: choice.uri for service, choice in scope.choices.items()},
+        images=None if scope.choices is None else {name: _source(choice) for name, choice in scope.choices.items()},
         adopt=list(scope.adopt),
         prune=scope.prune,
         salt=salt,
@@ -72,11 +76,35 @@ def open_plan(workspace: Workspace, file: Path, sql: Path | None) -> tuple[Saved
         version=__version__,
         files=digests(_files(workspace, sql)),
     )
-    images = saved.images
     choices = None
-    if images is not None:
-        choices = {service: ImageChoice(uri, origin=ImageOrigin.GIVEN) for service, uri in images.items()}
+    if saved.images is not None:
+        chosen = {service: _choice(workspace, service, uri) for service, uri in saved.images.items()}
+        choices = exact_images(workspace, chosen)
     return saved, PlanScope(choices, saved.adopt, saved.prune, sql)
+
+
+def exact_images(workspace: Workspace, choices: Mapping[str, ImageChoice]) -> dict[str, ImageChoice]:
+    """The same images, each by the name that it will have: a copy keeps the digest of what it is copied from."""
+    return {service: _exact(workspace, choice) for service, choice in choices.items()}
+
+
+def _exact(workspace: Workspace, choice: ImageChoice) -> ImageChoice:
+    copy, aws = choice.pending, workspace.aws
+    if not isinstance(copy, ImageCopy):
+        return choice
+    host = f"{aws.account}.dkr.ecr.{aws.region}.{dns_suffix_of(aws.region)}"
+    return replace(choice, uri=f"{host}/{copy.repository}@{copy.digest}")
+
+
+def _source(choice: ImageChoice) -> str:
+    """What an image is found by again, before it is copied or after."""
+    return f"{choice.pending.source}@{choice.pending.digest}" if isinstance(choice.pending, ImageCopy) else choice.uri
+
+
+def _choice(workspace: Workspace, service: str, uri: str) -> ImageChoice:
+    if ECR_IMAGE.fullmatch(uri):
+        return image_of(workspace.aws, workspace.environment, service, uri)
+    return ImageChoice(uri, origin=ImageOrigin.GIVEN)
 
 
 def _files(workspace: Workspace, sql: Path | None) -> list[Path]:
