@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -131,9 +132,12 @@ def test_a_password_rotated_in_both_places_causes_no_error(world: World, start: 
     service = start()
     assert ready(service)
 
+    # Between the two, a login would be refused, and it makes new connections in the background.
+    service.process.send_signal(signal.SIGSTOP)
     world.set_password_in_database("a-new-password")
     world.set_password_in_secret("a-new-password")
     world.end_sessions()
+    service.process.send_signal(signal.SIGCONT)
 
     assert service.get("/users").status_code == 200
 
