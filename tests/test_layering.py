@@ -28,6 +28,7 @@ iam
 rehearsal
 restore
 migrations images remote queues releases
+pipelines
 infra
 local
 runs
@@ -45,8 +46,8 @@ INNER_LAYERS = {
         / translate / call_log diagnosis ownership / redaction partition
     """,
     "cli": """
-        remote_entrypoint / __init__ / root / env infra service queue migrate restore local
-        / migrate_lint migrate_rehearsal restore_compare / options help
+        remote_entrypoint / __init__ / root / ci env infra service queue migrate restore local
+        / migrate_lint migrate_rehearsal restore_compare / options help command_tree
     """,
     "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",
     "local": """
@@ -73,6 +74,7 @@ PACKAGES = {
     "psycopg": {"database", "migrations", "local", "rehearsal", "restore"},
     "pydantic": {"aws", "config", "images"},
     "rich": {"ui"},
+    "yaml": {"pipelines"},
     "starlette": {"local"},
     "tenacity": {"database"},
     "typer": {"cli"},

@@ -8,15 +8,15 @@ from __future__ import annotations
 import errno
 import gc
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from orderops.cli import env, infra, local, migrate, queue, restore, service
+from orderops.cli import ci, env, infra, local, migrate, queue, restore, service
 from orderops.cli import root as app
+from orderops.cli.command_tree import options_below
 from orderops.cli.help import HELP_OPTIONS, load_renderer, wants_help
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ commands.add_typer(queue.commands, name="queue")
 commands.add_typer(migrate.commands, name="migrate")
 commands.add_typer(restore.commands, name="restore")
 commands.add_typer(env.commands, name="env")
+commands.add_typer(ci.commands, name="ci")
 commands.add_typer(local.commands, name="local")
 
 
@@ -155,13 +156,7 @@ def _command() -> Any:
 
 def _options_of_commands() -> Taken:
     """The options that each command takes, of those that hints repeat."""
-    return dict(_options_below(_command(), ()))
-
-
-def _options_below(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], set[str]]]:
-    yield path, {option for parameter in command.params for option in parameter.opts}
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from _options_below(inner, (*path, name))
+    return dict(options_below(_command()))
 
 
 def verbose_first(arguments: list[str]) -> list[str]:
