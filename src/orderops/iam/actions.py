@@ -114,7 +114,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         "answers the pause of a deployment with a second target group, which the emulated ones do not have",
     ),
     "ecs:DescribeServiceDeployments": (
-        (*DEPLOYING, "service promote", "service abort"),
+        ("status", *DEPLOYING, "service promote", "service abort"),
         "reads the stage of a deployment with a second target group, which the emulated ones do not have",
     ),
     "ecs:DescribeTasks": (
@@ -123,7 +123,7 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     "ecs:ExecuteCommand": (("service exec",), "opens a session, whose data does not pass through the emulator"),
     "ecs:ListServiceDeployments": (
-        (*DEPLOYING, "service promote", "service abort"),
+        ("status", *DEPLOYING, "service promote", "service abort"),
         "called when a deployment failed or has stages, which those of the workflows do not",
     ),
     "ecs:ListTasks": (
