@@ -211,6 +211,39 @@ def test_lines_of_all_tasks_are_shown_in_order_and_chosen(dev: Dev, orderops: Or
     assert len(second) == 2
 
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("given", [TRACE, TRACE.upper(), f"00-{TRACE}-00f067aa0ba902b7-01"])
+def test_the_lines_of_a_trace_are_those_of_its_request_and_of_its_order(
+    dev: Dev, orderops: Orderops, given: str
+) -> None:
+    other = TRACE[::-1]
+    lines: list[dict[str, object]] = [
+        {"message": "order accepted", "trace_id": TRACE},
+        {"message": "another request", "trace_id": other},
+        {"message": "a request that claims it", "request_id": TRACE},
+        {"message": "orders written", "orders": [{"order_id": "1", "trace_id": other}, {"trace_id": TRACE}]},
+        {"message": "orders of others", "orders": [{"trace_id": other}, TRACE]},
+    ]
+    write(dev, "aaaaaaaa11", *(json.dumps(line) for line in lines), f"no JSON: {TRACE}", f'["{TRACE}"]')
+
+    shown = orderops("service", "logs", "--trace", given, "--json").out.splitlines()
+
+    messages = [json.loads(json.loads(line)["message"])["message"] for line in shown]
+    assert messages == ["order accepted", "orders written"]
+
+
+@pytest.mark.parametrize("given", ["", "abc", "0" * 32, "x" * 32, f"{TRACE}\x1b[31m", f'"{TRACE}"'])
+def test_an_invalid_trace_id_is_refused_with_where_to_find_one(dev: Dev, orderops: Orderops, given: str) -> None:
+    refused = orderops("service", "logs", "--trace", given)
+
+    assert refused.code == 2
+    assert "is no trace id" in refused.err
+    assert "x-trace-id" in refused.err
+    assert "\x1b" not in refused.err
+
+
 def test_metrics_are_shown_only_where_they_are_asked_for(dev: Dev, orderops: Orderops) -> None:
     metric = json.dumps({"message": "metrics", "_aws": {"CloudWatchMetrics": []}, "Processed": 7})
     write(dev, "aaaaaaaa11", metric, "started")

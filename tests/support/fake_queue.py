@@ -64,6 +64,7 @@ class FakeQueue:
         WaitTimeSeconds: int = 0,  # noqa: N803
         VisibilityTimeout: int | None = None,  # noqa: N803
         MessageSystemAttributeNames: Any = (),  # noqa: N803
+        MessageAttributeNames: Any = (),  # noqa: N803
     ) -> dict[str, Any]:
         self._refuse("receive_message")
         hidden_for = self.visibility if VisibilityTimeout is None else VisibilityTimeout
@@ -73,7 +74,7 @@ class FakeQueue:
                 # Shorter than asked for, which SQS may be as well.
                 self._changed.wait(min(WaitTimeSeconds, 0.05))
                 taken = self._take(MaxNumberOfMessages, hidden_for)
-            return {"Messages": [_shown(message) for message in taken]} if taken else {}
+            return {"Messages": [_shown(message, MessageAttributeNames) for message in taken]} if taken else {}
 
     def delete_message(self, QueueUrl: str, ReceiptHandle: str) -> dict[str, Any]:  # noqa: N803
         with self._changed:
@@ -162,7 +163,7 @@ class FakeQueue:
             raise ClientError({"Error": {"Code": code, "Message": code}}, call)
 
 
-def _shown(message: StoredMessage) -> dict[str, Any]:
+def _shown(message: StoredMessage, names: Any) -> dict[str, Any]:
     return {
         "MessageId": message.id,
         "ReceiptHandle": message.receipt,
@@ -171,4 +172,5 @@ def _shown(message: StoredMessage) -> dict[str, Any]:
             "ApproximateReceiveCount": str(message.receives),
             "SentTimestamp": str(int(message.sent_at * 1000)),
         },
+        "MessageAttributes": {name: value for name, value in message.attributes.items() if name in names},
     }

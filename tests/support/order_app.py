@@ -21,6 +21,7 @@ from orderops.service.order_writer import OrderWriter
 from orderops.service.queues import Queue
 from orderops.service.settings import read_settings
 from orderops.service.tokens import Tokens
+from orderops.service.tracing import Tracing
 from support.fake_queue import DEAD_LETTERS, URL, FakeQueue
 from support.order_database import OrderDatabase
 
@@ -43,6 +44,7 @@ class OrderApp:
     tokens: Tokens | None = None
     queue: FakeQueue = field(default_factory=FakeQueue)
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=Tracing)
 
     def __post_init__(self) -> None:
         self.asgi: Any = create_app(
@@ -52,6 +54,7 @@ class OrderApp:
             started_at=datetime.now(UTC),
             tokens=self.tokens,
             metrics=self.metrics,
+            tracing=self.tracing,
         )
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -79,7 +82,8 @@ class OrderApp:
     def deliver(self) -> None:
         """Write the orders of the queue, as a consumer does."""
         inbox = Inbox(self.queue, URL, DEAD_LETTERS, poll_seconds=0)
-        parts = Parts(inbox, OrderWriter(self.database.store), Heartbeat(inbox), self.metrics, Gate(pause_seconds=0.02))
+        writer, gate = OrderWriter(self.database.store), Gate(pause_seconds=0.02)
+        parts = Parts(inbox, writer, Heartbeat(inbox), self.metrics, gate, tracing=self.tracing)
         while messages := inbox.receive():
             Delivery(parts, messages).run()
 

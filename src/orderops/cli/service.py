@@ -207,6 +207,12 @@ def logs(
         str | None,
         typer.Option("--task", help="Only this task: its id, or how that begins.", metavar="ID", show_default=False),
     ] = None,
+    trace: Annotated[
+        str | None,
+        typer.Option(
+            "--trace", help="Only lines of this trace: the X-Trace-Id of an answer.", metavar="ID", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Show what the tasks of a service wrote, each task in a colour of its own; metrics only with --grep or --json."""
@@ -214,7 +220,7 @@ def logs(
     from orderops.operations.workspace import one_service, open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    choice = LogChoice(since, grep, task)
+    choice = LogChoice(since, grep, task, trace)
     show_logs(workspace, one_service(workspace, service), choice, follow=follow, as_json=as_json)
 
 

@@ -31,6 +31,7 @@ from orderops.service.order_writer import OrderWriter
 from orderops.service.queues import Queue
 from orderops.service.settings import Settings, WrongSettings, read_settings
 from orderops.service.tokens import Tokens
+from orderops.service.tracing import Tracing, open_tracing
 
 log = logging.getLogger("orderops.service")
 
@@ -69,7 +70,7 @@ def serve(settings: Settings) -> None:
         application_name=settings.service,
         ca=settings.ca_file,
     )
-    metrics = Metrics()
+    metrics, tracing = Metrics(), open_tracing(settings)
     background = BackgroundThreads(
         MetricsReporter(
             metrics,
@@ -77,7 +78,8 @@ def serve(settings: Settings) -> None:
             gauges={"BreakerOpen": lambda: int(database.away), "PoolWaits": database.waits},
             interval=settings.metrics_seconds,
         ),
-        _consumer(settings, session, sqs, database, metrics) if settings.consumers else None,
+        _consumer(settings, session, sqs, OrderWriter(database), metrics, tracing) if settings.consumers else None,
+        tracing,
     )
     app = create_app(
         settings,
@@ -87,12 +89,18 @@ def serve(settings: Settings) -> None:
         tokens=Tokens(secrets, settings.token_secret) if settings.token_secret else None,
         metrics=metrics,
         background=background,
+        tracing=tracing,
     )
     Server(_listening(app, settings), settings.drain_seconds, background).run()
 
 
 def _consumer(
-    settings: Settings, session: boto3.session.Session, sqs: Any, database: OrderStore, metrics: Metrics
+    settings: Settings,
+    session: boto3.session.Session,
+    sqs: Any,
+    writer: OrderWriter,
+    metrics: Metrics,
+    tracing: Tracing,
 ) -> Consumer:
     # One attempt: a receive that is repeated uses up an attempt of other messages.
     patient = Config(
@@ -105,7 +113,7 @@ def _consumer(
         polling=session.client("sqs", config=patient),
         poll_seconds=settings.poll_seconds,
     )
-    parts = Parts(inbox, OrderWriter(database), Heartbeat(inbox), metrics, Gate())
+    parts = Parts(inbox, writer, Heartbeat(inbox), metrics, Gate(), tracing=tracing)
     return Consumer(parts, threads=settings.consumers)
 
 

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderops.service.logs import request_id
+from orderops.service.tracing import RequestSpan, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +22,21 @@ _TRACE_ROOT = re.compile(r"Root=([A-Za-z0-9-]{1,64})")
 
 
 class Access:
-    """Outermost middleware: gives each request an id, returns it as a header, and logs the result."""
+    """Outermost middleware: gives each request an id and a span, returns their ids, and logs the result."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
         self._app = app
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._tracing.request(scope) as span:
+            await self._serve(scope, receive, send, span)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, span: RequestSpan) -> None:
         identifier = _name(Headers(scope=scope))
         token = request_id.set(identifier)
         started = time.monotonic()
@@ -41,6 +47,8 @@ class Access:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = identifier
+                if span.trace_id:
+                    MutableHeaders(scope=message)["X-Trace-Id"] = span.trace_id
             await send(message)
 
         try:
@@ -51,6 +59,7 @@ class Access:
             if not status:
                 raise
         finally:
+            span.answered(scope, status)
             _log_request(scope, status, time.monotonic() - started)
             request_id.reset(token)
 

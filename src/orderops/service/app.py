@@ -33,6 +33,7 @@ from orderops.service.queues import Depth, Queue
 from orderops.service.readiness import CHECK_SECONDS, readiness
 from orderops.service.settings import ProcessRole, Settings
 from orderops.service.tokens import Tokens
+from orderops.service.tracing import Tracing
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -52,8 +53,10 @@ def create_app(
     tokens: Tokens | None = None,
     metrics: Metrics | None = None,
     background: BackgroundThreads | None = None,
+    tracing: Tracing | None = None,
 ) -> ASGIApp:
     """Create the application; it closes the database when it ends."""
+    tracing = tracing or Tracing()
     service = OrderService(settings, database, queue, started_at, background)
     routes = [
         Route("/", service.index, methods=["GET"]),
@@ -66,7 +69,7 @@ def create_app(
         routes.append(Route("/users", service.users, methods=["GET"]))
     if settings.role is not ProcessRole.WORKER:
         pages = service.pages if settings.demonstration else None
-        orders = OrderRoutes(OrderReader(database), queue, tokens, metrics or Metrics(), pages)
+        orders = OrderRoutes(OrderReader(database), queue, tokens, metrics or Metrics(), pages, tracing)
         routes.append(Route("/orders", orders.orders, methods=["GET", "POST"]))
         routes.append(Route("/orders/{id}", orders.order, methods=["GET"]))
     handlers: Mapping[Any, Any] = {
@@ -74,7 +77,7 @@ def create_app(
         RefusedRequest: service.problem,
         Exception: service.broken,
     }
-    return Access(Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan))
+    return Access(Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan), tracing)
 
 
 class OrderService:

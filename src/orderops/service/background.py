@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orderops.service.consumer import Consumer
 from orderops.service.metrics import MetricsReporter
+from orderops.service.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class BackgroundThreads:
 
     reporter: MetricsReporter
     consumer: Consumer | None = None
+    tracing: Tracing = field(default_factory=Tracing)
 
     def start(self) -> None:
         """Start all."""
@@ -27,8 +29,9 @@ class BackgroundThreads:
             self.consumer.stop()
 
     def end(self) -> None:
-        """Finish what was started, and write the last metrics."""
+        """Finish what was started, and write the last metrics and spans."""
         self.stop()
         if self.consumer:
             self.consumer.join()
         self.reporter.stop()
+        self.tracing.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orderops.service.circuit import Rejected, Unavailable
 from orderops.service.gate import Gate, Stopping
@@ -14,6 +14,7 @@ from orderops.service.inbox import Inbox, Message
 from orderops.service.metrics import Metrics
 from orderops.service.order_writer import OrderWriter, Written, reason_of
 from orderops.service.orders import InvalidOrder, NewerMessage, PlacedOrder, read_message
+from orderops.service.tracing import DeliverySpans, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Parts:
     metrics: Metrics
     gate: Gate
     jitter: Callable[[float, float], float] = random.uniform
+    tracing: Tracing = field(default_factory=Tracing)
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Received:
     @property
     def ids(self) -> dict[str, str]:
         """Ids for the log."""
-        if self.placed is None:
-            return {"message_id": self.message.id}
-        order = {"order_id": self.placed.id, "request_id": self.placed.request_id}
-        return {"message_id": self.message.id, **order}
+        ids = {"message_id": self.message.id}
+        if self.placed:
+            ids |= {"order_id": self.placed.id, "request_id": self.placed.request_id}
+        return {**ids, "trace_id": self.message.trace_id} if self.message.trace_id else ids
 
 
 class Delivery:
@@ -55,14 +57,16 @@ class Delivery:
     def __init__(self, parts: Parts, messages: Sequence[Message]) -> None:
         self._parts = parts
         self._messages = list(messages)
+        self._spans = DeliverySpans(messages)
         # What has not come to an end yet, by its receipt.
         self._left = {message.receipt: message for message in messages}
 
     def run(self) -> None:
         """Bring every message to an end. Raises nothing that SQS or the database causes."""
-        with self._parts.heartbeat.keeping(self._messages):
+        tracing, heartbeat = self._parts.tracing, self._parts.heartbeat
+        with tracing.delivery(self._messages) as self._spans, heartbeat.keeping(self._messages):
             try:
-                self._work(self._messages)
+                self._work(self._spans.messages)
             except Stopping:
                 self._give_back(list(self._left.values()), 0)
             except Exception:
@@ -158,6 +162,7 @@ class Delivery:
     def _put_away(self, received: Received, reason: str, detail: str) -> None:
         """Send a message to the dead letters, then delete it."""
         message = received.message
+        self._spans.failed(message, reason)
         extra = {**received.ids, "reason": reason, "receives": message.receives}
         try:
             sent = self._parts.inbox.dead_letter(message, reason, detail)
@@ -179,6 +184,8 @@ class Delivery:
         self._end(messages)
 
     def _give_back(self, messages: Sequence[Message], seconds: int) -> None:
+        for message in messages:
+            self._spans.failed(message, "given back")
         # Released first, or the heartbeat could hide them again.
         self._end(messages)
         self._parts.inbox.give_back(messages, seconds)
@@ -188,6 +195,7 @@ class Delivery:
         self._parts.heartbeat.release(messages)
         for message in messages:
             self._left.pop(message.receipt, None)
+            self._spans.end(message)
 
     def _delay(self, receives: int) -> int:
         # The exponent is bounded: without max_receives, a message may come thousands of times.

@@ -6,8 +6,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # The most messages of one call, and the longest visibility timeout in seconds (SQS quotas).
 MOST, LONGEST = 10, 43_200
+# Attributes of a message that carry its trace (W3C Trace Context).
+TRACE_CONTEXT = ("traceparent", "tracestate")
 # What SQS accepts in text (SendMessage, "valid characters").
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -35,6 +37,10 @@ class Message:
     receives: int = 1
     sent_at: float = 0.0
     """Seconds since the epoch."""
+    trace_context: Mapping[str, str] = field(default_factory=dict)
+    """The attributes of TRACE_CONTEXT that it has, as they were received."""
+    trace_id: str = ""
+    """The trace that its delivery belongs to; empty while tracing is off."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,8 @@ class Inbox:
             "failed_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "receives": str(message.receives),
             "message_id": message.id,
+            # A message that is sent again then goes on with the trace of its request.
+            **message.trace_context,
         }
         try:
             self._sqs.send_message(
@@ -162,6 +170,7 @@ class Inbox:
                 WaitTimeSeconds=self._poll_seconds,
                 VisibilityTimeout=visibility,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageAttributeNames=list(TRACE_CONTEXT),
             )
         except (BotoCoreError, ClientError) as error:
             raise explained(error, self._url, "sqs:ReceiveMessage") from error
@@ -190,11 +199,13 @@ class Inbox:
 
 
 def _message(raw: dict[str, Any]) -> Message:
-    attributes = raw.get("Attributes", {})
+    attributes, more = raw.get("Attributes", {}), raw.get("MessageAttributes", {})
     return Message(
         raw["MessageId"],
         raw["ReceiptHandle"],
         raw["Body"],
         int(attributes.get("ApproximateReceiveCount", 1)),
         int(attributes.get("SentTimestamp", 0)) / 1000,
+        # Anybody who may send can send another type: that is no trace.
+        {name: text for name in TRACE_CONTEXT if (text := more.get(name, {}).get("StringValue"))},
     )

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 _FIELDS = ("method", "path", "status", "duration_ms", "order_id", "message_id", "receives", "reason", "orders")
 
@@ -24,7 +25,7 @@ def configure(level: str) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """Formatter that writes a record, with its request id, as one line of JSON."""
+    """Formatter that writes a record, with the ids of its request and its trace, as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -38,6 +39,8 @@ class JsonLines(logging.Formatter):
         # A message carries the id of the request that sent it.
         if current := getattr(record, "request_id", "") or request_id.get():
             line["request_id"] = current
+        if current := getattr(record, "trace_id", "") or trace_id.get():
+            line["trace_id"] = current
         line.update({name: getattr(record, name) for name in _FIELDS if hasattr(record, name)})
         # The embedded metric format needs its members at the top of the object.
         line.update(getattr(record, "members", {}))

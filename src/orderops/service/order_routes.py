@@ -22,6 +22,7 @@ from orderops.service.pages import Pages, iso, json_answer, wants_page
 from orderops.service.problems import RefusedRequest
 from orderops.service.queues import Queue
 from orderops.service.tokens import Tokens
+from orderops.service.tracing import Tracing
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -39,7 +40,13 @@ class OrderRoutes:
     """Orders as clients see them."""
 
     def __init__(
-        self, reader: OrderReader, queue: Queue, tokens: Tokens | None, metrics: Metrics, pages: Pages | None
+        self,
+        reader: OrderReader,
+        queue: Queue,
+        tokens: Tokens | None,
+        metrics: Metrics,
+        pages: Pages | None,
+        tracing: Tracing,
     ) -> None:
         """Show pages only if they are given; ask for a token only if tokens are."""
         self._reader = reader
@@ -47,6 +54,7 @@ class OrderRoutes:
         self._tokens = tokens
         self._metrics = metrics
         self._pages = pages
+        self._tracing = tracing
 
     async def orders(self, request: Request) -> Response:
         """Place an order with POST, list orders with GET."""
@@ -88,7 +96,8 @@ class OrderRoutes:
         return json_answer(content, 202, {"Location": path})
 
     async def _send(self, placed: PlacedOrder, known: KeyState | None) -> None:
-        await _answer(lambda: self._queue.send(placed.message()))
+        with self._tracing.sending() as attributes:
+            await _answer(lambda: self._queue.send(placed.message(), attributes))
         self._metrics.add("Accepted")
         log.info("order accepted", extra={"order_id": placed.id})
         # The order is accepted, whatever happens now: the queue holds it.

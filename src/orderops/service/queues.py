@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,13 +47,18 @@ class Queue:
         """Return when the queue answers. Raises Unavailable."""
         self._circuit.call(lambda: self._attributes(self._url))
 
-    def send(self, body: str) -> None:
-        """Send a message. Raises Unavailable; the message may have been sent nevertheless, if the answer was lost."""
-        self._circuit.call(lambda: self._send(body))
+    def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Send a message with attributes of text.
 
-    def _send(self, body: str) -> None:
+        Raises Unavailable; the message may have been sent nevertheless, if the answer was lost.
+        """
+        self._circuit.call(lambda: self._send(body, attributes or {}))
+
+    def _send(self, body: str, attributes: Mapping[str, str]) -> None:
+        described = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        more = {"MessageAttributes": described} if described else {}
         try:
-            self._sqs.send_message(QueueUrl=self._url, MessageBody=body)
+            self._sqs.send_message(QueueUrl=self._url, MessageBody=body, **more)
         except (BotoCoreError, ClientError) as error:
             raise explained(error, self._url, "sqs:SendMessage") from error
 

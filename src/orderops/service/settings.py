@@ -57,6 +57,13 @@ def _queue_url(value: str) -> str:
     return value
 
 
+def _receiver(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be the URL of an OTLP receiver, like http://localhost:4318")
+    return value
+
+
 def _existing(value: Path) -> Path:
     if not value.exists():
         raise ValueError("no such file")
@@ -71,6 +78,7 @@ def _secret_name(value: str) -> str:
 
 
 QueueUrl = Annotated[str, AfterValidator(_queue_url)]
+Receiver = Annotated[str, AfterValidator(_receiver)]
 
 
 class Settings(BaseModel):
@@ -112,6 +120,19 @@ class Settings(BaseModel):
     # On Fargate, ECS waits 30 s by default and 120 s at most between SIGTERM and SIGKILL (stopTimeout).
     drain_seconds: int = Field(25, ge=1, le=115, validation_alias="DRAIN_SECONDS")
 
+    # The names that OpenTelemetry gives them; its library reads these and its other variables by itself.
+    otlp_endpoint: Receiver | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    otlp_traces_endpoint: Receiver | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    otel_disabled: str = Field("", validation_alias="OTEL_SDK_DISABLED")
+    otel_exporter: str = Field("", validation_alias="OTEL_TRACES_EXPORTER")
+
+    @property
+    def traced(self) -> bool:
+        """Whether requests and orders are traced."""
+        wanted = self.otlp_endpoint or self.otlp_traces_endpoint
+        off = self.otel_disabled.strip().lower() == "true" or self.otel_exporter.strip().lower() == "none"
+        return bool(wanted) and not off
+
     @property
     def consumers(self) -> int:
         """Number of threads that receive; each needs a connection to the database, and requests need some, too."""
@@ -127,6 +148,15 @@ class Settings(BaseModel):
         return self.database_ca / f"{_partition(self.region)}.pem"
 
 
+# These may contain a password or a token by mistake.
+_CONFIDENTIAL = (
+    "DATABASE_SECRET",
+    "TOKEN_SECRET",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+)
+
+
 def _partition(region: str) -> str:
     # Certificates of RDS differ by partition: commercial regions, China and GovCloud.
     return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
@@ -137,6 +167,5 @@ def _problem(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{name} is missing"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
-    # These may contain a password or a token by mistake.
-    shown = "" if name in ("DATABASE_SECRET", "TOKEN_SECRET") else f" is {detail['input']!r}:"
+    shown = "" if name in _CONFIDENTIAL else f" is {detail['input']!r}:"
     return f"{name}{shown} {message}"

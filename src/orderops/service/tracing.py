@@ -1,0 +1,72 @@
+"""Traces of requests and orders: what the service calls, and what happens while tracing is off, which is nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from starlette.types import Scope
+
+from orderops.service.inbox import Message
+from orderops.service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class RequestSpan:
+    """Span of a request; this one is kept nowhere."""
+
+    trace_id = ""
+
+    def answered(self, scope: Scope, status: int) -> None:
+        """Record how the request ended; 0 is no answer."""
+
+
+class DeliverySpans:
+    """Spans of the messages of one receive; these are kept nowhere."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.messages = list(messages)
+        """The messages, each with the id of its trace."""
+
+    def failed(self, message: Message, reason: str) -> None:
+        """Record why the order of a message was not written. The reason must be one of a few, without values."""
+
+    def end(self, message: Message) -> None:
+        """End the span of a message."""
+
+
+class Tracing:
+    """Tracing that is off."""
+
+    def request(self, scope: Scope) -> AbstractContextManager[RequestSpan]:
+        """Trace a request, as part of the trace that its headers name."""
+        return nullcontext(RequestSpan())
+
+    def sending(self) -> AbstractContextManager[dict[str, str]]:
+        """Trace the sending of a message, and yield the attributes that carry the trace to its receiver."""
+        return nullcontext({})
+
+    def delivery(self, messages: Sequence[Message]) -> AbstractContextManager[DeliverySpans]:
+        """Trace the messages of one receive."""
+        return nullcontext(DeliverySpans(messages))
+
+    def stop(self) -> None:
+        """Send what is left, for a second at most."""
+
+
+def open_tracing(settings: Settings) -> Tracing:
+    """Return the tracing that the settings ask for. Tracing that cannot start is logged, and is off."""
+    if not settings.traced:
+        return Tracing()
+    try:
+        # Here and not above: a process without tracing neither loads the library nor needs it.
+        from orderops.service.spans import RecordedTracing
+
+        return RecordedTracing(settings)
+    except ImportError as error:
+        log.warning("tracing is off, since OpenTelemetry is not installed (%s): pip install 'orderops[tracing]'", error)
+    except ValueError as error:
+        log.warning("tracing is off, since one of the OTEL_ variables is not valid: %s", error)
+    return Tracing()
