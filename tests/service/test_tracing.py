@@ -14,7 +14,8 @@ import pytest
 from orderops.service.logs import JsonLines
 from orderops.service.settings import Settings, WrongSettings, read_settings
 from orderops.service.spans import RecordedTracing
-from orderops.service.tracing import Tracing, open_tracing
+from orderops.service.tracing import Tracing
+from orderops.service.tracing_setup import open_tracing
 from support.fake_queue import URL, FakeQueue
 from support.order_app import VARIABLES, OrderApp
 from support.order_database import OrderDatabase, placed

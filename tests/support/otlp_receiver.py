@@ -26,7 +26,7 @@ class ReceivedSpan:
 
     @property
     def kind(self) -> str:
-        return Span.SpanKind.Name(self.raw.kind).removeprefix("SPAN_KIND_")
+        return str(Span.SpanKind.Name(self.raw.kind)).removeprefix("SPAN_KIND_")
 
     @property
     def trace(self) -> str:

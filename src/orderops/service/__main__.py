@@ -31,7 +31,8 @@ from orderops.service.order_writer import OrderWriter
 from orderops.service.queues import Queue
 from orderops.service.settings import Settings, WrongSettings, read_settings
 from orderops.service.tokens import Tokens
-from orderops.service.tracing import Tracing, open_tracing
+from orderops.service.tracing import Tracing
+from orderops.service.tracing_setup import open_tracing
 
 log = logging.getLogger("orderops.service")
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from starlette.types import Scope
 
 from orderops.service.inbox import Message
-from orderops.service.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 class RequestSpan:
@@ -54,19 +50,3 @@ class Tracing:
 
     def stop(self) -> None:
         """Send what is left, for a second at most."""
-
-
-def open_tracing(settings: Settings) -> Tracing:
-    """Return the tracing that the settings ask for. Tracing that cannot start is logged, and is off."""
-    if not settings.traced:
-        return Tracing()
-    try:
-        # Here and not above: a process without tracing neither loads the library nor needs it.
-        from orderops.service.spans import RecordedTracing
-
-        return RecordedTracing(settings)
-    except ImportError as error:
-        log.warning("tracing is off, since OpenTelemetry is not installed (%s): pip install 'orderops[tracing]'", error)
-    except ValueError as error:
-        log.warning("tracing is off, since one of the OTEL_ variables is not valid: %s", error)
-    return Tracing()
