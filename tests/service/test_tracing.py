@@ -228,6 +228,8 @@ def test_a_request_that_cannot_be_served_fails_its_spans(app: OrderApp, spans: S
     (request,), (sent,) = found["POST /orders"], found["send orders"]
     assert (request.failed, request.attributes["error.type"]) == (True, "503")
     assert sent.failed
+    # The text of an error may hold values.
+    assert [(span.raw.status.message, list(span.raw.events)) for span in (request, sent)] == [("", []), ("", [])]
 
 
 def test_log_lines_of_request_and_order_name_the_trace(app: OrderApp, caplog: pytest.LogCaptureFixture) -> None:
@@ -321,17 +323,34 @@ def test_orders_are_written_and_the_process_ends_while_the_receiver_hangs(
     world: World, start: Start, receiver: OtlpReceiver
 ) -> None:
     receiver.hung = True
-    service = start(ORDEROPS_ROLE="both", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_BSP_SCHEDULE_DELAY="50")
+    service = start(
+        ORDEROPS_ROLE="both",
+        DRAIN_SECONDS="15",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_EXPORTER_OTLP_TIMEOUT="3600",
+        OTEL_BSP_SCHEDULE_DELAY="50",
+    )
     answer = service.place(key="key-1")
     until(receiver.arrived.is_set, "the receiver to hold a request")
     path = answer.headers["location"]
     until(lambda: service.get(path).json().get("status") == "processed", "the order to be written")
 
-    # Less than the 25 s after which the process would end with another code.
+    # After the seconds of DRAIN_SECONDS, the process would end with 1.
     assert service.end() == 0
 
     written = [line for line in service.lines() if line["message"] == "orders written"]
     assert written[0]["orders"][0]["trace_id"] == answer.headers["x-trace-id"]
+
+
+def test_a_process_sends_its_last_spans_at_its_end(start: Start, receiver: OtlpReceiver) -> None:
+    service = start(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_BSP_SCHEDULE_DELAY="3600000")
+    trace = service.get("/version").headers["x-trace-id"]
+    assert receiver.spans() == []
+
+    assert service.end() == 0
+
+    # All but those of the health checks by which the test waited for the process.
+    assert [(span.name, span.trace) for span in receiver.spans()] == [("GET /version", trace)]
 
 
 def test_a_receiver_that_is_away_is_one_line_in_the_log(start: Start) -> None:
