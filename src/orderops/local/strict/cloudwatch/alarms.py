@@ -13,7 +13,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.emulator.protocol import ApiError
 from orderops.local.strict.cloudwatch.expressions import WrongExpression
-from orderops.local.strict.cloudwatch.points import MetricKey, Window, with_utc
+from orderops.local.strict.cloudwatch.points import MetricKey, PeriodWindow, with_utc
 from orderops.local.strict.cloudwatch.queries import values_of
 from orderops.local.strict.sns import only_confirmed
 
@@ -97,7 +97,7 @@ def _points(backend: Any, alarm: Any) -> list[float | None]:
     seconds = max((int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query), default=60)
     period, count = timedelta(seconds=int(alarm.period or seconds)), int(alarm.evaluation_periods)
     # A datum of this very moment belongs to the newest period.
-    window = Window(datetime.now(UTC) - count * period + timedelta(microseconds=1), period, count)
+    window = PeriodWindow(datetime.now(UTC) - count * period + timedelta(microseconds=1), period, count)
     if queries:
         (result,) = [query["Id"] for query in queries if query["ReturnData"]]
         return list(values_of(backend, queries, window)[result])[::-1]

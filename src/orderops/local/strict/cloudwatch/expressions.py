@@ -75,19 +75,21 @@ class _Calculation:
                 return self._known[name]
             case ast.List(elts=parts):
                 return [self.value(part) for part in parts]
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                return self._call(name, [self.value(argument) for argument in arguments])
+        return self._operation(node)
+
+    def _operation(self, node: ast.expr) -> Value:
+        match node:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._each(operator.sub, 0.0, self.value(operand))
-            case ast.BinOp(left=left, op=op, right=right):
-                return self._each(_operator(op), self.value(left), self.value(right))
-            case ast.Compare(left=left, ops=[op], comparators=[right]):
-                return self._each(_operator(op), self.value(left), self.value(right))
+                return self._pairwise(operator.sub, 0.0, self.value(operand))
+            case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
+                return self._pairwise(_operator(op), self.value(left), self.value(right))
             case ast.BoolOp(op=op, values=[first, *rest]):
                 result = self.value(first)
                 for part in rest:
-                    result = self._each(_operator(op), result, self.value(part))
+                    result = self._pairwise(_operator(op), result, self.value(part))
                 return result
-            case ast.Call(func=ast.Name(id=name), args=arguments):
-                return self._call(name, [self.value(argument) for argument in arguments])
         raise WrongExpression("Unsupported expression")
 
     def _call(self, name: str, given: list[Value]) -> Value:
@@ -99,19 +101,22 @@ class _Calculation:
             )
         if name == "IF" and len(given) == 3:
             return tuple(self._chosen(given, index) for index in range(self._count))
-        if name in AGGREGATES and len(given) == 1 and isinstance(given[0], list):
-            return tuple(_aggregate(AGGREGATES[name], given[0], index) for index in range(self._count))
         if name in AGGREGATES and len(given) == 1:
-            # Of one series: a single number over all its periods.
-            whole = [value for value in _series(given[0], self._count) if value is not None]
-            return AGGREGATES[name](whole) if whole else (None,) * self._count
+            return self._aggregated(AGGREGATES[name], given[0])
         raise WrongExpression(f"Wrong arguments of {name}")
+
+    def _aggregated(self, function: Callable[[list[float]], float], given: Value) -> Value:
+        if isinstance(given, list):
+            return tuple(_aggregate(function, given, index) for index in range(self._count))
+        # Of one series: a single number over all its periods.
+        whole = [value for value in _series(given, self._count) if value is not None]
+        return function(whole) if whole else (None,) * self._count
 
     def _chosen(self, given: list[Value], index: int) -> float | None:
         condition = _at(given[0], index)
         return None if condition is None else _at(given[1] if condition else given[2], index)
 
-    def _each(self, calculate_: Callable[[float, float], float], left: Value, right: Value) -> Value:
+    def _pairwise(self, calculate_: Callable[[float, float], float], left: Value, right: Value) -> Value:
         def at(index: int) -> float | None:
             first, second = _at(left, index), _at(right, index)
             if first is None or second is None:

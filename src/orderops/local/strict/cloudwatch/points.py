@@ -14,7 +14,7 @@ Series = tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
-class Window:
+class PeriodWindow:
     """Consecutive periods from a start on."""
 
     start: datetime

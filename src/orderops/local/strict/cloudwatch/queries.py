@@ -11,7 +11,7 @@ from moto.cloudwatch.models import Dimension
 
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.strict.cloudwatch.expressions import WrongExpression, calculate, names_in
-from orderops.local.strict.cloudwatch.points import MetricKey, Series, Window
+from orderops.local.strict.cloudwatch.points import MetricKey, PeriodWindow, Series
 
 QUERY_ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 PERIODS = (10, 20, 30)
@@ -62,7 +62,7 @@ def _check_expression(expression: str, ids: list[str]) -> None:
         raise refused(f"Error in expression: Unknown identifier {min(unknown)}")
 
 
-def values_of(backend: Any, queries: list[dict[str, Any]], window: Window) -> dict[str, Series]:
+def values_of(backend: Any, queries: list[dict[str, Any]], window: PeriodWindow) -> dict[str, Series]:
     """The values of all queries: first of the metrics, then of the expressions over them."""
     known = {
         query["Id"]: window.values(backend, _key(query["MetricStat"]["Metric"]), query["MetricStat"]["Stat"])
@@ -91,7 +91,7 @@ def get_metric_data(backend: Any, request: Request) -> Response:
         raise refused("The parameter StartTime must be less than the parameter EndTime")
     seconds = max((int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query), default=60)
     first = datetime.fromtimestamp(start.timestamp() // seconds * seconds, UTC)
-    window = Window(first, timedelta(seconds=seconds), -((first - end) // timedelta(seconds=seconds)))
+    window = PeriodWindow(first, timedelta(seconds=seconds), -((first - end) // timedelta(seconds=seconds)))
     known = values_of(backend, queries, window)
     newest_first = request.json.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = [
@@ -102,7 +102,7 @@ def get_metric_data(backend: Any, request: Request) -> Response:
     return json_answer({"MetricDataResults": results, "Messages": []})
 
 
-def _result(query: dict[str, Any], values: Series, window: Window, *, newest_first: bool) -> dict[str, Any]:
+def _result(query: dict[str, Any], values: Series, window: PeriodWindow, *, newest_first: bool) -> dict[str, Any]:
     points = [
         ((window.start + index * window.period).timestamp(), value)
         for index, value in enumerate(values)
