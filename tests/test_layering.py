@@ -27,7 +27,7 @@ health doctor
 iam
 rehearsal
 restore
-migrations images remote queues releases
+migrations images remote queues releases alerts
 infra
 local
 runs
@@ -42,7 +42,7 @@ text
 INNER_LAYERS = {
     "aws": "documents / validation / client / translate / call_log diagnosis ownership / redaction partition",
     "cli": """
-        remote_entrypoint / __init__ / root / env infra service queue migrate restore local
+        remote_entrypoint / __init__ / root / alerts env infra service queue migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help
     """,
     "local": """
@@ -90,6 +90,7 @@ KNOWS_LOCAL = {
     "images.resolve": "the laptop has no registry to push to",
 }
 CALLS_AWS = {
+    "alerts",
     "aws",
     "database",
     "doctor",

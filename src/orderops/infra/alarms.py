@@ -182,3 +182,19 @@ def _listed(match: re.Match[str], watched: WatchedPart) -> str:
 
 def _balancer(balancer: Elbv2LoadBalancer) -> dict[str, str | Output]:
     return {"LoadBalancer": Output(balancer, "ArnSuffix")}
+
+
+def rules_in(environment: Environment) -> Iterator[tuple[str, WatchedPart, AlertRule]]:
+    """Every rule for an environment, with the name of its alarm and what is watched, also where it has no alarm."""
+    parts = [WatchedPart(environment.prefix, (RuleSubject.BALANCER, RuleSubject.DATABASE))]
+    for key, declared in environment.services.items():
+        subjects = (RuleSubject.TASKS,) if declared.works_for else (RuleSubject.SERVICE, RuleSubject.TASKS)
+        parts.append(WatchedPart(environment.service_name(key), subjects, key=key, declared=declared))
+    for part in parts:
+        for rule in rules_of(part):
+            yield f"{part.name}-{rule.key}", part, rule
+
+
+def runbook_of(environment: Environment, part: WatchedPart, rule: AlertRule) -> str:
+    """The command to type when the alarm is raised."""
+    return rule.runbook.format(service=part.key, env=environment.name)
