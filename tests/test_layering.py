@@ -27,7 +27,7 @@ health doctor
 iam
 rehearsal
 restore
-migrations images remote queues releases
+migrations images remote queues releases alerts
 pipelines
 infra
 local
@@ -46,7 +46,7 @@ INNER_LAYERS = {
         / translate / call_log diagnosis ownership / redaction partition
     """,
     "cli": """
-        remote_entrypoint / __init__ / root / ci env infra service queue migrate restore local
+        remote_entrypoint / __init__ / root / alerts ci env infra service queue migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help command_tree
     """,
     "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",
@@ -95,6 +95,7 @@ KNOWS_LOCAL = {
     "images.resolve": "the laptop has no registry to push to",
 }
 CALLS_AWS = {
+    "alerts",
     "aws",
     "database",
     "doctor",

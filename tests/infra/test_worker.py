@@ -66,6 +66,8 @@ def test_a_worker_has_no_queue_repository_secret_target_group_nor_rule_of_its_ow
     }
     assert {name for kind, name in names if kind == "cloudwatch-alarm"} == {
         "orderops-dev-shop-worker-cpu",
+        "orderops-dev-shop-worker-database-away",
+        "orderops-dev-shop-worker-max-capacity",
         "orderops-dev-shop-worker-memory",
     }
 

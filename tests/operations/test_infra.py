@@ -10,6 +10,7 @@ import pytest
 
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
+from support.paged_environments import paged_environments
 from support.repository import ENVIRONMENTS
 
 # End to end.
@@ -152,7 +153,7 @@ def test_a_subnet_without_an_owner_is_found_by_its_address_range(orderops: Order
 
 @pytest.mark.parametrize("env", ["prod"])
 def test_destroy_keeps_only_resources_that_were_not_confirmed(orderops: Orderops, client: Client, env: str) -> None:
-    words = ("--env", env, "--environments", str(ENVIRONMENTS))
+    words = ("--env", env, "--environments", str(paged_environments()))
     orderops("infra", "apply", *words, "--yes", "--confirm", env)
     vpcs = len(client("ec2").describe_vpcs()["Vpcs"])
 

@@ -11,9 +11,9 @@ import pytest
 
 from orderops.local.strict.delays import Delays
 from support.faulty_proxy import Proxy, served
+from support.paged_environments import paged_environments
 from support.policy_workflows import run_quietly
 from support.proof import FIRST
-from support.repository import ENVIRONMENTS
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def client(account: Proxy, service: str) -> Any:
 
 def orderops(environment: str, *argv: str) -> str:
     confirmed = ["--confirm", "prod"] if environment == "prod" else []
-    result = run_quietly(*argv, "--env", environment, "--environments", str(ENVIRONMENTS), "--yes", *confirmed)
+    result = run_quietly(*argv, "--env", environment, "--environments", str(paged_environments()), "--yes", *confirmed)
     assert result.code == 0, result.out + result.err
     return result.out + result.err
 
@@ -46,7 +46,7 @@ def orderops(environment: str, *argv: str) -> str:
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_listings_that_lag_hide_nothing_from_up_and_down(account: Proxy, environment: str) -> None:
     output = orderops(environment, "up", "--image", FIRST)
-    folder = f" --environments {ENVIRONMENTS}"
+    folder = f" --environments {paged_environments()}"
     rehearsed = f"orderops migrate rehearsal --env {environment}{folder}, then " if environment != "dev" else ""
     assert f"next: {rehearsed}orderops migrate apply --env {environment}{folder}" in output
     listed = client(account, "secretsmanager").list_secrets()["SecretList"]

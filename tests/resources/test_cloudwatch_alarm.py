@@ -13,7 +13,7 @@ from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Output
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
-from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises
@@ -69,6 +69,29 @@ def test_a_percentile_is_a_statistic_too(aws: Aws, up: Up) -> None:
 
     assert _alarm(aws, slow.name)["ExtendedStatistic"] == "p99"
     assert up(slow)[slow.address].action is Action.NO_OP
+
+
+def test_an_alarm_on_an_expression_fulfils_the_contract(aws: Aws, up: Up) -> None:
+    queue = SqsQueue("orderops-dev-orders")
+    dimensions = {"QueueName": Output(queue, "arn", "{}-x")}
+    rate = CloudwatchAlarm(
+        "orderops-dev-rate",
+        "too many errors",
+        threshold=5,
+        periods=5,
+        datapoints=3,
+        missing="notBreaching",
+        expression="IF(r > 20, 100 * FILL(e, 0) / r, 0)",
+        metrics={"e": Metric("shop", "Errors", "Sum", dimensions), "r": Metric("shop", "Requests", "Sum", dimensions)},
+        topic=ALERTS,
+    )
+
+    keeps_its_promises(rate, aws, up, threshold=10, expression="FILL(e, 0) + r")
+
+    queries = _alarm(aws, rate.name)["Metrics"]
+    assert [(query["Id"], query["ReturnData"]) for query in queries] == [("result", True), ("e", False), ("r", False)]
+    pairs = queries[1]["MetricStat"]["Metric"]["Dimensions"]
+    assert pairs == [{"Name": "QueueName", "Value": "arn:aws:sqs:ap-southeast-2:123456789012:orderops-dev-orders-x"}]
 
 
 def test_a_dimension_can_be_an_output_of_another_resource(aws: Aws, up: Up) -> None:

@@ -26,6 +26,7 @@ from orderops.remote.follow import FollowTiming, follow
 from support.command_line import Said
 from support.fake_builders import Bench, put
 from support.faulty_proxy import Fate, SeenRequest
+from support.paged_environments import RECEIVER
 from support.policy_account import Account
 from support.policy_evaluation import Document
 from support.policy_requests import ACCOUNT
@@ -158,7 +159,7 @@ def shipped(env: str) -> str:
 def run_all_workflows(operator: Operator) -> None:
     """Run all workflows in one account, one after the other."""
     for env in ("dev", "prod"):
-        operator.write(env, shipped(env))
+        operator.write(env, shipped(env) + RECEIVER * (env == "prod"))
     create_from_nothing(operator)
     release(operator)
     look_after_queues(operator)
@@ -246,6 +247,8 @@ def look_after_queues(operator: Operator) -> None:
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     ids = [sqs.send_message(QueueUrl=url, MessageBody=str(number))["MessageId"] for number in range(2)]
     operator("queue", "status")
+    operator("alerts", "list")
+    operator("alerts", "check", expect=None)
     operator("queue", "peek")
     operator("queue", "dlq", "list")
     operator("queue", "dlq", "show", ids[0])

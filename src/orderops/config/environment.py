@@ -179,13 +179,31 @@ class ImagesConfig(TomlTable):
     """Number of images to keep for each service; older images are deleted, except those that run or ran lately."""
 
 
-class AlertsConfig(TomlTable):
-    """The receivers of alarms."""
+class RouteConfig(TomlTable):
+    """The receivers of the alarms of a priority. Without any, they go to those of [alerts]."""
 
     emails: Annotated[list[values.Email], counted(0, 32)] = Field(default_factory=list)
     """Email addresses; each has to confirm its subscription."""
     https: Annotated[list[values.HttpsUrl], counted(0, 32)] = Field(default_factory=list)
     """HTTPS endpoints, such as the one of a paging service."""
+    sms: Annotated[list[values.PhoneNumber], counted(0, 32)] = Field(default_factory=list)
+    """Telephone numbers; a second channel, since AWS stops text messages above the spending quota of the account."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a receiver."""
+        return bool(self.emails or self.https or self.sms)
+
+
+class AlertsConfig(RouteConfig):
+    """The receivers of alarms: of P1, and of the other priorities where these have none of their own."""
+
+    p0: RouteConfig = RouteConfig()
+    """Receivers of P0: an operator is paged now."""
+    p2: RouteConfig = RouteConfig()
+    """Receivers of P2: a ticket for the next business day."""
+    no_pages_because: values.Reason | None = None
+    """Why P0 alarms of a protected environment page no operator; without a reason, `orderops up` refuses it."""
 
 
 class MigrationsConfig(TomlTable):

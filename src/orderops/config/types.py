@@ -260,4 +260,6 @@ PathPattern = Annotated[
     ),
 ]
 Email = Annotated[str, spelled(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an address such as oncall@example.com")]
+PhoneNumber = Annotated[str, spelled(r"\+[1-9]\d{6,14}", "a number such as +61412345678")]
+Reason = Annotated[str, spelled(r"\w.*", "a reason in words")]
 HttpsUrl = Annotated[str, spelled(r"https://[^\s/]+(/\S*)?", "an address that begins with https://")]

@@ -9,6 +9,8 @@ READING = (
     "status",
     "history",
     "doctor",
+    "alerts list",
+    "alerts check",
     "infra plan",
     "infra outputs",
     "restore list",

@@ -139,7 +139,11 @@ class _DryRun:
 
 def undeclared_in(workspace: Workspace, owned: Iterable[Owned], outputs: Outputs) -> list[Owned]:
     """What the environment owns and its file does not declare, with subscriptions of the alarms."""
-    former = former_subscriptions(workspace.environment.name, outputs[workspace.stack.topic])
+    former = [
+        subscription
+        for topic in dict.fromkeys(workspace.stack.routes.values())
+        for subscription in former_subscriptions(workspace.environment.name, outputs[topic])
+    ]
     return [*undeclared(owned, workspace.declared()), *former]
 
 

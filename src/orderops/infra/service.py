@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from orderops.config.environment import Environment, ServiceConfig
 from orderops.engine.resource import Output, Resource
+from orderops.infra.alarms import Routes, alarms_of, watched_service
 from orderops.infra.network import ANYWHERE, Network, linked_role
-from orderops.infra.service_alarms import depth_alarms_of, usage_alarms_of
 from orderops.infra.service_roles import execution_role_of, jobs_role_of, task_role_of
 from orderops.infra.service_routing import ServiceRouting, routing_of
 from orderops.resources.autoscaling_target import AutoscalingTarget, Backlog
@@ -23,7 +23,6 @@ from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
-from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
 
 DAY = 86_400
@@ -42,7 +41,7 @@ class ServiceContext:
     listener: Elbv2Listener
     cluster: EcsCluster
     pointer: DatabasePointer
-    topic: SnsTopic
+    routes: Routes
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _worker_base_of(
         execution_role=execution_role_of(environment, name, source.repository, log_group, secrets),
         task_role=task_role_of(environment, name, source.queue, source.dead_letters, context.pointer, None),
         jobs_role=jobs_role_of(environment, name, context.pointer),
-        alarms=usage_alarms_of(declared, name, context.cluster, context.topic),
+        alarms=_alarms(context, key),
         works_for=source,
     )
 
@@ -116,6 +115,7 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
     queue, dead_letters = _queues(declared, name)
     log_group = LogsGroup(f"/orderops/{environment.name}/{key}", declared.log_days)
     repository = EcrRepository(name, environment.images.keep)
+    routing = routing_of(environment, context.network, context.listener, key)
     secrets = {
         variable: SecretsmanagerSecret(f"{secret_path(environment.name, key)}{variable}", f"{variable} of {key}")
         for variable in declared.secrets
@@ -131,20 +131,31 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
         secrets=secrets,
         token=token,
         security_group=security_group,
-        routing=routing_of(environment, context.network, context.listener, key),
+        routing=routing,
         execution_role=execution_role_of(environment, name, repository, log_group, tuple(secrets.values())),
         task_role=task_role_of(environment, name, queue, dead_letters, context.pointer, token),
         jobs_role=jobs_role_of(environment, name, context.pointer),
-        alarms=(
-            *usage_alarms_of(declared, name, context.cluster, context.topic),
-            *depth_alarms_of(declared, name, queue, dead_letters, context.topic),
-        ),
+        alarms=_alarms(context, key, routing, (queue.name, dead_letters.name)),
     )
 
 
 def secret_path(environment: str, service: str) -> str:
     """How the names of the secrets of a service begin."""
     return f"orderops/{environment}/{service}/"
+
+
+def _alarms(
+    context: ServiceContext, key: str, routing: ServiceRouting | None = None, queues: tuple[str, str] | None = None
+) -> tuple[CloudwatchAlarm, ...]:
+    watched = watched_service(
+        context.environment,
+        key,
+        balancer=context.listener.load_balancer,
+        cluster=context.cluster.name,
+        groups=routing.target_groups if routing else (),
+        queues=queues,
+    )
+    return alarms_of(context.environment, watched, context.routes)
 
 
 def release_of(context: ServiceContext, base: ServiceBase, image: str) -> list[Resource]:

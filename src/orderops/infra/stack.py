@@ -11,6 +11,8 @@ from orderops.config.environment import Environment
 from orderops.database import service_role
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
+from orderops.infra.alarms import Routes, routes_of, shared_alarms_of
+from orderops.infra.alert_rules import Priority
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
@@ -98,10 +100,18 @@ class Stack:
     login: SecretsmanagerLogin
     """What the services log in to the database with."""
     pointer: DatabasePointer
-    topic: SnsTopic
+    routes: Routes
+    """The topic of each priority of alarms."""
+    alarms: tuple[CloudwatchAlarm, ...]
+    """Those of the load balancer and the database."""
     context: ServiceContext
     services: Mapping[str, ServiceBase]
     shared: tuple[Resource, ...]
+
+    @property
+    def topic(self) -> SnsTopic:
+        """The topic of P1, and of every priority without receivers of its own."""
+        return self.routes[Priority.P1]
 
     @property
     def infra(self) -> list[Resource]:
@@ -111,7 +121,16 @@ class Stack:
         network = self.network
         tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
         services = chain.from_iterable(service.resources() for service in self.services.values())
-        return [*tiers, *entrance, *database, self.cluster, self.topic, *self.shared, *services]
+        return [
+            *tiers,
+            *entrance,
+            *database,
+            self.cluster,
+            *dict.fromkeys(self.routes.values()),
+            *self.alarms,
+            *self.shared,
+            *services,
+        ]
 
     def release(self, images: Mapping[str, str], only: Container[str] | None = None) -> list[Resource]:
         """What runs the services, or `only` some of them, with their images."""
@@ -138,15 +157,14 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     balancer, bucket = balancer_of(environment, network, entrance, account)
     listener = Elbv2Listener(f"{balancer.name}:{environment.balancer.port}", balancer, environment.balancer.port)
     cluster = cluster_of(environment)
-    alerts = environment.alerts
-    topic = SnsTopic(f"{environment.prefix}-alarms", tuple(alerts.emails), tuple(alerts.https))
     groups = {
         key: service_group_of(environment, network, entrance, key, declared)
         for key, declared in environment.services.items()
     }
     database, database_needs = database_of(environment, network, tuple(groups.items()))
     pointer = pointer_of(environment, database)
-    context = ServiceContext(environment, network, listener, cluster, pointer, topic)
+    routes = routes_of(environment)
+    context = ServiceContext(environment, network, listener, cluster, pointer, routes)
     services = service_bases_of(context, groups)
     # AWS creates these roles at their first use, and the first CreateService in a new account fails while that goes on.
     linked_roles = [linked_role(service) for service in ("ecs", "elasticloadbalancing", "rds")]
@@ -161,7 +179,8 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         database_group=database.security_groups[0],
         login=pointer.login,
         pointer=pointer,
-        topic=topic,
+        routes=routes,
+        alarms=shared_alarms_of(environment, routes, balancer, database.name),
         context=context,
         services=services,
         shared=(bucket, *cluster.log_groups, *database_needs, *linked_roles),

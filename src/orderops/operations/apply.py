@@ -14,6 +14,7 @@ from orderops.errors import OrderopsError
 from orderops.images.released import releases_taken_back
 from orderops.images.resolve import ImageChoice, check_can_build, materialize
 from orderops.images.retention import keep_released
+from orderops.infra.alarms import check_pages
 from orderops.infra.apply import Apply
 from orderops.infra.plan import Plan, make_plan
 from orderops.infra.saved_plan import SavedPlan, check_unmoved
@@ -189,6 +190,7 @@ class _ApplyEverything(Change[Plan]):
 
     def ask(self, plan: Plan) -> bool:
         _check_not_all_refused(plan)
+        check_pages(self._workspace.environment)
         check_can_build(self._choices or {})
         # Migrations alone are applied by `up` on the laptop only, where nothing is asked.
         return _differs(plan) and confirm_change(
@@ -254,7 +256,7 @@ def _next_command(workspace: Workspace) -> str:
 def _show(plan: Plan, *, dry_run: bool) -> None:
     steps = [*plan.steps, *plan.pruned]
     creations = all(step.action is Action.CREATE for step in [*plan.changes, *plan.pruned])
-    # A first apply creates 50 resources, whose settings are all in the environment file.
+    # A first apply creates 58 resources, whose settings are all in the environment file.
     if dry_run or not creations:
         console.show_plan(steps, plan.undeclared, whole=dry_run)
     if dry_run or plan.changes or plan.pruned:

@@ -1,9 +1,9 @@
-"""CloudWatch alarm on one metric, which notifies a topic."""
+"""CloudWatch alarm on one metric or on an expression over several, which notifies a topic."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
@@ -28,33 +28,62 @@ DEFAULTS: Mapping[str, Any] = {
     "Threshold": None,
     "ComparisonOperator": None,
     "Period": None,
+    "Metrics": None,
     "EvaluationPeriods": None,
     "DatapointsToAlarm": None,
     "TreatMissingData": "missing",
+    "EvaluateLowSampleCountPercentile": None,
     "ActionsEnabled": True,
     "AlarmActions": [],
     "OKActions": [],
     "InsufficientDataActions": [],
 }
+# The id of an expression; its metrics have the ids that it names them by.
+RESULT = "result"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of an expression, and the statistic of it, such as Sum or p95."""
+
+    namespace: str
+    name: str
+    statistic: str
+    dimensions: Mapping[str, str | Output]
+
+    def desired(self, outputs: Outputs, period: int) -> dict[str, Any]:
+        """The members of MetricStat, without their nesting."""
+        return {
+            "Namespace": self.namespace,
+            "MetricName": self.name,
+            "Dimensions": _placed(self.dimensions, outputs),
+            "Period": period,
+            "Stat": self.statistic,
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class CloudwatchAlarm(Resource):
     """Notifies the topic when the metric exceeds `threshold` for `periods` times `period` seconds, and on recovery.
 
-    The owner is stored in the tags, and also after the description, so that one listing shows the owners of all alarms.
+    With an `expression`, its value over `metrics` is compared in place of a metric. With `datapoints`, that many of the
+    periods are enough. The owner is stored in the tags, and also after the description, so that one listing shows the
+    owners of all alarms.
     """
 
     description: str
-    namespace: str
-    metric: str
-    statistic: str
-    threshold: float
+    namespace: str = ""
+    metric: str = ""
+    statistic: str = ""
+    threshold: float = 0
     comparison: str = "GreaterThanThreshold"
     period: int = 60
     periods: int = 5
     dimensions: Mapping[str, str | Output] = field(default_factory=dict)
     missing: str = "missing"
+    datapoints: int | None = None
+    expression: str = ""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
     topic: SnsTopic = field(kw_only=True)
 
     kind: ClassVar[str] = "cloudwatch-alarm"
@@ -84,26 +113,33 @@ class CloudwatchAlarm(Resource):
 
     def desired(self, outputs: Outputs) -> Properties:
         topic = [outputs[self.topic].arn]
-        # Percentiles, such as p99, are extended statistics.
-        statistic = "Statistic" if self.statistic.isalpha() else "ExtendedStatistic"
         return {
             **DEFAULTS,
+            **(self._expression(outputs) if self.expression else self._metric(outputs)),
             "AlarmDescription": self.description,
-            "Namespace": self.namespace,
-            "MetricName": self.metric,
-            "Dimensions": {
-                key: value.read(outputs) if isinstance(value, Output) else value
-                for key, value in self.dimensions.items()
-            },
-            statistic: self.statistic,
             "Threshold": float(self.threshold),
             "ComparisonOperator": self.comparison,
-            "Period": self.period,
             "EvaluationPeriods": self.periods,
+            "DatapointsToAlarm": self.datapoints,
             "TreatMissingData": self.missing,
             "AlarmActions": topic,
             "OKActions": topic,
         }
+
+    def _metric(self, outputs: Outputs) -> Properties:
+        # Percentiles, such as p99, are extended statistics.
+        percentile = not self.statistic.isalpha()
+        return {
+            "Namespace": self.namespace,
+            "MetricName": self.metric,
+            "Dimensions": _placed(self.dimensions, outputs),
+            "ExtendedStatistic" if percentile else "Statistic": self.statistic,
+            "Period": self.period,
+        }
+
+    def _expression(self, outputs: Outputs) -> Properties:
+        metrics = {key: metric.desired(outputs, self.period) for key, metric in self.metrics.items()}
+        return {"Metrics": {RESULT: {"Expression": self.expression}, **metrics}}
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         _put(aws, self.name, desired, owner.tags, Tags=owner.pairs)
@@ -118,15 +154,60 @@ class CloudwatchAlarm(Resource):
 
 def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -> None:
     given = {key: properties[key] for key in DEFAULTS if properties[key] is not None}
-    given["Dimensions"] = to_pairs(given["Dimensions"], "Name")
+    if "Metrics" in given:
+        del given["Dimensions"]
+        given["Metrics"] = queries(given["Metrics"])
+    else:
+        given["Dimensions"] = to_pairs(given["Dimensions"], "Name")
     given["AlarmDescription"] = _marked(given["AlarmDescription"], tags)
     # AWS takes tags only when an alarm is created.
     aws.cloudwatch.put_metric_alarm(AlarmName=name, **given, **more)
 
 
+def queries(metrics: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The queries, by id, as PutMetricAlarm and GetMetricData take them; only an expression returns data."""
+    return [
+        {"Id": key, "ReturnData": "Expression" in query, **(query if "Expression" in query else _stat(query))}
+        for key, query in metrics.items()
+    ]
+
+
+def _stat(query: Mapping[str, Any]) -> dict[str, Any]:
+    metric = {
+        "Namespace": query["Namespace"],
+        "MetricName": query["MetricName"],
+        "Dimensions": to_pairs(query["Dimensions"], "Name"),
+    }
+    return {"MetricStat": {"Metric": metric, "Period": query["Period"], "Stat": query["Stat"]}}
+
+
+def _by_id(raw: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]] | None:
+    found = {}
+    for query in raw:
+        stat = query.get("MetricStat", {})
+        metric = stat.get("Metric", {})
+        found[query["Id"]] = (
+            {
+                "Namespace": metric["Namespace"],
+                "MetricName": metric["MetricName"],
+                "Dimensions": from_pairs(metric.get("Dimensions"), "Name"),
+                "Period": stat["Period"],
+                "Stat": stat["Stat"],
+            }
+            if stat
+            else {"Expression": query.get("Expression", "")}
+        )
+    return found or None
+
+
+def _placed(dimensions: Mapping[str, str | Output], outputs: Outputs) -> dict[str, str]:
+    return {key: value.read(outputs) if isinstance(value, Output) else value for key, value in dimensions.items()}
+
+
 def _properties_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     properties = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
     properties["Dimensions"] = from_pairs(raw.get("Dimensions"), "Name")
+    properties["Metrics"] = _by_id(raw.get("Metrics") or ())
     mark = MARK.search(properties["AlarmDescription"])
     if mark:
         properties["AlarmDescription"] = properties["AlarmDescription"][: mark.start()]

@@ -30,7 +30,7 @@ MARK_LENGTH, MOST_MARKS = 4, 64
 
 @dataclass(frozen=True, eq=False)
 class SnsTopic(Resource):
-    """Alarms and database events go to `emails` and `https`; each has to confirm its subscription.
+    """Alarms and database events go to `emails`, `https` and `sms`; all but the last confirm their subscription.
 
     A subscription that waits for its confirmation counts as existing. A tag holds the marks of those that orderops has
     made, so that one taken out of the file is known from one added by hand, which is kept.
@@ -38,6 +38,7 @@ class SnsTopic(Resource):
 
     emails: tuple[str, ...] = ()
     https: tuple[str, ...] = ()
+    sms: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "sns-topic"
     name_rule: ClassVar[NameRule | None] = NameRule(256, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
@@ -119,7 +120,11 @@ class SnsTopic(Resource):
         return {MARKS: "".join(sorted(marks))} if marks else {}
 
     def _ends(self) -> dict[str, tuple[str, str]]:
-        ends = [*(("email", email) for email in self.emails), *(("https", url) for url in self.https)]
+        ends = [
+            *(("email", email) for email in self.emails),
+            *(("https", url) for url in self.https),
+            *(("sms", number) for number in self.sms),
+        ]
         return {shown_endpoint(*end): end for end in ends}
 
 

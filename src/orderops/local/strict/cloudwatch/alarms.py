@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moto.backends import get_backend
-from moto.cloudwatch.models import MetricAggregatedDatum, are_dimensions_same
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local.emulator.protocol import ApiError
+from orderops.local.strict.cloudwatch.expressions import WrongExpression
+from orderops.local.strict.cloudwatch.points import MetricKey, PeriodWindow, with_utc
+from orderops.local.strict.cloudwatch.queries import values_of
 from orderops.local.strict.sns import only_confirmed
 
 # The comparison operators of metric alarms; those for anomaly bands are missing.
@@ -32,7 +35,7 @@ def evaluate(region: str, min_age: float) -> None:
     """Set each alarm to the state of its data, unless it was put or set less than `min_age` seconds ago."""
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
     for alarm in list(backend.alarms.values()):
-        changed_at = max(_with_utc(alarm.configuration_updated_timestamp), _with_utc(alarm.state_updated_timestamp))
+        changed_at = max(with_utc(alarm.configuration_updated_timestamp), with_utc(alarm.state_updated_timestamp))
         # SetAlarmState would otherwise be overwritten by the evaluation that the next read causes.
         if datetime.now(UTC) - changed_at < timedelta(seconds=min_age):
             continue
@@ -64,10 +67,14 @@ def notify(region: str, alarm: Any, previous: str) -> None:
 
 
 def _evaluate(backend: Any, alarm: Any) -> tuple[str, str]:
-    if alarm.metric_data_queries or alarm.comparison_operator not in COMPARISONS:
-        # Metric math and anomaly bands are not emulated.
+    if alarm.comparison_operator not in COMPARISONS:
+        # Anomaly bands are not emulated.
         return "", ""
-    points = _points(backend, alarm)
+    try:
+        points = _points(backend, alarm)
+    except (ApiError, WrongExpression):
+        # moto's scaling policies make alarms that no check has seen.
+        return "", ""
     known = [point for point in points if point is not None]
     if not known and alarm.treat_missing_data == "ignore":
         return "", ""
@@ -85,39 +92,28 @@ def _evaluate(backend: Any, alarm: Any) -> tuple[str, str]:
 
 
 def _points(backend: Any, alarm: Any) -> list[float | None]:
-    """Return the statistic of each of the last periods, newest first."""
-    period, now = timedelta(seconds=int(alarm.period)), datetime.now(UTC)
-    windows: list[list[Any]] = [[] for _ in range(int(alarm.evaluation_periods))]
-    for datum in backend.metric_data:
-        if (datum.namespace, datum.name) != (alarm.namespace, alarm.metric_name):
-            continue
-        if (alarm.unit and datum.unit != alarm.unit) or not are_dimensions_same(datum.dimensions, alarm.dimensions):
-            continue
-        index = (now - _with_utc(datum.timestamp)) // period
-        if 0 <= index < len(windows):
-            windows[index].append(datum)
-    return [_statistic(data, alarm.statistic or alarm.extended_statistic) if data else None for data in windows]
+    """Return the value of each of the last periods, newest first."""
+    queries = [_query(query) for query in alarm.metric_data_queries]
+    seconds = max((int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query), default=60)
+    period, count = timedelta(seconds=int(alarm.period or seconds)), int(alarm.evaluation_periods)
+    # A datum of this very moment belongs to the newest period.
+    window = PeriodWindow(datetime.now(UTC) - count * period + timedelta(microseconds=1), period, count)
+    if queries:
+        (result,) = [query["Id"] for query in queries if query["ReturnData"]]
+        return list(values_of(backend, queries, window)[result])[::-1]
+    key = MetricKey.of(alarm.namespace, alarm.metric_name, alarm.dimensions, alarm.unit)
+    return list(window.values(backend, key, alarm.statistic or alarm.extended_statistic))[::-1]
 
 
-def _statistic(data: list[Any], name: str) -> float:
-    aggregates = [datum for datum in data if isinstance(datum, MetricAggregatedDatum)]
-    values = sorted(datum.value for datum in data if not isinstance(datum, MetricAggregatedDatum))
-    count = len(values) + sum(datum.sample_count for datum in aggregates)
-    total = sum(values) + sum(datum.sum for datum in aggregates)
-    match name:
-        case "Sum":
-            return float(total)
-        case "SampleCount":
-            return float(count)
-        case "Average":
-            return float(total / count)
-        case "Minimum":
-            return float(min([*values, *(datum.min for datum in aggregates)]))
-        case "Maximum":
-            return float(max([*values, *(datum.max for datum in aggregates)]))
-    # Percentiles such as p99.
-    spread = sorted([*values, *(datum.max for datum in aggregates)])
-    return float(spread[min(len(spread) - 1, int(len(spread) * float(name[1:]) / 100))])
+def _query(query: Any) -> dict[str, Any]:
+    """A query of moto as it was sent."""
+    sent: dict[str, Any] = {"Id": query.id, "ReturnData": query.return_data is not False}
+    if query.expression:
+        return {**sent, "Expression": query.expression}
+    metric = query.metric_stat.metric
+    dimensions = [{"Name": pair.name, "Value": pair.value} for pair in metric.dimensions]
+    named = {"Namespace": metric.namespace, "MetricName": metric.metric_name, "Dimensions": dimensions}
+    return {**sent, "MetricStat": {"Metric": named, "Period": query.metric_stat.period, "Stat": query.metric_stat.stat}}
 
 
 def _message(region: str, alarm: Any, previous: str) -> str:
@@ -128,7 +124,7 @@ def _message(region: str, alarm: Any, previous: str) -> str:
             "AWSAccountId": DEFAULT_ACCOUNT_ID,
             "NewStateValue": alarm.state_value,
             "NewStateReason": alarm.state_reason,
-            "StateChangeTime": _with_utc(alarm.state_updated_timestamp).isoformat(timespec="milliseconds"),
+            "StateChangeTime": with_utc(alarm.state_updated_timestamp).isoformat(timespec="milliseconds"),
             "Region": region,
             "AlarmArn": alarm.alarm_arn,
             "OldStateValue": previous,
@@ -152,8 +148,3 @@ def _message(region: str, alarm: Any, previous: str) -> str:
 
 def _comparison_text(alarm: Any) -> str:
     return f"count against the threshold ({alarm.threshold}) with {alarm.comparison_operator}"
-
-
-def _with_utc(time: datetime) -> datetime:
-    """Add the zone: moto's times are UTC without one."""
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -12,7 +12,9 @@ from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
 from orderops.local.strict.cloudwatch import alarms
+from orderops.local.strict.cloudwatch.checks import check_alarm
 from orderops.local.strict.cloudwatch.metrics import queues, record
+from orderops.local.strict.cloudwatch.queries import get_metric_data
 from orderops.local.strict.cloudwatch.services import ServiceMetrics
 from orderops.local.strict.delays import Delays
 
@@ -46,12 +48,14 @@ def register(emulator: Emulator, delays: Delays, messages: SqsMessages) -> None:
     emulator.on_after(SERVICE, "PutMetricData", evaluate)
     emulator.instead[SERVICE, "PutMetricAlarm"] = put_alarm
     emulator.instead[SERVICE, "SetAlarmState"] = set_state
+    emulator.instead[SERVICE, "GetMetricData"] = lambda request: get_metric_data(_backend(request), request)
     # moto keeps the tags, and a new alarm of the same name would inherit them.
     emulator.on_after(SERVICE, "DeleteAlarms", _delete_tags)
 
 
 def _put_alarm(emulator: Emulator, request: Request) -> Response:
     """Put an alarm; an existing one keeps its state and tags, which moto would reset."""
+    check_alarm(request.json)
     backend, name = _backend(request), request.json["AlarmName"]
     previous = backend.alarms.get(name)
     parameters = {key: value for key, value in request.json.items() if not (previous and key == "Tags")}

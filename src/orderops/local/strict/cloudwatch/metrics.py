@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,22 +57,26 @@ def record(region: str, measurements: Iterable[Measurement]) -> None:
 
 
 def record_traffic(region: str, traffic: TrafficCounts) -> None:
-    """Store what the load balancers counted, a point for each minute and target group behind a balancer."""
+    """Store what the load balancers counted, a point for each minute, target group and balancer."""
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
     groups = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][region].target_groups
     stored = {(point.name, point.timestamp, tuple(d.value for d in point.dimensions)): point for point in _own(backend)}
+    totals: Counter[tuple[datetime, str, tuple[str, ...]]] = Counter()
     for minute, arn, name, count in traffic.by_minute():
         for balancer in groups[arn].load_balancer_arns if arn in groups else ():
-            values = (balancer.rpartition(":loadbalancer/")[2], arn.rpartition(":")[2])
-            point = stored.get((name, minute.replace(tzinfo=None), values))
-            if point is None:
-                dimensions = [
-                    {"Name": key, "Value": value}
-                    for key, value in zip(("LoadBalancer", "TargetGroup"), values, strict=True)
-                ]
-                point = MetricDatum(BALANCERS, name, count, dimensions, minute.replace(tzinfo=None), "Count")
-                backend.metric_data.append(point)
-            point.value = count
+            whole = (balancer.rpartition(":loadbalancer/")[2],)
+            totals[minute, name, (*whole, arn.rpartition(":")[2])] += count
+            totals[minute, name, whole] += count
+    for (minute, name, values), count in totals.items():
+        moment = minute.replace(tzinfo=None)
+        point = stored.get((name, moment, values))
+        if point is None:
+            # The totals of a balancer have no target group.
+            pairs = zip(("LoadBalancer", "TargetGroup"), values, strict=False)
+            dimensions = [{"Name": key, "Value": value} for key, value in pairs]
+            point = MetricDatum(BALANCERS, name, count, dimensions, moment, "Count")
+            backend.metric_data.append(point)
+        point.value = count
 
 
 def _own(backend: Any) -> list[Any]:

@@ -1,0 +1,46 @@
+"""orderops alerts: the rules that page, and whether they would."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import typer
+
+from orderops.cli.options import Json, grouped
+from orderops.operations.options import EnvironmentOptions
+
+commands = typer.Typer(no_args_is_help=True, help="Alarms: their rules, states and routes; whether they would page.")
+
+
+@commands.command("list")
+@grouped()
+def list_(where: EnvironmentOptions, as_json: Json = False) -> None:
+    """Show each rule with its priority, state, since when, threshold, and who is notified."""
+    from orderops.operations.alerts import list_alerts
+    from orderops.operations.workspace import open_workspace
+
+    list_alerts(open_workspace(where.env, where.environments), as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def check(where: EnvironmentOptions, context: typer.Context, as_json: Json = False) -> None:
+    """Find rules, alarms and routes that would page nobody, or in vain. Exit code 1 if there are any."""
+    from orderops.operations.alerts import check_alerts
+    from orderops.operations.workspace import open_workspace
+
+    root = context.find_root().command
+    check_alerts(open_workspace(where.env, where.environments), lambda text: exists(root, text), as_json=as_json)
+
+
+def exists(root: Any, text: str) -> bool:
+    """Whether a line such as `orderops status --env dev` is a command of this program with options that it has."""
+    program, *words = shlex.split(text)
+    command = root
+    while words and hasattr(command, "commands"):
+        command = command.commands.get(words.pop(0))
+    if program != "orderops" or command is None or hasattr(command, "commands"):
+        return False
+    known = {option for parameter in command.params for option in parameter.opts}
+    return all(word in known for word in words if word.startswith("-"))

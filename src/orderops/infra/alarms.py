@@ -1,0 +1,200 @@
+"""The alarms of an environment: its rules applied to each service, to the load balancer and to the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from orderops.config.environment import Environment
+from orderops.config.service import ServiceConfig
+from orderops.engine.resource import Output
+from orderops.errors import OrderopsError
+from orderops.infra.alert_rules import RULES, AlertRule, Measure, Need, Priority, RuleSubject, Source
+from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
+from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
+from orderops.resources.elbv2_target_group import Elbv2TargetGroup
+from orderops.resources.sns_topic import SnsTopic
+
+Dimensions = Mapping[str, str | Output]
+Routes = Mapping[Priority, SnsTopic]
+# [x] and [x?] in an expression.
+GROUPS = re.compile(r"\[(\w+)(\??)\]")
+
+
+@dataclass(frozen=True)
+class WatchedPart:
+    """A service, the load balancer or the database, with what its metrics are measured on."""
+
+    name: str
+    subjects: tuple[RuleSubject, ...]
+    dimensions: Mapping[Source, Dimensions] = field(default_factory=dict)
+    groups: tuple[Dimensions, ...] = ()
+    key: str = ""
+    """The service's key in the environment file."""
+    declared: ServiceConfig | None = None
+
+
+def routes_of(environment: Environment) -> dict[Priority, SnsTopic]:
+    """The topic of each priority; one without receivers of its own shares that of the environment, which is P1's."""
+    alerts = environment.alerts
+    shared = SnsTopic(f"{environment.prefix}-alarms", tuple(alerts.emails), tuple(alerts.https), tuple(alerts.sms))
+    own = {Priority.P0: alerts.p0, Priority.P2: alerts.p2}
+    return {
+        priority: SnsTopic(
+            f"{shared.name}-{priority.lower()}", tuple(route.emails), tuple(route.https), tuple(route.sms)
+        )
+        if (route := own.get(priority)) and route.any
+        else shared
+        for priority in Priority
+    }
+
+
+def check_pages(environment: Environment) -> None:
+    """Raise OrderopsError for a protected environment whose P0 alarms reach no operator, unless its file says why."""
+    alerts = environment.alerts
+    if not environment.protected or alerts.p0.any or alerts.no_pages_because:
+        return
+    raise OrderopsError(
+        f"no operator is paged for P0 alarms of {environment.name}: [alerts.p0] has no receiver",
+        f"add a receiver to {environment.name}.toml, such as [alerts.p0] https = [URL], or say in [alerts] why there "
+        "is none: no_pages_because = REASON",
+    )
+
+
+def watched_service(
+    environment: Environment,
+    key: str,
+    *,
+    balancer: Elbv2LoadBalancer,
+    cluster: str,
+    groups: Iterable[Elbv2TargetGroup] = (),
+    queues: tuple[str, str] | None = None,
+) -> WatchedPart:
+    """A service, or a worker if there are no `queues`: the names of its queue and dead-letter queue."""
+    name = environment.service_name(key)
+    dimensions: dict[Source, Dimensions] = {
+        Source.TASKS: {"ClusterName": cluster, "ServiceName": name},
+        # The dimensions that the service writes into its log lines.
+        Source.LOGS: {"Environment": environment.name, "Service": key},
+    }
+    if queues:
+        dimensions[Source.QUEUE], dimensions[Source.DEAD_LETTERS] = ({"QueueName": queue} for queue in queues)
+    return WatchedPart(
+        name,
+        (RuleSubject.SERVICE, RuleSubject.TASKS) if queues else (RuleSubject.TASKS,),
+        dimensions,
+        tuple({**_balancer(balancer), "TargetGroup": Output(group, "ArnSuffix")} for group in groups),
+        key,
+        environment.services[key],
+    )
+
+
+def shared_parts(environment: Environment, balancer: Elbv2LoadBalancer, instance: str) -> list[WatchedPart]:
+    """What all services share: the load balancer, and the database instance of this name."""
+    return [
+        WatchedPart(environment.prefix, (RuleSubject.BALANCER,), {Source.BALANCER: _balancer(balancer)}),
+        WatchedPart(environment.prefix, (RuleSubject.DATABASE,), {Source.DATABASE: {"DBInstanceIdentifier": instance}}),
+    ]
+
+
+def shared_alarms_of(
+    environment: Environment, routes: Routes, balancer: Elbv2LoadBalancer, instance: str
+) -> tuple[CloudwatchAlarm, ...]:
+    """The alarms of what all services share."""
+    parts = shared_parts(environment, balancer, instance)
+    return tuple(alarm for part in parts for alarm in alarms_of(environment, part, routes))
+
+
+def alarms_of(environment: Environment, watched: WatchedPart, routes: Routes) -> tuple[CloudwatchAlarm, ...]:
+    """The alarms of what is watched."""
+    return tuple(
+        _alarm(environment, watched, rule, routes[rule.priority])
+        for rule in rules_of(watched)
+        if not lacking(environment, watched, rule)
+    )
+
+
+def rules_of(watched: WatchedPart) -> Iterator[AlertRule]:
+    """The rules for what is watched."""
+    return (rule for rule in RULES if rule.subject in watched.subjects)
+
+
+def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> list[Need]:
+    """What the environment file does not declare and the rule needs."""
+    insights, service = environment.cluster.container_insights, watched.declared
+    declares = {
+        Need.INSIGHTS: insights,
+        Need.NO_INSIGHTS: not insights,
+        Need.SCALING: service is not None and service.max_tasks > service.min_tasks,
+        Need.PERFORMANCE_INSIGHTS: environment.database.performance_insights,
+    }
+    return [need for need in rule.needs if not declares[need]]
+
+
+def _alarm(environment: Environment, watched: WatchedPart, rule: AlertRule, topic: SnsTopic) -> CloudwatchAlarm:
+    limit = _limit(watched, rule)
+    words = {"name": watched.name, "limit": f"{limit:g}", "env": environment.name, "service": watched.key}
+    text = f"{rule.priority}: {rule.sentence}; next: {rule.runbook}".format(**words)
+    metrics = {key: metric for id_, measure in rule.measures.items() for key, metric in _metrics(watched, id_, measure)}
+    (first, *_) = metrics.values()
+    plain = not rule.expression
+    return CloudwatchAlarm(
+        f"{watched.name}-{rule.key}",
+        text,
+        namespace=first.namespace if plain else "",
+        metric=first.name if plain else "",
+        statistic=first.statistic if plain else "",
+        dimensions=first.dimensions if plain else {},
+        threshold=limit,
+        comparison=rule.comparison,
+        period=rule.period,
+        periods=rule.periods,
+        datapoints=rule.datapoints,
+        missing=rule.missing,
+        expression=GROUPS.sub(lambda match: _listed(match, watched), rule.expression),
+        metrics={} if plain else metrics,
+        topic=topic,
+    )
+
+
+def _limit(watched: WatchedPart, rule: AlertRule) -> float:
+    if not isinstance(rule.limit, str):
+        return rule.limit
+    value: object = watched.declared
+    for key in rule.limit.split("."):
+        value = getattr(value, key)
+    return float(str(value))
+
+
+def _metrics(watched: WatchedPart, id_: str, measure: Measure) -> Iterator[tuple[str, Metric]]:
+    if measure.source is Source.GROUPS:
+        for index, dimensions in enumerate(watched.groups, 1):
+            yield f"{id_}{index}", Metric(measure.namespace, measure.metric, measure.statistic, dimensions)
+    else:
+        yield id_, Metric(measure.namespace, measure.metric, measure.statistic, watched.dimensions[measure.source])
+
+
+def _listed(match: re.Match[str], watched: WatchedPart) -> str:
+    ids = [f"{match[1]}{index}" for index in range(1, len(watched.groups) + 1)]
+    return f"[{', '.join(ids if match[2] else [f'FILL({id_}, 0)' for id_ in ids])}]"
+
+
+def _balancer(balancer: Elbv2LoadBalancer) -> dict[str, str | Output]:
+    return {"LoadBalancer": Output(balancer, "ArnSuffix")}
+
+
+def rules_in(environment: Environment) -> Iterator[tuple[str, WatchedPart, AlertRule]]:
+    """Every rule for an environment, with the name of its alarm and what is watched, also where it has no alarm."""
+    parts = [WatchedPart(environment.prefix, (RuleSubject.BALANCER, RuleSubject.DATABASE))]
+    for key, declared in environment.services.items():
+        subjects = (RuleSubject.TASKS,) if declared.works_for else (RuleSubject.SERVICE, RuleSubject.TASKS)
+        parts.append(WatchedPart(environment.service_name(key), subjects, key=key, declared=declared))
+    for part in parts:
+        for rule in rules_of(part):
+            yield f"{part.name}-{rule.key}", part, rule
+
+
+def runbook_of(environment: Environment, part: WatchedPart, rule: AlertRule) -> str:
+    """The command to type when the alarm is raised."""
+    return rule.runbook.format(service=part.key, env=environment.name)

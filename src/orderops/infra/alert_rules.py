@@ -1,0 +1,288 @@
+"""The rules for alarms, as data: what is judged, from which value on, how urgent it is, and what to type next.
+
+`[x]` in an expression stands for the metric x of all target groups of a service, with 0 where a group has no data;
+`[x?]` for the same without the 0. The load balancer sends no data point for a count of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Priority(StrEnum):
+    """How soon an operator has to act: now, within 30 minutes, on the next business day."""
+
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+
+
+class RuleSubject(StrEnum):
+    """What a rule is applied to."""
+
+    SERVICE = "each service"
+    TASKS = "each service and worker"
+    BALANCER = "the load balancer"
+    DATABASE = "the database"
+
+
+class Source(StrEnum):
+    """What a metric is measured on; it decides the dimensions."""
+
+    GROUPS = "target groups"
+    BALANCER = "load balancer"
+    TASKS = "tasks"
+    LOGS = "log lines of the service"
+    QUEUE = "queue"
+    DEAD_LETTERS = "dead-letter queue"
+    DATABASE = "database"
+
+
+class Need(StrEnum):
+    """What the environment file has to declare for a rule to have data."""
+
+    INSIGHTS = "[cluster] container_insights = true"
+    NO_INSIGHTS = "[cluster] container_insights = false"
+    SCALING = "max_tasks above min_tasks"
+    PERFORMANCE_INSIGHTS = "[database] performance_insights = true"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric, the statistic of each period, and what it is measured on."""
+
+    namespace: str
+    metric: str
+    statistic: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class AlertRule:
+    """A line of the policy. `{name}`, `{limit}` and `{env}` in its texts are filled in for each alarm."""
+
+    key: str
+    priority: Priority
+    subject: RuleSubject
+    sentence: str
+    limit: float | str
+    """The threshold, or the key of the service that declares it."""
+    measures: Mapping[str, Measure]
+    missing: str
+    missing_because: str
+    runbook: str
+    expression: str = ""
+    below: bool = False
+    reached: bool = False
+    """Whether the limit itself raises the alarm."""
+    period: int = 60
+    periods: int = 5
+    datapoints: int | None = None
+    needs: tuple[Need, ...] = field(default=())
+
+    @property
+    def comparison(self) -> str:
+        """The comparison in CloudWatch's words."""
+        return f"{'LessThan' if self.below else 'GreaterThan'}{'OrEqualTo' if self.reached else ''}Threshold"
+
+
+ELB, ECS, SQS, RDS = "AWS/ApplicationELB", "AWS/ECS", "AWS/SQS", "AWS/RDS"
+INSIGHTS = "ECS/ContainerInsights"
+QUIET = "no data means no request, and without requests nothing is wrong"
+STATUS = "orderops status --env {env}"
+LOGS = "orderops service logs {service} --env {env}"
+WAITING = "ApproximateNumberOfMessagesVisible"
+REQUESTS = Measure(ELB, "RequestCount", "Sum", Source.GROUPS)
+HEALTHY = Measure(ELB, "HealthyHostCount", "Minimum", Source.GROUPS)
+WANTED = Measure(INSIGHTS, "DesiredTaskCount", "Minimum", Source.TASKS)
+
+RULES: tuple[AlertRule, ...] = (
+    AlertRule(
+        "no-healthy-task",
+        Priority.P0,
+        RuleSubject.SERVICE,
+        "{name} has no healthy task",
+        1,
+        # The idle group of a blue/green service has no target, so the highest of both counts.
+        {"h": HEALTHY, "d": WANTED},
+        "notBreaching",
+        "no data at all means that the service was never released; while ECS wants tasks, missing hosts count as 0",
+        STATUS,
+        expression="IF(FILL(d, 0) > 0, MAX([h]), FILL(MAX([h?]), 1))",
+        below=True,
+        periods=3,
+        needs=(Need.INSIGHTS,),
+    ),
+    AlertRule(
+        "no-healthy-task",
+        Priority.P0,
+        RuleSubject.SERVICE,
+        "{name} has no healthy task",
+        1,
+        {"h": HEALTHY},
+        "breaching",
+        "a target group without registered targets sends no data",
+        STATUS,
+        expression="MAX([h?])",
+        below=True,
+        periods=3,
+        needs=(Need.NO_INSIGHTS,),
+    ),
+    AlertRule(
+        "database-away",
+        Priority.P0,
+        RuleSubject.TASKS,
+        "{name} cannot reach its database",
+        0,
+        {"b": Measure("orderops", "BreakerOpen", "Maximum", Source.LOGS)},
+        "notBreaching",
+        "an image of its own may not log this count, and a service without tasks is the matter of no-healthy-task",
+        STATUS,
+        periods=2,
+    ),
+    AlertRule(
+        "5xx",
+        Priority.P0,
+        RuleSubject.SERVICE,
+        "{name} answers more than {limit} % of its requests with 5xx",
+        5,
+        {"t": Measure(ELB, "HTTPCode_Target_5XX_Count", "Sum", Source.GROUPS), "r": REQUESTS},
+        "notBreaching",
+        QUIET,
+        LOGS,
+        # With few requests, a single error would be a high share.
+        expression="IF(SUM([r]) > 20, 100 * SUM([t]) / SUM([r]), 0)",
+        datapoints=3,
+    ),
+    AlertRule(
+        "balancer-5xx-rate",
+        Priority.P0,
+        RuleSubject.BALANCER,
+        "the load balancer answers more than {limit} % of all requests with 5xx of its own",
+        5,
+        {
+            "l": Measure(ELB, "HTTPCode_ELB_5XX_Count", "Sum", Source.BALANCER),
+            "r": Measure(ELB, "RequestCount", "Sum", Source.BALANCER),
+        },
+        "notBreaching",
+        QUIET,
+        STATUS,
+        # RequestCount leaves out requests for which there was no target, which is all of them in an outage.
+        expression="IF(FILL(r, 0) + FILL(l, 0) > 20, 100 * FILL(l, 0) / (FILL(r, 0) + FILL(l, 0)), 0)",
+        datapoints=3,
+    ),
+    AlertRule(
+        "slow",
+        Priority.P0,
+        RuleSubject.SERVICE,
+        "one of twenty requests to {name} takes longer than {limit} seconds",
+        10,
+        {"p": Measure(ELB, "TargetResponseTime", "p95", Source.GROUPS), "r": REQUESTS},
+        "notBreaching",
+        QUIET,
+        LOGS,
+        expression="IF(SUM([r]) > 20, MAX([p]), 0)",
+        datapoints=3,
+    ),
+    AlertRule(
+        "max-capacity",
+        Priority.P1,
+        RuleSubject.TASKS,
+        "{name} has wanted its maximum of {limit} tasks for more than 5 minutes",
+        "max_tasks",
+        {"d": WANTED},
+        "notBreaching",
+        "a service that was not released yet has no tasks",
+        STATUS,
+        reached=True,
+        periods=6,
+        needs=(Need.INSIGHTS, Need.SCALING),
+    ),
+    AlertRule(
+        "database-cpu-high",
+        Priority.P1,
+        RuleSubject.DATABASE,
+        "the database uses more than {limit} % of its CPU for 10 minutes",
+        80,
+        {"c": Measure(RDS, "CPUUtilization", "Average", Source.DATABASE)},
+        "ignore",
+        "an overloaded instance may skip a point, which must not end the alarm",
+        STATUS,
+        periods=10,
+    ),
+    AlertRule(
+        "queue-depth",
+        Priority.P1,
+        RuleSubject.SERVICE,
+        "more than {limit} messages wait in the queue of {name}",
+        "alarms.queue_depth",
+        {"q": Measure(SQS, WAITING, "Maximum", Source.QUEUE)},
+        "notBreaching",
+        "SQS sends no metrics for a queue that was empty and unused for six hours",
+        "orderops queue status --service {service} --env {env}",
+    ),
+    AlertRule(
+        "4xx",
+        Priority.P2,
+        RuleSubject.SERVICE,
+        "{name} answers more than {limit} % of its requests with 4xx",
+        25,
+        {"t": Measure(ELB, "HTTPCode_Target_4XX_Count", "Sum", Source.GROUPS), "r": REQUESTS},
+        "notBreaching",
+        QUIET,
+        LOGS,
+        expression="IF(SUM([r]) > 100, 100 * SUM([t]) / SUM([r]), 0)",
+        period=300,
+        periods=3,
+    ),
+    AlertRule(
+        "database-load-high",
+        Priority.P2,
+        RuleSubject.DATABASE,
+        "slow queries: more sessions are active in the database than it has CPUs, for 15 minutes",
+        1,
+        {"q": Measure(RDS, "DBLoadRelativeToNumVCPUs", "Average", Source.DATABASE)},
+        "ignore",
+        "an overloaded instance may skip a point, which must not end the alarm",
+        STATUS,
+        period=300,
+        periods=3,
+        needs=(Need.PERFORMANCE_INSIGHTS,),
+    ),
+    AlertRule(
+        "cpu",
+        Priority.P2,
+        RuleSubject.TASKS,
+        "the tasks of {name} use more than {limit} % of their CPU",
+        "alarms.cpu_percent",
+        {"c": Measure(ECS, "CPUUtilization", "Average", Source.TASKS)},
+        "notBreaching",
+        "no data means no task, which is the matter of no-healthy-task",
+        LOGS,
+    ),
+    AlertRule(
+        "memory",
+        Priority.P2,
+        RuleSubject.TASKS,
+        "the tasks of {name} use more than {limit} % of their memory",
+        "alarms.memory_percent",
+        {"m": Measure(ECS, "MemoryUtilization", "Average", Source.TASKS)},
+        "notBreaching",
+        "no data means no task, which is the matter of no-healthy-task",
+        LOGS,
+    ),
+    AlertRule(
+        "dead-letters",
+        Priority.P2,
+        RuleSubject.SERVICE,
+        "more than {limit} messages are in the dead-letter queue of {name}",
+        "alarms.dead_letters",
+        {"q": Measure(SQS, WAITING, "Maximum", Source.DEAD_LETTERS)},
+        "notBreaching",
+        "SQS sends no metrics for a queue that was empty and unused for six hours",
+        "orderops queue dlq list --service {service} --env {env}",
+        periods=1,
+    ),
+)

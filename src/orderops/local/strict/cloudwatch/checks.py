@@ -1,0 +1,52 @@
+"""What PutMetricAlarm refuses; from the CloudWatch API reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orderops.local.strict.cloudwatch.queries import check_period, check_queries, check_statistic, refused
+
+TREATMENTS = ("breaching", "notBreaching", "ignore", "missing")
+ONE_METRIC = ("Namespace", "Dimensions", "Period", "Statistic", "ExtendedStatistic", "Unit")
+ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
+MOST_ACTIONS = 5
+DAY = 24 * 60 * 60
+
+
+def check_alarm(alarm: dict[str, Any]) -> None:
+    """Raise ApiError for an alarm that AWS does not accept."""
+    treatment = alarm.get("TreatMissingData", "missing")
+    if treatment not in TREATMENTS:
+        raise refused(f"Option {treatment} is not supported. Supported options for parameter TreatMissingData are …")
+    if bool(alarm.get("MetricName")) is bool(alarm.get("Metrics")):
+        raise refused("Exactly one of MetricName and Metrics must be set")
+    for key in ACTIONS:
+        if len(alarm.get(key) or ()) > MOST_ACTIONS:
+            raise refused(f"{key} has more than {MOST_ACTIONS} actions")
+    points, periods = alarm.get("DatapointsToAlarm"), int(alarm["EvaluationPeriods"])
+    if points is not None and not 1 <= int(points) <= periods:
+        raise refused("DatapointsToAlarm must be 1 to EvaluationPeriods")
+    period = _check_expression(alarm) if alarm.get("Metrics") else _check_metric(alarm)
+    # Seven days with periods of an hour and more, else a day.
+    if period * periods > (7 * DAY if period >= 3600 else DAY):
+        raise refused("Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400)")
+
+
+def _check_metric(alarm: dict[str, Any]) -> int:
+    if not alarm.get("Period"):
+        raise refused("The parameter Period is required")
+    check_period(alarm["Period"])
+    if bool(alarm.get("Statistic")) is bool(alarm.get("ExtendedStatistic")):
+        raise refused("Exactly one of Statistic and ExtendedStatistic must be set")
+    check_statistic(alarm.get("Statistic") or alarm["ExtendedStatistic"])
+    return int(alarm["Period"])
+
+
+def _check_expression(alarm: dict[str, Any]) -> int:
+    if given := [key for key in ONE_METRIC if alarm.get(key)]:
+        raise refused(f"{given[0]} must not be set together with Metrics")
+    queries = alarm["Metrics"]
+    check_queries(queries)
+    if not alarm.get("ThresholdMetricId") and sum(query.get("ReturnData", True) for query in queries) != 1:
+        raise refused("Exactly one element of the metrics list should return data.")
+    return max((int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query), default=60)

@@ -1,0 +1,318 @@
+"""The rules of the policy: data that raises each alarm, and data beside it that must not."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from moto.moto_api._internal import moto_api_backend
+
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Ownership
+from orderops.config.environment import Environment
+from orderops.engine.resource import Observed, Outputs
+from orderops.errors import OrderopsError
+from orderops.infra.alarms import check_pages
+from orderops.infra.alert_rules import RULES
+from orderops.infra.stack import Stack, stack
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict import make_strict
+from orderops.local.strict.delays import Delays
+from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from support.strict_clients import served
+
+ELB, ECS, SQS, RDS, INSIGHTS = "AWS/ApplicationELB", "AWS/ECS", "AWS/SQS", "AWS/RDS", "ECS/ContainerInsights"
+BALANCER = {"LoadBalancer": "app/shop/1"}
+FIRST = {**BALANCER, "TargetGroup": "targetgroup/one/1"}
+SECOND = {**BALANCER, "TargetGroup": "targetgroup/two/2"}
+TASKS = {"ClusterName": "orderops-dev-cluster", "ServiceName": "orderops-dev-shop"}
+LOGS = {"Environment": "dev", "Service": "shop"}
+QUEUE, DEAD = {"QueueName": "orderops-dev-shop-queue"}, {"QueueName": "orderops-dev-shop-dlq"}
+DATABASE = {"DBInstanceIdentifier": "orderops-dev-database"}
+DEPTH = "ApproximateNumberOfMessagesVisible"
+
+
+@dataclass(frozen=True)
+class Points:
+    """Values of the last periods, the newest first; None for a period without data."""
+
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str]
+    values: Sequence[float | None]
+
+
+def hosts(*values: float | None, group: Mapping[str, str] = FIRST) -> Points:
+    return Points(ELB, "HealthyHostCount", group, values)
+
+
+def wanted(*values: float) -> Points:
+    return Points(INSIGHTS, "DesiredTaskCount", TASKS, values)
+
+
+def requests(number: float, group: Mapping[str, str] = FIRST) -> Points:
+    return Points(ELB, "RequestCount", group, [number] * 5)
+
+
+def answers(status: str, *values: float | None, group: Mapping[str, str] = FIRST) -> Points:
+    return Points(ELB, f"HTTPCode_{status}_Count", group, values)
+
+
+def seconds(*values: float | None, group: Mapping[str, str] = FIRST) -> Points:
+    return Points(ELB, "TargetResponseTime", group, values)
+
+
+def points(namespace: str, metric: str, dimensions: Mapping[str, str], *values: float | None) -> list[Points]:
+    return [Points(namespace, metric, dimensions, values)]
+
+
+# Alarm, data that must raise it, data that must not.
+CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
+    "every task is unhealthy": (
+        "shop-no-healthy-task",
+        [wanted(2, 2, 2), hosts(0, 0, 0)],
+        [wanted(2, 2, 2), hosts(0, 0, 1)],
+    ),
+    "the target groups are empty": ("shop-no-healthy-task", [wanted(2, 2, 2)], [wanted(0, 0, 0)]),
+    "the counts of tasks are missing": ("shop-no-healthy-task", [hosts(0, 0, 0)], [hosts(1, 1, 1)]),
+    "a first release starts": ("shop-no-healthy-task", [wanted(2, 2, 2), hosts(0)], [wanted(2, 2), hosts(0, 0)]),
+    "the idle group is empty": (
+        "shop-no-healthy-task",
+        [wanted(2, 2, 2), hosts(0, 0, 0), hosts(0, 0, 0, group=SECOND)],
+        [wanted(2, 2, 2), hosts(0, 0, 0), hosts(2, 2, 2, group=SECOND)],
+    ),
+    "the circuit breaker is open": (
+        "shop-database-away",
+        points("orderops", "BreakerOpen", LOGS, 1, 1),
+        points("orderops", "BreakerOpen", LOGS, 1, 0),
+    ),
+    "six of a hundred": (
+        "shop-5xx",
+        [requests(100), answers("Target_5XX", 6, 6, 6)],
+        [requests(100), answers("Target_5XX", 5, 5, 5, 5, 5)],
+    ),
+    "errors in two minutes of five": (
+        "shop-5xx",
+        [requests(100), answers("Target_5XX", 9, None, 9, None, 9)],
+        [requests(100), answers("Target_5XX", 9, None, 9)],
+    ),
+    "one failed request at night": (
+        "shop-5xx",
+        [requests(21), answers("Target_5XX", 2, 2, 2)],
+        [requests(20), answers("Target_5XX", 20, 20, 20)],
+    ),
+    "errors of both groups": (
+        "shop-5xx",
+        [
+            requests(50),
+            requests(50, SECOND),
+            answers("Target_5XX", 3, 3, 3),
+            answers("Target_5XX", 3, 3, 3, group=SECOND),
+        ],
+        [requests(50), requests(50, SECOND), answers("Target_5XX", 3, 3, 3)],
+    ),
+    "an outage without any target": (
+        "balancer-5xx-rate",
+        [answers("ELB_5XX", 21, 21, 21, group=BALANCER)],
+        [answers("ELB_5XX", 20, 20, 20, group=BALANCER)],
+    ),
+    "some answers of the balancer": (
+        "balancer-5xx-rate",
+        [requests(100, BALANCER), answers("ELB_5XX", 6, 6, 6, group=BALANCER)],
+        [requests(100, BALANCER), answers("ELB_5XX", 5, 5, 5, group=BALANCER)],
+    ),
+    "slow answers of the group that serves": (
+        "shop-slow",
+        [requests(50, SECOND), seconds(10.1, 10.1, 10.1, group=SECOND)],
+        [requests(50, SECOND), seconds(10, 10, 10, 10, 10, group=SECOND)],
+    ),
+    "a slow answer at night": ("shop-slow", [requests(21), seconds(60, 60, 60)], [requests(20), seconds(60, 60, 60)]),
+    "as many tasks as allowed": ("shop-max-capacity", [wanted(*[4] * 6)], [wanted(4, 4, 4, 4, 4, 3)]),
+    "a busy database": (
+        "database-cpu-high",
+        points(RDS, "CPUUtilization", DATABASE, *[80.1] * 10),
+        points(RDS, "CPUUtilization", DATABASE, *[80.1] * 9, 80),
+    ),
+    "a long queue": (
+        "shop-queue-depth",
+        points(SQS, DEPTH, QUEUE, *[1001] * 5),
+        points(SQS, DEPTH, QUEUE, *[1000] * 5),
+    ),
+    "refused requests": (
+        "shop-4xx",
+        [requests(200), answers("Target_4XX", 51, 51, 51)],
+        [requests(200), answers("Target_4XX", 50, 50, 50)],
+    ),
+    "refused requests without many others": (
+        "shop-4xx",
+        [requests(101), answers("Target_4XX", 101, 101, 101)],
+        [requests(100), answers("Target_4XX", 100, 100, 100)],
+    ),
+    "more sessions than CPUs": (
+        "database-load-high",
+        points(RDS, "DBLoadRelativeToNumVCPUs", DATABASE, 1.1, 1.1, 1.1),
+        points(RDS, "DBLoadRelativeToNumVCPUs", DATABASE, 1.1, 1.1, 1),
+    ),
+    "busy tasks": (
+        "shop-cpu",
+        points(ECS, "CPUUtilization", TASKS, *[91] * 5),
+        points(ECS, "CPUUtilization", TASKS, *[91] * 4, 90),
+    ),
+    "full tasks": (
+        "shop-memory",
+        points(ECS, "MemoryUtilization", TASKS, *[91] * 5),
+        points(ECS, "MemoryUtilization", TASKS, *[90] * 5),
+    ),
+    "a dead letter": ("shop-dead-letters", points(SQS, DEPTH, DEAD, 1), points(SQS, DEPTH, DEAD, 0)),
+}
+# A first release may take three minutes: the newer case of the two has to wait as well.
+NEVER = {"a first release starts"}
+
+
+@pytest.fixture(scope="module")
+def cloudwatch() -> Iterator[Any]:
+    emulator = Emulator()
+    # An alarm follows its data at its first read.
+    make_strict(emulator, Delays(alarm=0))
+    with served(emulator) as client:
+        yield client("cloudwatch")
+
+
+@pytest.fixture
+def aws(cloudwatch: Any) -> Aws:
+    moto_api_backend.reset()
+    return cast(Aws, SimpleNamespace(cloudwatch=cloudwatch))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in NEVER])
+def test_data_beyond_the_limit_raises_the_alarm(aws: Aws, case: str) -> None:
+    name, beyond, _ = CASES[case]
+
+    assert state(aws, name, beyond) == "ALARM"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_data_at_the_limit_raises_no_alarm(aws: Aws, case: str) -> None:
+    name, _, beside = CASES[case]
+
+    assert state(aws, name, beside) != "ALARM"
+
+
+@pytest.mark.parametrize("name", sorted({name for name, *_ in CASES.values()}))
+def test_an_alarm_without_data_is_not_raised(aws: Aws, name: str) -> None:
+    assert state(aws, name, []) != "ALARM"
+
+
+def test_a_service_without_targets_is_noticed_without_container_insights(aws: Aws) -> None:
+    blind = {"cluster": {"container_insights": False}}
+
+    assert state(aws, "shop-no-healthy-task", [], **blind) == "ALARM"
+    assert state(aws, "shop-no-healthy-task", [hosts(1, 1, 1)], **blind) == "OK"
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {rule.key for rule in RULES} == {re.sub("^shop-", "", name) for name, *_ in CASES.values()}
+
+
+def test_every_rule_decides_on_missing_data_and_says_why() -> None:
+    assert [rule.key for rule in RULES if rule.missing == "missing" or not rule.missing_because] == []
+
+
+def test_an_alarm_says_how_urgent_it_is_and_what_to_type() -> None:
+    assert alarms()["shop-dead-letters"].description == (
+        "P2: more than 0 messages are in the dead-letter queue of orderops-dev-shop; "
+        "next: orderops queue dlq list --service shop --env dev"
+    )
+
+
+def test_a_service_that_cannot_scale_is_not_at_its_maximum() -> None:
+    assert "shop-max-capacity" not in alarms(services={"shop": {"min_tasks": 2, "max_tasks": 2}})
+
+
+def test_a_priority_without_receivers_uses_the_topic_of_the_environment() -> None:
+    found = alarms(alerts={"emails": ["a@example.com"], "p0": {"https": ["https://pager.example.com/key"]}})
+
+    topics = {name: found[name].topic for name in ("shop-5xx", "shop-queue-depth", "shop-memory")}
+    assert {name: topic.name for name, topic in topics.items()} == {
+        "shop-5xx": "orderops-dev-alarms-p0",
+        "shop-queue-depth": "orderops-dev-alarms",
+        "shop-memory": "orderops-dev-alarms",
+    }
+    assert topics["shop-5xx"].https == ("https://pager.example.com/key",)
+    assert topics["shop-memory"].emails == ("a@example.com",)
+
+
+def test_a_protected_environment_needs_a_receiver_of_pages_or_a_reason() -> None:
+    with pytest.raises(OrderopsError, match="no operator is paged"):
+        check_pages(protected({"emails": ["a@example.com"]}))
+    check_pages(protected({"p0": {"sms": ["+61412345678"]}}))
+    check_pages(protected({"no_pages_because": "a trial without customers"}))
+
+
+def protected(alerts: Mapping[str, Any]) -> Environment:
+    return Environment.model_validate(
+        {
+            "name": "live",
+            "protected": True,
+            "alerts": alerts,
+            "balancer": {"deletion_protection": True},
+            "database": {"deletion_protection": True},
+            "services": {"shop": {"image": "shop:1"}},
+        }
+    )
+
+
+@cache
+def _default() -> Stack:
+    return _stack({})
+
+
+def _stack(more: Mapping[str, Any]) -> Stack:
+    shop = {"min_tasks": 1, "max_tasks": 4, "strategy": "blue-green"}
+    table = {"name": "dev", "database": {}, "services": {"shop": shop}, **more}
+    return stack(Environment.model_validate(table), "1" * 12)
+
+
+def alarms(**more: Any) -> dict[str, CloudwatchAlarm]:
+    return dict(_named(_stack(more) if more else _default()))
+
+
+def _named(found: Stack) -> Iterator[tuple[str, CloudwatchAlarm]]:
+    for resource in found.infra:
+        if isinstance(resource, CloudwatchAlarm):
+            yield resource.name.removeprefix("orderops-dev-"), resource
+
+
+def state(aws: Aws, name: str, data: Sequence[Points], **more: Any) -> str:
+    """The state of an alarm after this data."""
+    found = _stack(more) if more else _default()
+    alarm, outputs = dict(_named(found))[name], Outputs()
+    outputs[found.balancer] = Observed("", {"ArnSuffix": BALANCER["LoadBalancer"]})
+    routing = found.services["shop"].routing
+    assert routing
+    for group, dimensions in zip(routing.target_groups, (FIRST, SECOND), strict=False):
+        outputs[group] = Observed("", {"ArnSuffix": dimensions["TargetGroup"]})
+    now = time.time()
+    for given in data:
+        pairs = [{"Name": key, "Value": value} for key, value in given.dimensions.items()]
+        datums = [
+            # In the middle of its period, so that a slow test does not push it into the one before.
+            {
+                "MetricName": given.metric,
+                "Dimensions": pairs,
+                "Value": value,
+                "Timestamp": now - (age + 0.5) * alarm.period,
+            }
+            for age, value in enumerate(given.values)
+            if value is not None
+        ]
+        aws.cloudwatch.put_metric_data(Namespace=given.namespace, MetricData=datums)
+    alarm.create(aws, alarm.desired(outputs), Ownership("dev"))
+    described = aws.cloudwatch.describe_alarms(AlarmNames=[alarm.name])
+    return str(described["MetricAlarms"][0]["StateValue"])
