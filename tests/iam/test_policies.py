@@ -13,7 +13,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment, IamConfig, load_environment
 from orderops.doctor import diagnose
-from orderops.iam.actions import actions_for
+from orderops.iam.actions import actions_for, calls
 from orderops.iam.grants import ANYTHING, NARROW, grants_of
 from orderops.iam.persona import Persona
 from orderops.iam.policies import identity_of, policies, simulations, statements
@@ -75,6 +75,13 @@ def test_policies_with_the_longest_names_are_short_enough(dev: Environment) -> N
 
     for persona in Persona:
         assert max(len(policy.text) for policy in policies(longest, ACCOUNT, persona)) <= 6144
+
+
+def test_every_command_on_file_is_one_that_a_persona_runs() -> None:
+    recorded = {command for commands in calls().values() for command in commands}
+
+    # A group in place of its commands would be no persona's, and its calls would be granted to none.
+    assert recorded - {command for persona in Persona for command in persona.commands} == set()
 
 
 def test_every_permission_is_in_some_grant() -> None:

@@ -34,7 +34,7 @@ from support.repository import ENVIRONMENTS, ROOT, SQL
 
 IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
 LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
-GROUPS = ("infra", "service", "migrate", "restore", "queue")
+GROUPS = ("alerts", "infra", "service", "migrate", "restore", "queue")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nmax_tasks = 2\nsecrets = ["TOKEN"]\n'
 CHANGES: Mapping[str, str] = {
     "zones = 2": "zones = 3",
