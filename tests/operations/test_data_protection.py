@@ -414,8 +414,10 @@ def unmark(cloudwatch: Any, name: str) -> None:
     """Recreate an alarm without a description, which is where an alarm's owner is stored."""
     told = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
     cloudwatch.delete_alarms(AlarmNames=[name])
-    keys = ("AlarmName", "Namespace", "MetricName", "Statistic", "Period", "EvaluationPeriods", "ComparisonOperator")
-    cloudwatch.put_metric_alarm(**{key: told[key] for key in keys}, Threshold=1.0)
+    # An alarm has either a metric of its own or an expression over several.
+    metric = ("Namespace", "MetricName", "Statistic", "ExtendedStatistic", "Period", "Metrics")
+    keys = ("AlarmName", "EvaluationPeriods", "ComparisonOperator", *metric)
+    cloudwatch.put_metric_alarm(**{key: told[key] for key in keys if told.get(key)}, Threshold=1.0)
 
 
 def untag(client: Client, each: Owned) -> None:

@@ -40,6 +40,12 @@ def register(emulator: Emulator, delays: Delays, messages: SqsMessages) -> None:
     def put_alarm(request: Request) -> Response:
         return _put_alarm(emulator, request)
 
+    def get_data(request: Request) -> Response:
+        # What answers in moto's place comes before the hooks, which record the metrics of now.
+        for before in emulator.before.get((SERVICE, "GetMetricData"), ()):
+            before(request)
+        return get_metric_data(_backend(request), request)
+
     def set_state(request: Request) -> Response:
         return _set_alarm_state(emulator, request)
 
@@ -48,7 +54,7 @@ def register(emulator: Emulator, delays: Delays, messages: SqsMessages) -> None:
     emulator.on_after(SERVICE, "PutMetricData", evaluate)
     emulator.instead[SERVICE, "PutMetricAlarm"] = put_alarm
     emulator.instead[SERVICE, "SetAlarmState"] = set_state
-    emulator.instead[SERVICE, "GetMetricData"] = lambda request: get_metric_data(_backend(request), request)
+    emulator.instead[SERVICE, "GetMetricData"] = get_data
     # moto keeps the tags, and a new alarm of the same name would inherit them.
     emulator.on_after(SERVICE, "DeleteAlarms", _delete_tags)
 
