@@ -108,6 +108,31 @@ def test_the_strategy_cannot_be_taken_away_while_the_second_group_has_the_reques
     assert backward("up", "--image", SECOND, "--dry-run").code == 0
 
 
+@pytest.mark.parametrize("releases", [1, 2], ids=["the second group is live", "the first group is live"])
+def test_a_release_alone_takes_no_strategy_away_from_under_the_clients(
+    released: Dev, orderops: Orderops, tmp_path: Path, capsys: pytest.CaptureFixture[str], releases: int
+) -> None:
+    for image in (SECOND, THIRD)[:releases]:
+        assert orderops("service", "deploy", "--image", image, "--yes").code == 0
+    before = weights(released)
+    rolling = Orderops(capsys, "--env", "dev", "--environments", str(declared(tmp_path / "environments", "rolling")))
+
+    said = rolling("service", "deploy", "--image", FIRST, "--yes")
+
+    service = released.workspace.aws.ecs.describe_services(cluster="orderops-dev-cluster", services=[SERVICE])
+    group = service["services"][0]["loadBalancers"][0]["targetGroupArn"].split("/")[1]
+    advanced = service["services"][0]["loadBalancers"][0].get("advancedConfiguration")
+    assert weights(released) == before
+    if releases == 1:
+        assert said.code == 1
+        assert "the requests go to the target group that would be taken away" in said.err
+        assert advanced
+    else:
+        # The tasks are in the group that the clients reach, and `up` takes the rest away.
+        assert said.code == 0, said.err
+        assert (before[group], advanced) == (100, None)
+
+
 def test_the_share_of_a_canary_is_declared_and_sent(
     released: Dev, orderops: Orderops, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

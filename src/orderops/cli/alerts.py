@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import typer
 
+from orderops.cli.command_tree import options_below
 from orderops.cli.options import Json, grouped
 from orderops.operations.options import EnvironmentOptions
 
@@ -36,11 +36,8 @@ def check(where: EnvironmentOptions, context: typer.Context, as_json: Json = Fal
 
 def exists(root: Any, text: str) -> bool:
     """Whether a line such as `orderops status --env dev` is a command of this program with options that it has."""
-    program, *words = shlex.split(text)
-    command = root
-    while words and hasattr(command, "commands"):
-        command = command.commands.get(words.pop(0))
-    if program != "orderops" or command is None or hasattr(command, "commands"):
-        return False
-    known = {option for parameter in command.params for option in parameter.opts}
-    return all(word in known for word in words if word.startswith("-"))
+    from orderops.pipelines.commands import commands_in, unknown_part
+
+    known = dict(options_below(root))
+    found = list(commands_in(iter([text]), known))
+    return bool(found) and not any(unknown_part(command, known) for command in found)

@@ -141,6 +141,7 @@ class _ApplyEverything(Change[Plan]):
         self._migrations = [] if choices is None else migrations_of(workspace, scope.sql)
         self.work: Apply | None = None
         self._taken_back: list[str] = []
+        self._under_way: list[str] = []
         self.shown: Plan | None = None
         """The plan that was shown last, for the result of a dry run."""
 
@@ -152,6 +153,7 @@ class _ApplyEverything(Change[Plan]):
             )
         if self._saved:
             check_unmoved(self._saved, plan)
+        self._under_way = releases_under_way(self._workspace, self._choices or ())
         return plan
 
     def show(self, plan: Plan) -> None:
@@ -180,7 +182,7 @@ class _ApplyEverything(Change[Plan]):
             _differs(plan)
             or self._makes_login(plan)
             or bool(to_migrate(self._workspace, plan, self._migrations))
-            or bool(releases_under_way(self._workspace, self._choices or ()))
+            or bool(self._under_way)
         )
 
     def _makes_login(self, plan: Plan) -> bool:
@@ -227,8 +229,9 @@ class _ApplyEverything(Change[Plan]):
     def _release(self, work: Apply, plan: Plan, run: Run, progress: Progress) -> None:
         """Roll out what runs the services, judged like `service deploy` does, without its bake."""
         changing = changing_services(self._workspace, plan.steps, work.images or {})
-        under_way = releases_under_way(self._workspace, work.images or {})
-        watch = watch_releases(self._workspace, run, changing, work.outputs, bake=timedelta(), under_way=under_way)
+        watch = watch_releases(
+            self._workspace, run, changing, work.outputs, bake=timedelta(), under_way=self._under_way
+        )
         work.on_wait = watch.beside(progress.watch)
 
         def roll_out() -> None:

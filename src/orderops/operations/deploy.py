@@ -94,9 +94,11 @@ class _Deploy(Change[list[Step]]):
         self._schema = schema
         self.released: Sequence[WatchedRelease] = ()
         self._taken_back: list[str] = []
+        self._under_way: list[str] = []
 
     def plan(self) -> list[Step]:
         self.release = Release(self._workspace)
+        self._under_way = releases_under_way(self._workspace, self._choices)
         return self.release.plan({service: choice.uri for service, choice in self._choices.items()})
 
     def show(self, plan: list[Step]) -> None:
@@ -113,7 +115,7 @@ class _Deploy(Change[list[Step]]):
             console.show_json(_result(self._workspace, self, None))
 
     def is_needed(self, plan: list[Step]) -> bool:
-        return _changes(plan) or bool(releases_under_way(self._workspace, self._choices))
+        return _changes(plan) or bool(self._under_way)
 
     def ask(self, plan: list[Step]) -> bool:
         if not _changes(plan):
@@ -139,8 +141,9 @@ class _Deploy(Change[list[Step]]):
         keep_images(self._workspace, images)
         changing = changing_services(self._workspace, plan, images)
         self._schema.note(run, list(changing))
-        under_way = releases_under_way(self._workspace, images)
-        watch = watch_releases(self._workspace, run, changing, self.release.outputs, self._bake, under_way=under_way)
+        watch = watch_releases(
+            self._workspace, run, changing, self.release.outputs, self._bake, under_way=self._under_way
+        )
 
         def roll_out() -> None:
             on_wait = watch.beside(progress.watch)

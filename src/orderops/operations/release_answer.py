@@ -14,7 +14,7 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
 from orderops.operations.release_watch import PAUSES, history_of
-from orderops.operations.running_service import running_service
+from orderops.operations.running_service import names_in_ecs, running_service
 from orderops.operations.workspace import confirm_change
 from orderops.releases.record import ReleaseRecord
 from orderops.releases.stages import DeploymentStage, answer_pause, stage_of, stop_deployment
@@ -63,7 +63,7 @@ def abort(workspace: Workspace, options: ChangeOptions, service: str) -> None:
 
 def _under_way(workspace: Workspace, service: str) -> DeploymentStage:
     running_service(workspace, service)
-    stage = stage_of(workspace.aws, *_names(workspace, service))
+    stage = stage_of(workspace.aws, *names_in_ecs(workspace, service))
     if stage is None:
         env = workspace.environment.name
         raise OrderopsError(
@@ -97,7 +97,7 @@ def _wait(workspace: Workspace, service: str, stage: DeploymentStage, progress: 
     """Wait until the deployment ends, or comes to its next pause."""
     began = monotonic()
     while monotonic() - began < LONGEST:
-        now = stage_of(workspace.aws, *_names(workspace, service))
+        now = stage_of(workspace.aws, *names_in_ecs(workspace, service))
         running = running_service(workspace, service)
         settled = all(
             one["rolloutState"] == "COMPLETED" for one in running["deployments"] if one["status"] == "PRIMARY"
@@ -122,14 +122,10 @@ def _verdict_of_the_watcher(workspace: Workspace, service: str) -> ReleaseRecord
 
 def _judged(workspace: Workspace, service: str, record: ReleaseRecord, definition: str) -> ReleaseRecord:
     """The release with its verdict, which nobody else has written down."""
-    if stage_of(workspace.aws, *_names(workspace, service)):
+    if stage_of(workspace.aws, *names_in_ecs(workspace, service)):
         return record
     good = definition == record.definition
     verdict = ReleaseVerdict.DEPLOYED if good else ReleaseVerdict.ROLLED_BACK
     judged = record.with_outcome(ReleaseOutcome(service, verdict, "" if good else ABORTED))
     history_of(workspace).write(judged)
     return judged
-
-
-def _names(workspace: Workspace, service: str) -> tuple[str, str]:
-    return workspace.stack.cluster.name, workspace.environment.service_name(service)

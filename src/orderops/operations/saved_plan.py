@@ -37,10 +37,10 @@ def save_plan(workspace: Workspace, plan: Plan, scope: PlanScope, file: Path) ->
     """Write a plan to a file. Raises OrderopsError if an image has yet to be built, or a step is refused."""
     name = workspace.environment.name
     built = [service for service, choice in (scope.choices or {}).items() if isinstance(choice.pending, ImageBuild)]
-    if pending := built:
+    if built:
         raise OrderopsError(
-            f"the image of {pending[0]} is built when it is released, so no plan can name it",
-            f"build it first: orderops service build {pending[0]} --env {name}; or name one: --image URI",
+            f"the image of {built[0]} is built when it is released, so no plan can name it",
+            f"build it first: orderops service build {built[0]} --env {name}; or name one: --image URI",
         )
     if plan.refused_steps:
         address = plan.refused_steps[0].address

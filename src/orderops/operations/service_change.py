@@ -14,7 +14,7 @@ from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
 from orderops.operations.release_start import attached_releases, watch_releases
 from orderops.operations.release_watch import ReleaseWatch, failures_shown, history_of
-from orderops.operations.running_service import running_service
+from orderops.operations.running_service import names_in_ecs, running_service
 from orderops.operations.workspace import confirm_change
 from orderops.releases.record import ReleaseRecord
 from orderops.releases.running import image_of as running_image
@@ -78,7 +78,7 @@ def restart(workspace: Workspace, options: ChangeOptions, service: str, bake: ti
     with locked_run(workspace, options, lease) as run:
         images = {service: running_image(workspace.aws, raw["taskDefinition"])}
         watch = watch_releases(workspace, run, images, release.outputs, bake)
-        replace_tasks(workspace.aws, *_names(workspace, service))
+        replace_tasks(workspace.aws, *names_in_ecs(workspace, service))
         run.record.note(address=f"ecs-service/{raw['serviceName']}", action="restarted")
         _judge(watch)
 
@@ -102,7 +102,7 @@ def scale(workspace: Workspace, options: ChangeOptions, service: str, tasks: int
         return
     confirm_change(workspace, f"Run {tasks} tasks of {service}?", options)
     with locked_run(workspace, options, read_lease(workspace)) as run:
-        set_task_count(workspace.aws, *_names(workspace, service), tasks)
+        set_task_count(workspace.aws, *names_in_ecs(workspace, service), tasks)
         run.record.note(
             address=f"ecs-service/{raw['serviceName']}",
             action="scaled",
@@ -159,7 +159,3 @@ def _identities(record: ReleaseRecord) -> tuple[str, ...]:
         record.image.partition("@")[2],
         record.image,
     )
-
-
-def _names(workspace: Workspace, service: str) -> tuple[str, str]:
-    return workspace.stack.cluster.name, workspace.environment.service_name(service)

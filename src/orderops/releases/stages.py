@@ -10,7 +10,6 @@ from typing import Any, Literal
 from orderops.aws.client import Aws, if_found
 from orderops.engine.resource import Observed
 from orderops.engine.scheduler import OnWait
-from orderops.errors import AwsError
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_strategy import SHIFTED, TESTED
 
@@ -91,13 +90,14 @@ def stage_of(aws: Aws, cluster: str, service: str, since: datetime | None = None
 
 def answer_pause(aws: Aws, stage: DeploymentStage, action: Literal["CONTINUE", "ROLLBACK"]) -> bool:
     """Answer the pause at which a deployment waits; False if it does not wait any more."""
-    try:
-        aws.ecs.continue_service_deployment(serviceDeploymentArn=stage.deployment, hookId=stage.pause, action=action)
-    except AwsError as error:
-        if error.code not in OVER:
-            raise
-        return False
-    return True
+    answer = if_found(
+        aws.ecs.continue_service_deployment,
+        *OVER,
+        serviceDeploymentArn=stage.deployment,
+        hookId=stage.pause,
+        action=action,
+    )
+    return answer is not None
 
 
 def why_ended(aws: Aws, stage: DeploymentStage) -> str:
@@ -109,13 +109,8 @@ def why_ended(aws: Aws, stage: DeploymentStage) -> str:
 
 def stop_deployment(aws: Aws, stage: DeploymentStage) -> bool:
     """Have ECS return to the release before; False if the deployment is over, or on its way back."""
-    try:
-        aws.ecs.stop_service_deployment(serviceDeploymentArn=stage.deployment, stopType="ROLLBACK")
-    except AwsError as error:
-        if error.code not in OVER:
-            raise
-        return False
-    return True
+    stop = aws.ecs.stop_service_deployment
+    return if_found(stop, *OVER, serviceDeploymentArn=stage.deployment, stopType="ROLLBACK") is not None
 
 
 def passing_pauses(aws: Aws, services: Sequence[Observed], on_wait: OnWait) -> OnWait:

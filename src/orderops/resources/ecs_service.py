@@ -11,7 +11,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
-from orderops.errors import AwsError
+from orderops.errors import AwsError, OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ecs_cluster import EcsCluster
@@ -24,9 +24,10 @@ from orderops.resources.ecs_strategy import (
     in_order,
     observed_balancer,
     observed_configuration,
+    production_rule,
 )
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
-from orderops.resources.elbv2_rule import Elbv2Rule
+from orderops.resources.elbv2_rule import Elbv2Rule, live_group_taken_away, live_target_group
 
 SERVICES_A_CALL = 10
 STATES = {"DRAINING": State.GOING}
@@ -131,7 +132,16 @@ class EcsService(Resource):
         if self.rule:
             balancers = observed.properties["LoadBalancers"]
             defaults["LoadBalancers"] = [in_order(balancer, self.rule.target_group) for balancer in balancers]
+            if self.second is None and (rule := production_rule(balancers)):
+                # Read only where a strategy is to be taken away.
+                defaults["LiveTargetGroupArn"] = live_target_group(aws, rule)
         return replace(observed, properties={**observed.properties, **defaults})
+
+    def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        live = observed.properties.get("LiveTargetGroupArn")
+        if key != "LoadBalancers" or not live or any(one.get("targetGroupArn") == live for one in desired):
+            return None
+        return live_group_taken_away(self.name, environment)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:

@@ -7,7 +7,7 @@ and DeploymentLifecycleHook in its API reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -119,6 +119,11 @@ def in_order(balanced: Mapping[str, Any], first: Elbv2TargetGroup) -> dict[str, 
     """An observed property with its target groups in the order of a declaration: ECS may return them the other way."""
     groups = sorted(balanced.get("targetGroupArns", ()), key=lambda arn: not is_named(arn, first))
     return {**balanced, "targetGroupArns": groups} if groups else dict(balanced)
+
+
+def production_rule(balancers: Sequence[Mapping[str, Any]]) -> str:
+    """The ARN of the rule that leads to two target groups, of observed load balancers; "" without such a rule."""
+    return next((str(one["productionListenerRule"]) for one in balancers if one.get("productionListenerRule")), "")
 
 
 def given_balancer(balanced: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar
 
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs, OrderopsError
@@ -74,12 +74,7 @@ class Elbv2Rule(Resource):
         taken_away = key == "TargetGroupArns" and len(groups) == 2 and len(desired) == 1 and set(desired) <= set(groups)
         if not taken_away or live in desired:
             return None
-        service = self.name.partition(":")[0].removeprefix(f"orderops-{environment}-")
-        return OrderopsError(
-            "the requests go to the target group that would be taken away",
-            f"one release by the strategy that is declared now brings them back: set it back, then "
-            f"orderops service restart {service} --env {environment}",
-        )
+        return live_group_taken_away(self.name.partition(":")[0], environment)
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.elbv2.create_rule(
@@ -111,9 +106,20 @@ class Elbv2Rule(Resource):
         aws.elbv2.delete_rule(RuleArn=observed.arn)
 
 
+def live_group_taken_away(name: str, environment: str) -> OrderopsError:
+    """The error for a service, by its name in AWS, that would lose the target group which its requests go to."""
+    service = name.removeprefix(f"orderops-{environment}-")
+    return OrderopsError(
+        "the requests go to the target group that would be taken away",
+        f"one release by the strategy of before brings them back: set it back, then "
+        f"orderops service restart {service} --env {environment}",
+    )
+
+
 def live_target_group(aws: Aws, rule_arn: str) -> str:
-    """The ARN of the target group that gets the most requests of a rule; "" if it forwards to none."""
-    weights = _weights(aws.elbv2.describe_rules(RuleArns=[rule_arn])["Rules"][0]["Actions"])
+    """The ARN of the target group that gets the most requests of a rule; "" if it forwards to none, or is gone."""
+    found = if_found(aws.elbv2.describe_rules, "RuleNotFound", RuleArns=[rule_arn])
+    weights = _weights(found["Rules"][0]["Actions"]) if found and found["Rules"] else {}
     return max(weights, key=lambda arn: weights[arn], default="")
 
 

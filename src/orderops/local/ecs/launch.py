@@ -52,15 +52,16 @@ def unusable_role(task_definition: Any) -> str:
     """Return the first role of a definition that ECS cannot assume for a task; empty when it can assume all."""
     # moto leaves out what was not registered.
     for arn in (getattr(task_definition, name, None) for name in ("execution_role_arn", "task_role_arn")):
-        if arn and f"::{DEFAULT_ACCOUNT_ID}:role/" in arn and not _trusts_tasks(arn):
+        if arn and f"::{DEFAULT_ACCOUNT_ID}:role/" in arn and not trusts(arn, TASKS_PRINCIPAL):
             return str(arn)
     return ""
 
 
-def _trusts_tasks(arn: str) -> bool:
+def trusts(arn: str, principal: str) -> bool:
+    """Tell whether a role exists that a service of AWS may assume."""
     roles = (role for backend in global_backends("iam") for role in backend.roles.values())
     role = next((role for role in roles if role.arn == arn), None)
-    return role is not None and TASKS_PRINCIPAL in json.dumps(_parsed(role.assume_role_policy_document))
+    return role is not None and f'"{principal}"' in json.dumps(_parsed(role.assume_role_policy_document))
 
 
 def _parsed(document: Any) -> Any:

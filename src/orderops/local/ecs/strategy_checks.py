@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local.ecs.launch import trusts
 from orderops.local.ecs.records import Json
 from orderops.local.elb.weights import forwarded_groups, has_rule
-from orderops.local.emulator.partition import global_backends
 from orderops.local.emulator.protocol import ApiError
 
 PRINCIPAL = "ecs.amazonaws.com"
@@ -86,16 +85,5 @@ def _balancer_problems(region: str, balancer: Json) -> Iterator[str]:
             yield f"Unable to find the listener rule {arn}"
         elif arn and set(forwarded_groups(region, arn)) != set(groups):
             yield f"The listener rule {arn} must forward to both target groups of the service, and do nothing else."
-    if not _may_be_assumed(advanced.get("roleArn", "")):
+    if not trusts(advanced.get("roleArn", ""), PRINCIPAL):
         yield f"Unable to assume the role {advanced.get('roleArn')}. Verify that it trusts {PRINCIPAL}."
-
-
-def _may_be_assumed(arn: str) -> bool:
-    roles = (role for backend in global_backends("iam") for role in backend.roles.values())
-    role = next((role for role in roles if role.arn == arn), None)
-    if role is None:
-        return False
-    document = role.assume_role_policy_document
-    trust = json.loads(document) if isinstance(document, str) else document
-    principals = [statement.get("Principal", {}).get("Service") for statement in trust.get("Statement", ())]
-    return any(PRINCIPAL in (name if isinstance(name, list) else [name]) for name in principals)

@@ -15,8 +15,13 @@ def forwarded_groups(region: str, rule_arn: str) -> dict[str, int]:
     actions = [dict(action.data) for action in rule.actions] if rule else []
     if [action["Type"] for action in actions] != ["forward"]:
         return {}
-    groups = actions[0].get("ForwardConfig", {}).get("TargetGroups") or [actions[0]]
-    return {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups}
+    return weights_in(actions[0])
+
+
+def weights_in(action: Mapping[str, Any]) -> dict[str, int]:
+    """The target groups of an action, with their weights; {} for one that does not forward."""
+    groups = action.get("ForwardConfig", {}).get("TargetGroups") or [action]
+    return {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups if "TargetGroupArn" in group}
 
 
 def set_weights(region: str, rule_arn: str, weights: Mapping[str, int]) -> None:

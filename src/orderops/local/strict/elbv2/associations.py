@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from orderops.local.elb.weights import weights_in
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
@@ -32,9 +33,6 @@ def _count(request: Request, _answer: Response) -> None:
 
 def _forwarded(balancer: Any) -> Iterator[str]:
     for listener in balancer.listeners.values():
-        for action in [
-            *listener.default_actions,
-            *(action for rule in listener.rules.values() for action in rule.actions),
-        ]:
-            groups = action.data.get("ForwardConfig", {}).get("TargetGroups") or [action.data]
-            yield from (group["TargetGroupArn"] for group in groups if "TargetGroupArn" in group)
+        rules = (action for rule in listener.rules.values() for action in rule.actions)
+        for action in [*listener.default_actions, *rules]:
+            yield from weights_in(action.data)
