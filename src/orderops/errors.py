@@ -123,5 +123,6 @@ class Differences(OrderopsError):
 
     exit_code = 3
 
-    def __init__(self) -> None:
+    def __init__(self, exit_code: int = 3) -> None:
         super().__init__("")
+        self.exit_code = exit_code

@@ -12,10 +12,12 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.documents import Bucket
 from orderops.engine.resource import Effect, PendingChange
+from orderops.health import examination
 from orderops.health.component import ComponentState, ComponentStatus
-from orderops.health.examination import examine
 from orderops.health.verdict import Health, HealthVerdict, judge
+from orderops.infra.page import PageAnswer
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState
+from orderops.infra.workspace import Workspace
 from orderops.restore.drill_record import Drill, save_drill
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
@@ -106,8 +108,15 @@ def test_the_json_document_has_the_documented_keys() -> None:
     assert set(document) == {
         "environment",
         "verdict",
+        "priority",
         "cause",
+        "cause_component",
+        "since",
+        "last_change",
         "next",
+        "notes",
+        "page",
+        "denied",
         "urls",
         "components",
         "releases",
@@ -117,7 +126,13 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "proven_restore",
         "unreadable",
     }
-    assert document["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
+    assert document["components"][0] == {
+        "name": "database",
+        "state": "ok",
+        "detail": "postgres 16.4",
+        "priority": None,
+        "waits_on": None,
+    }
 
 
 @pytest.mark.slow
@@ -157,6 +172,12 @@ def test_status_shows_the_age_of_the_last_restore_drill(dev: Dev, orderops: Orde
 
 def answered(state: ReadyState, detail: str = "", **reasons: str) -> AskReady:
     return lambda url: ReadyAnswer(state, detail, f"{url}/ready", reasons)
+
+
+def examine(workspace: Workspace, *, ask: AskReady | None = None) -> Health:
+    """Examined with this answer of /ready, and a page that is shown at once."""
+    ask = ask or answered(ReadyState.READY)
+    return examination.examine(workspace, ask=ask, page=lambda url, path: PageAnswer(url + path, 3, 200))
 
 
 def seen(health: Health) -> dict[str, ComponentStatus]:
@@ -341,4 +362,4 @@ def test_many_waiting_messages_lead_to_no_command_about_dead_letters(dev: Dev) -
     health = examine(dev.workspace)
 
     assert health.cause == "queue order-processor is degraded: 1001 waiting, 0 dead letters"
-    assert health.next == "orderops status --watch --env dev"
+    assert (health.priority, health.next) == ("P1", "orderops queue status --env dev")

@@ -15,9 +15,11 @@ from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.examination import examine
+from orderops.health.notes import outdated_tasks
 from orderops.health.releases import ServiceRelease, read_releases
 from orderops.health.verdict import HealthVerdict, judge
 from orderops.images.ecr import version_of
+from orderops.infra.page import PageAnswer
 from orderops.infra.readiness import ReadyAnswer, ReadyState
 from orderops.infra.workspace import Workspace
 from orderops.ui.status import show_status
@@ -240,9 +242,11 @@ def test_status_names_outdated_tasks_their_secret_and_the_command(
     workspace: Workspace, account: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account.changed = account.written = MORNING + timedelta(hours=3)
+    found = (release(workspace, "IN_PROGRESS"),)
     health = replace(
         judge("dev", (ComponentStatus("database", ComponentState.OK, "postgres 16"),), {}),
-        releases=(release(workspace, "IN_PROGRESS"),),
+        releases=found,
+        notes=tuple(outdated_tasks(found)),
     )
 
     show_status(health.to_dict())
@@ -251,12 +255,16 @@ def test_status_names_outdated_tasks_their_secret_and_the_command(
     [line] = [line for line in lines if line.startswith("release:")]
     assert line.startswith("release: orders 1.4.0 (a1a1a1a1a1a1), revision 41, since 2026-11-28 07:00Z (")
     assert line.endswith("ago), being rolled out")
-    outdated = lines.index("outdated: 2 tasks of orders started before orderops/dev/orders/TOKEN got its value of now")
-    assert lines[outdated + 1].strip().startswith("now: orderops service restart orders --env dev")
+    outdated = lines.index("review: 2 tasks of orders started before orderops/dev/orders/TOKEN got its value of now")
+    assert lines[outdated + 1].strip().startswith("then: orderops service restart orders --env dev")
 
 
 def test_outdated_tasks_are_no_fault_of_the_environment(dev: Dev) -> None:
-    health = examine(dev.workspace, ask=lambda url: ReadyAnswer(ReadyState.READY, "", url))
+    health = examine(
+        dev.workspace,
+        ask=lambda url: ReadyAnswer(ReadyState.READY, "", url),
+        page=lambda url, path: PageAnswer(url + path, 3, 200),
+    )
 
     assert health.verdict is HealthVerdict.HEALTHY
     assert [found.service for found in health.releases] == ["order-processor"]

@@ -78,10 +78,13 @@ def status(
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds, until Ctrl+C.")] = False,
 ) -> None:
-    """Show the health of an environment: one verdict, its cause, the next command. Exit code 3 unless healthy."""
+    """Show the health of an environment: one verdict, its cause, how soon to act, the next command.
+
+    Exit code 0 if it is healthy, 10 to act now (P0), 11 within 30 minutes (P1), 12 on the next business day (P2), 3 if
+    it does not exist or is starting.
+    """
     from orderops.errors import Differences
     from orderops.health.examination import examine
-    from orderops.health.verdict import HealthVerdict
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
     from orderops.ui.status import show_status, watch_status
@@ -90,15 +93,15 @@ def status(
     if watch:
         # Ctrl+C is how a watch ends, so it is no error.
         with suppress(KeyboardInterrupt):
-            watch_status(lambda: examine(workspace).to_dict())
+            watch_status(lambda compare: examine(workspace, compare=compare).to_dict())
         return
-    health = examine(workspace)
+    health = examine(workspace, compare=True)
     if as_json:
         console.show_json(health.to_dict())
     else:
         show_status(health.to_dict())
-    if health.verdict is not HealthVerdict.HEALTHY:
-        raise Differences
+    if health.exit_code:
+        raise Differences(health.exit_code)
 
 
 @grouped()

@@ -120,6 +120,8 @@ class AlarmsConfig(TomlTable):
     """Memory use of the tasks, in percent of their memory."""
     queue_depth: Annotated[int, between(1, 1_000_000_000)] = 1000
     """Number of messages that wait in the queue."""
+    queue_age_seconds: Annotated[int, between(60, 345_600)] = 300
+    """Age of the oldest message in the queue, in seconds, from which on `status` says that nobody takes them."""
     dead_letters: Annotated[int, between(0, 1_000_000_000)] = 0
     """Number of messages in the dead-letter queue."""
 

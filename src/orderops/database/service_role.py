@@ -48,6 +48,15 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and pg_has_role(c.relowner, 'U
                   and d.objid = c.oid)
 """
 )
+# The service tells in /ready which migrations its database has; from this machine the database may be out of reach.
+LEDGER: LiteralString = """
+select unnest(array[format('GRANT USAGE ON SCHEMA orderops_ledger TO %%I', r.rolname),
+                    format('GRANT SELECT ON orderops_ledger.migrations TO %%I', r.rolname)])
+from pg_class v join pg_roles r on r.rolname = %s
+where v.oid = to_regclass('orderops_ledger.migrations') and pg_has_role(v.relowner, 'USAGE')
+  and pg_has_role((select nspowner from pg_namespace n where n.oid = v.relnamespace), 'USAGE')
+  and not (has_schema_privilege(r.oid, v.relnamespace, 'USAGE') and has_table_privilege(r.oid, v.oid, 'SELECT'))
+"""
 # Tables that stay out of the role's reach, since the connected user may not give access to them.
 OUT_OF_REACH: LiteralString = (
     "select c.oid::regclass::text || ', owned by ' || pg_get_userbyid(c.relowner)"
@@ -83,6 +92,8 @@ def give_access(connection: Connection) -> list[str]:
     """Give the role access to schemas, tables and sequences that it lacks; returns their names."""
     values = {"role": ROLE, "on_tables": ON_TABLES, "on_sequences": ON_SEQUENCES}
     granted = []
+    for (grant,) in connection.execute(LEDGER, [ROLE]).fetchall():
+        _changed(connection, grant)
     for grant, name in connection.execute(LACKING, values).fetchall():
         _changed(connection, grant)
         granted.append(name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from orderops.engine.resource import PendingChange
+from orderops.infra.alert_rules import Priority
 
 
 class ComponentState(StrEnum):
@@ -20,6 +22,10 @@ class ComponentState(StrEnum):
     """Cannot be seen from here, which makes nothing unhealthy."""
 
 
+WELL = (ComponentState.OK, ComponentState.UNKNOWN)
+GONE = (ComponentState.DOWN, ComponentState.ABSENT)
+
+
 @dataclass(frozen=True)
 class ComponentStatus:
     """One part of the system; `next_command` is what to type if it is not OK."""
@@ -30,3 +36,25 @@ class ComponentStatus:
     next_command: str = ""
     pending: tuple[PendingChange, ...] = ()
     """What AWS holds back; no fault, but it may interrupt."""
+    priority: Priority | None = None
+    """How soon to act on its own fault; None where its state says it."""
+    since: datetime | None = None
+    """When its fault began, as far as AWS says."""
+    follows: tuple[str, ...] = ()
+    """Components whose fault explains this one."""
+    suspicion: str = ""
+    """Unusual and no fault by itself: what it explains makes it the cause."""
+    denied: str = ""
+    """The call that these credentials may not make, so that the component cannot be seen."""
+
+    @property
+    def impaired(self) -> bool:
+        """Whether it has a fault."""
+        return self.state not in WELL
+
+    @property
+    def urgency(self) -> Priority | None:
+        """How soon to act; None while it only starts."""
+        if not self.impaired or self.state is ComponentState.STARTING:
+            return None
+        return self.priority or (Priority.P0 if self.state in GONE else Priority.P2)

@@ -20,7 +20,8 @@ def read_entrance(workspace: Workspace) -> Mapping[str, Any] | None:
     return response["LoadBalancers"][0] if response else None
 
 
-def _url(workspace: Workspace, entrance: Mapping[str, Any]) -> str:
+def url_of(workspace: Workspace, entrance: Mapping[str, Any]) -> str:
+    """Where the load balancer listens."""
     port = workspace.environment.balancer.port
     return f"http://{entrance['DNSName']}" + ("" if port == 80 else f":{port}")
 
@@ -29,7 +30,7 @@ def urls_of(workspace: Workspace, entrance: Mapping[str, Any] | None) -> dict[st
     """What clients open, by name."""
     if entrance is None:
         return {}
-    url = _url(workspace, entrance)
+    url = url_of(workspace, entrance)
     return {"url": url, **({"users": f"{url}/users"} if workspace.environment.demonstration else {})}
 
 
@@ -51,14 +52,11 @@ def _targets(workspace: Workspace) -> ComponentStatus:
     healthy, known = sum(count for count, _, _ in counts), sum(count for _, count, _ in counts)
     reasons = [reason for _, _, reason in counts if reason]
     detail = f"{healthy} of {known} targets healthy" + (f"; {reasons[0]}" if reasons else "")
+    state = ComponentState.OK if healthy == known else ComponentState.DEGRADED
     if any(not count for count, _, _ in counts):
-        return ComponentStatus("balancer", ComponentState.DOWN, detail, "orderops status --watch")
-    return ComponentStatus(
-        "balancer",
-        ComponentState.OK if healthy == known else ComponentState.DEGRADED,
-        detail,
-        "orderops status --watch",
-    )
+        state = ComponentState.DOWN
+    follows = tuple(f"service {base.key}" for base in workspace.stack.services.values() if base.routing)
+    return ComponentStatus("balancer", state, detail, "orderops status --watch", follows=follows)
 
 
 def _of_service(aws: Aws, groups: Sequence[str]) -> tuple[int, int, str]:
@@ -87,7 +85,7 @@ def read_readiness(workspace: Workspace, entrance: Mapping[str, Any] | None, ask
         return None
     if asked_service(workspace.environment) is None:
         return ReadyAnswer(ReadyState.NOT_ASKED, "the load balancer routes /ready to no service")
-    return ask(_url(workspace, entrance))
+    return ask(url_of(workspace, entrance))
 
 
 def readiness_status(workspace: Workspace, answer: ReadyAnswer | None) -> ComponentStatus:
@@ -100,9 +98,11 @@ def readiness_status(workspace: Workspace, answer: ReadyAnswer | None) -> Compon
         case ReadyState.READY:
             return ComponentStatus(label, ComponentState.OK, detail)
         case ReadyState.NOT_READY | ReadyState.FAILING:
-            return ComponentStatus(label, ComponentState.DOWN, detail, explaining(workspace))
+            service = asked_service(workspace.environment)
+            follows = ("database", f"queue {service}", f"service {service}", "balancer")
+            return ComponentStatus(label, ComponentState.DOWN, detail, explaining(workspace), follows=follows)
         case ReadyState.UNREACHABLE if on_this_machine(answer.url):
-            return ComponentStatus(label, ComponentState.DOWN, detail, "orderops local status")
+            return ComponentStatus(label, ComponentState.DOWN, detail, "orderops local status", follows=("balancer",))
         case ReadyState.UNREACHABLE:
             admitted = workspace.environment.balancer.allowed_cidrs
             only = "" if "0.0.0.0/0" in admitted else f"; it admits only {joined(admitted)}"

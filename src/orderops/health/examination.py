@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 from orderops.aws.documents import Bucket
-from orderops.health.alarms import alarms_status
+from orderops.health.alarms import LABEL as ALARMS
+from orderops.health.alarms import AlarmsSeen, alarms_status, read_alarms
+from orderops.health.changes import last_run
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.database import database_status
-from orderops.health.entrance import (
-    balancer_status,
-    read_entrance,
-    read_readiness,
-    readiness_status,
-    urls_of,
-)
+from orderops.health.entrance import balancer_status, read_entrance, read_readiness, readiness_status, urls_of
 from orderops.health.laptop import explaining, laptop_status
+from orderops.health.measured import Measured, read_measured
+from orderops.health.notes import REVIEW, Note, drifted, outdated_tasks, pending_migrations
+from orderops.health.pages import AskPage, page_status, read_page
 from orderops.health.queue import queue_status
-from orderops.health.releases import read_releases
+from orderops.health.reads import Reads
+from orderops.health.releases import ServiceRelease, read_releases
 from orderops.health.service import read_services, service_status
-from orderops.health.verdict import Health, judge, with_environment
+from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
+from orderops.infra.page import ask_page
 from orderops.infra.readiness import AskReady, ReadyAnswer, ask_ready, asked_service
+from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
-from orderops.restore.drill_record import drills
+from orderops.infra.zones import nominal_zones
+from orderops.restore.drill_record import Drills, drills
+from orderops.restore.instances import load_instances
 from orderops.runs.lease import LeaseHolder
+from orderops.runs.run import RunsUnderWay
 from orderops.text.outside import plain
 
-READERS = 8
+T = TypeVar("T")
+READERS = 16
+NO_RELEASES: tuple[ServiceRelease, ...] = ()
 # Commands that create components, with the beginnings of the names of what they create.
 CREATING = {
     "up": ("",),
@@ -38,54 +46,134 @@ CREATING = {
 }
 
 
-def examine(workspace: Workspace, *, ask: AskReady = ask_ready) -> Health:
-    """Read every component and ask for readiness, all concurrently, and judge the answers."""
+def examine(
+    workspace: Workspace, *, ask: AskReady = ask_ready, page: AskPage = ask_page, compare: bool = False
+) -> Health:
+    """Read every component and ask the service, all concurrently, and judge the answers.
+
+    With `compare`, the account is compared with the environment file, too. What these credentials may not read is left
+    out. Raises AwsError if that is everything.
+    """
+    reads = Reads()
+    # The zones decide only where subnets are, of which nothing is said here.
+    vars(workspace)["zones"] = reads.value(lambda: tuple(workspace.zones), nominal_zones(workspace.environment))
     with ThreadPoolExecutor(READERS) as pool:
-        running = pool.submit(workspace.runs.under_way)
-        services = pool.submit(read_services, workspace)
-        entrance = pool.submit(read_entrance, workspace)
-        # Each of these waits for the read before it.
-        balancer = pool.submit(lambda: balancer_status(workspace, entrance.result()))
-        answer = pool.submit(lambda: read_readiness(workspace, entrance.result(), ask))
-        released = pool.submit(lambda: read_releases(workspace, services.result()))
-        drill = pool.submit(lambda: drills(Bucket(workspace.aws), workspace.environment.name))
-        *components, alarms = pool.map(lambda read: read(), _reads(workspace, services))
-        ready, proven, leases = answer.result(), drill.result(), running.result()
-        seen = (*components, balancer.result(), readiness_status(workspace, ready), alarms)
-    runs, unreadable = leases.holders, (*leases.unreadable, *proven.unreadable)
-    explained = tuple(_under_run(_with_reason(workspace, component, ready), runs) for component in seen)
-    health = judge(
-        workspace.environment.name, (*laptop_status(workspace), *explained), urls_of(workspace, entrance.result())
-    )
-    if runs and health.next:
-        health = replace(health, next=with_environment("orderops status --watch", workspace.environment.name))
-    return replace(
-        health, proven=proven.last, runs=runs, unreadable=unreadable, ready=ready, releases=released.result()
-    )
+        drift = pool.submit(reads.value, lambda: tuple(drifted(workspace)), ()) if compare else None
+        health = _Examination(workspace, reads, pool, ask, page).judged()
+        notes = [*pending_migrations(health.ready), *outdated_tasks(health.releases)]
+        notes += drift.result() if drift else ()
+    return _with_notes(replace(health, denied=reads.denied), tuple(notes))
 
 
-def _reads(workspace: Workspace, services: Future[dict[str, Mapping[str, Any]]]) -> list[Callable[[], ComponentStatus]]:
-    """The components between entrance and alarms, in the order of their dependencies, and the alarms."""
-    bases, name_of = workspace.stack.services.values(), workspace.environment.service_name
-    return [
-        lambda: database_status(workspace),
-        *(lambda base=base: queue_status(workspace, base) for base in bases if not base.works_for),
-        *(
-            lambda base=base: service_status(workspace, base, services.result().get(name_of(base.key)))
-            for base in bases
-        ),
-        lambda: alarms_status(workspace),
-    ]
+class _Examination:
+    """The reads of one examination. Each begins when it is submitted, and those after it may wait for it."""
+
+    def __init__(self, workspace: Workspace, reads: Reads, pool: ThreadPoolExecutor, ask: AskReady, page: AskPage):
+        self._workspace = workspace
+        self._reads = reads
+        self._pool = pool
+        self._running = self._begun(workspace.runs.under_way, RunsUnderWay())
+        self._drill = self._begun(lambda: drills(Bucket(workspace.aws), workspace.environment.name), Drills(None, ()))
+        self._alarms: Future[AlarmsSeen | None] = self._begun(lambda: read_alarms(workspace), None)
+        self._services = pool.submit(read_services, workspace)
+        self._entrance = pool.submit(read_entrance, workspace)
+        self._primary = pool.submit(lambda: load_instances(workspace.aws, workspace.stack).primary)
+        entrance = self._begun(self._entrance.result, None)
+        self._measured = self._begun(self._measure, Measured())
+        self._ready: Future[ReadyAnswer | None] = pool.submit(lambda: read_readiness(workspace, entrance.result(), ask))
+        self._page = pool.submit(lambda: read_page(workspace, entrance.result(), self._ready.result(), page))
+        self._releases = self._begun(lambda: read_releases(workspace, self._services.result()), NO_RELEASES)
+
+    def judged(self) -> Health:
+        """The verdict, and what explains it."""
+        workspace, ready, running = self._workspace, self._ready.result(), self._running.result()
+        components = tuple(
+            _under_run(_with_reason(workspace, component, ready), running.holders) for component in self._components()
+        )
+        self._reads.check_any(components)
+        entrance = self._reads.value(self._entrance.result, None)
+        urls = urls_of(workspace, entrance)
+        health = judge(workspace.environment.name, (*laptop_status(workspace), *components), urls)
+        proven = self._drill.result()
+        return replace(
+            self._explained(health),
+            page=self._page.result(),
+            proven=proven.last,
+            runs=running.holders,
+            unreadable=(*running.unreadable, *proven.unreadable),
+            ready=ready,
+            releases=self._releases.result(),
+        )
+
+    def _begun(self, read: Callable[[], T], otherwise: T) -> Future[T]:
+        return self._pool.submit(self._reads.value, read, otherwise)
+
+    def _measure(self) -> Measured:
+        primary = self._reads.value(self._primary.result, None)
+        queues = [base for base in self._workspace.stack.services.values() if not base.works_for]
+        return read_measured(self._workspace.aws, primary.name if primary else None, queues)
+
+    def _components(self) -> list[ComponentStatus]:
+        """The components in the order of their dependencies, and the alarms."""
+        workspace, component = self._workspace, self._reads.component
+        name_of, bases = workspace.environment.service_name, workspace.stack.services.values()
+        reads: dict[str, Callable[[], ComponentStatus]] = {
+            "database": lambda: database_status(workspace, self._primary.result(), self._measured.result())
+        }
+        for base in bases:
+            if not base.works_for:
+                reads[f"queue {base.key}"] = partial(self._queue, base)
+        for base in bases:
+            reads[f"service {base.key}"] = partial(self._service, base, name_of(base.key))
+        reads["balancer"] = lambda: balancer_status(workspace, self._entrance.result())
+        found = list(self._pool.map(lambda name: component(name, reads[name]), reads))
+        found.append(readiness_status(workspace, self._ready.result()))
+        if page := self._page.result():
+            found.append(page_status(workspace, page))
+        alarms = self._alarms.result()
+        if alarms is None:
+            return [*found, ComponentStatus(ALARMS, ComponentState.UNKNOWN, "these credentials may not read them")]
+        return [*found, alarms_status(alarms)]
+
+    def _queue(self, base: ServiceBase) -> ComponentStatus:
+        return queue_status(self._workspace, base, self._measured.result().oldest.get(base.key))
+
+    def _service(self, base: ServiceBase, name: str) -> ComponentStatus:
+        return service_status(self._workspace, base, self._services.result().get(name))
+
+    def _explained(self, health: Health) -> Health:
+        """The verdict with since when, the change before it, and what to do while a run is under way."""
+        if self._running.result().holders and health.next:
+            watch = with_environment("orderops status --watch", self._workspace.environment.name)
+            health = replace(health, next=watch)
+        if not health.component:
+            return health
+        alarms = self._alarms.result() or AlarmsSeen(0)
+        began = [alarm.since for alarm in alarms.of(health.component, *health.waiting)]
+        since = min([*began, *filter(None, [health.since])], default=None)
+        change = self._reads.value(lambda: last_run(self._workspace, since), None)
+        return replace(health, since=since, change=change)
+
+
+def _with_notes(health: Health, notes: tuple[Note, ...]) -> Health:
+    """The verdict with what is to be done besides; it comes first where nothing is wrong."""
+    if health.verdict is HealthVerdict.ABSENT:
+        return health
+    if health.component or not notes:
+        return replace(health, notes=notes)
+    first = notes[0]
+    command = with_environment(first.next_command, health.environment)
+    return replace(health, notes=notes, priority=REVIEW, cause=first.what, next=command)
 
 
 def _with_reason(workspace: Workspace, component: ComponentStatus, answer: ReadyAnswer | None) -> ComponentStatus:
     """The component, down if AWS sees no fault in it and the service says that it does not answer."""
     names = {"database": "database", f"queue {asked_service(workspace.environment)}": "queue"}
     reason = answer.reasons.get(names.get(component.name, "")) if answer else ""
-    if not reason or component.state is not ComponentState.OK:
+    if not reason or component.impaired:
         return component
     detail = f"does not answer the service: {reason}; {component.detail}"
-    return ComponentStatus(component.name, ComponentState.DOWN, detail, explaining(workspace))
+    return replace(component, state=ComponentState.DOWN, detail=detail, next_command=explaining(workspace))
 
 
 def _under_run(component: ComponentStatus, runs: tuple[LeaseHolder, ...]) -> ComponentStatus:

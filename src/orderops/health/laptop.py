@@ -27,3 +27,8 @@ def explaining(workspace: Workspace) -> str:
     """The command that shows why something that AWS calls well does not answer."""
     # On AWS, the usual reasons are a rule of a security group or a password that was changed by hand.
     return "orderops local logs" if workspace.environment.emulated else "orderops infra plan"
+
+
+def looking_into(workspace: Workspace, service: str) -> str:
+    """The command that shows what a database that answers late is busy with."""
+    return "orderops local psql" if workspace.environment.emulated else f"orderops service logs {service}"

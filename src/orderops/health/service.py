@@ -69,10 +69,10 @@ def current_deployment(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _service_status(label: str, raw: Mapping[str, Any], rollout: str, detail: str, min_tasks: int) -> ComponentStatus:
-    running = raw["runningCount"]
+    key, running = label.partition(" ")[2], raw["runningCount"]
     impaired = ComponentState.DEGRADED if running else ComponentState.DOWN
     if rollout == "FAILED":
-        return ComponentStatus(label, impaired, f"release failed; {detail}")
+        return ComponentStatus(label, impaired, f"release failed; {detail}", f"orderops service explain {key}")
     if raw["desiredCount"] < min_tasks:
         # Nothing but `up` corrects it: autoscaling does not.
         return ComponentStatus(label, impaired, f"{detail}; set to fewer than min_tasks, which is {min_tasks}")
@@ -80,4 +80,7 @@ def _service_status(label: str, raw: Mapping[str, Any], rollout: str, detail: st
         return ComponentStatus(label, ComponentState.OK, detail)
     if rollout == "IN_PROGRESS" and not running:
         impaired = ComponentState.STARTING
-    return ComponentStatus(label, impaired, detail, "orderops status --watch")
+    # ECS replaces a task that stopped; where none runs, their log lines say why.
+    command = f"orderops service logs {key}" if impaired is ComponentState.DOWN else "orderops status --watch"
+    # Tasks of an image that ends without its database follow the database.
+    return ComponentStatus(label, impaired, detail, command, follows=("database",))

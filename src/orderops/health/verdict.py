@@ -1,18 +1,28 @@
-"""The verdict on an environment: the component that is the root cause, and the next command."""
+"""The verdict on an environment: its root cause, how soon to act, and the next command."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws.documents import BrokenDocument
-from orderops.health.component import ComponentState, ComponentStatus
+from orderops.health.cause import root_cause, suspected
+from orderops.health.changes import LastChange
+from orderops.health.component import GONE, ComponentState, ComponentStatus
+from orderops.health.notes import Note
+from orderops.health.pages import CustomerView
 from orderops.health.releases import ServiceRelease
 from orderops.infra.readiness import ReadyAnswer
 from orderops.restore.drill_record import Drill
+from orderops.runs.history import in_seconds
 from orderops.runs.lease import LeaseHolder
+
+EXIT_CODES = {"P0": 10, "P1": 11, "P2": 12}
+APART = ("alarms", "laptop")
+"""Components that exist without the environment, or serve nobody."""
 
 
 class HealthVerdict(StrEnum):
@@ -34,6 +44,21 @@ class Health:
     next: str
     urls: Mapping[str, str]
     components: tuple[ComponentStatus, ...]
+    priority: str | None = None
+    """How soon to act on the cause and all that it explains."""
+    component: str = ""
+    """The component that is the cause."""
+    since: datetime | None = None
+    """When it began, as far as alarms and components say."""
+    waiting: Sequence[str] = ()
+    """Components whose faults the cause explains."""
+    change: LastChange | None = None
+    """The last change before it."""
+    page: CustomerView | None = None
+    """What a customer sees."""
+    notes: tuple[Note, ...] = ()
+    denied: tuple[str, ...] = ()
+    """Calls that the credentials may not make."""
     proven: Drill | None = None
     """The last restore drill."""
     runs: tuple[LeaseHolder, ...] = ()
@@ -45,15 +70,26 @@ class Health:
     releases: tuple[ServiceRelease, ...] = ()
     """What runs of each service."""
 
+    @property
+    def exit_code(self) -> int:
+        """0 if healthy, by the worst priority if not, and 3 for what has none: it is absent, or only starts."""
+        return 0 if self.verdict is HealthVerdict.HEALTHY else EXIT_CODES.get(self.priority or "", 3)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
-        parts = [{"name": part.name, "state": str(part.state), "detail": part.detail} for part in self.components]
+        parts = [self._part(component) for component in self.components]
         pending = [{"name": part.name, **change.to_dict()} for part in self.components for change in part.pending]
         return {
             "environment": self.environment,
             "verdict": str(self.verdict),
+            "priority": str(self.priority) if self.priority else None,
             "cause": self.cause,
+            "cause_component": self.component or None,
+            "since": in_seconds(self.since) if self.since else None,
+            "last_change": self.change.to_dict() if self.change else None,
             "next": self.next,
+            "notes": [note.to_dict(self.environment) for note in self.notes],
+            "page": self.page.to_dict() if self.page else None,
             "urls": dict(self.urls),
             "components": parts,
             "releases": [release.to_dict(self.environment) for release in self.releases],
@@ -62,36 +98,43 @@ class Health:
             "pending": pending,
             "proven_restore": self.proven.to_dict() if self.proven else None,
             "unreadable": [document.to_dict() for document in self.unreadable],
+            "denied": list(self.denied),
+        }
+
+    def _part(self, component: ComponentStatus) -> dict[str, Any]:
+        urgency = component.urgency
+        return {
+            "name": component.name,
+            "state": str(component.state),
+            "detail": component.detail,
+            "priority": str(urgency) if urgency else None,
+            "waits_on": self.component if component.name in self.waiting else None,
         }
 
 
 def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mapping[str, str]) -> Health:
-    """The verdict on components in the order of their dependencies: the first that is not OK is the cause."""
-    vital = [component for component in components if component.name not in ("alarms", "laptop")]
+    """The verdict on components: the fault that explains the most urgent others is the cause."""
+    vital = [component for component in components if component.name not in APART]
     if all(component.state is ComponentState.ABSENT for component in vital):
-        return Health(
-            environment,
-            HealthVerdict.ABSENT,
-            "it does not exist",
-            with_environment("orderops up", environment),
-            {},
-            components,
-        )
-    well = (ComponentState.OK, ComponentState.UNKNOWN)
-    impaired = [component for component in components if component.state not in well]
-    if not impaired:
+        command = with_environment("orderops up", environment)
+        return Health(environment, HealthVerdict.ABSENT, "it does not exist", command, {}, components)
+    components = suspected(components)
+    root = root_cause(components)
+    if root is None:
         return Health(environment, HealthVerdict.HEALTHY, "", "", urls, components)
-    down = [component for component in impaired if component.state in (ComponentState.DOWN, ComponentState.ABSENT)]
-    first = (down or impaired)[0]
-    verdict = HealthVerdict.DOWN if down else HealthVerdict.DEGRADED
-    cause = f"{first.name} is {first.state}: {first.detail}"
+    first = root.component
+    gone = any(component.state in GONE for component in components if component.name not in APART)
     return Health(
         environment,
-        verdict,
-        cause,
+        HealthVerdict.DOWN if gone else HealthVerdict.DEGRADED,
+        f"{first.name} is {first.state}: {first.detail}",
         with_environment(first.next_command or "orderops up", environment),
         urls,
         components,
+        root.priority,
+        first.name,
+        first.since,
+        root.waiting,
     )
 
 

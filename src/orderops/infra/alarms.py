@@ -133,7 +133,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
 
 
 def _alarm(environment: Environment, watched: WatchedPart, rule: AlertRule, topic: SnsTopic) -> CloudwatchAlarm:
-    limit = _limit(watched, rule)
+    limit = limit_of(watched, rule)
     words = {"name": watched.name, "limit": f"{limit:g}", "env": environment.name, "service": watched.key}
     text = f"{rule.priority}: {rule.sentence}; next: {rule.runbook}".format(**words)
     metrics = {key: metric for id_, measure in rule.measures.items() for key, metric in _metrics(watched, id_, measure)}
@@ -158,7 +158,8 @@ def _alarm(environment: Environment, watched: WatchedPart, rule: AlertRule, topi
     )
 
 
-def _limit(watched: WatchedPart, rule: AlertRule) -> float:
+def limit_of(watched: WatchedPart, rule: AlertRule) -> float:
+    """The threshold of a rule for what is watched."""
     if not isinstance(rule.limit, str):
         return rule.limit
     value: object = watched.declared

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from orderops.config.environment import Environment
 from orderops.config.service import covers_all
-from orderops.text.durations import in_words
+from orderops.infra.page import ANSWER_TIME, MOST_BYTES, NoAnswer, PageAnswer, ask_page
 from orderops.text.outside import plain
 
 PATH = "/ready"
-# The service checks its dependencies side by side, for at most two seconds.
-ANSWER_TIME = timedelta(seconds=5)
-# The answer of an order processor has a few hundred bytes.
-MOST_BYTES = 65_536
 MOST_REASONS = 5
 REDIRECTS = range(300, 400)
 ERRORS = range(500, 600)
@@ -44,6 +36,14 @@ class ReadyState(StrEnum):
 
 
 @dataclass(frozen=True)
+class AppliedMigrations:
+    """The newest migration that the database has, and how many it has."""
+
+    version: int
+    applied: int
+
+
+@dataclass(frozen=True)
 class ReadyAnswer:
     """The answer; `reasons` has why each dependency is not ready, by its name."""
 
@@ -51,6 +51,8 @@ class ReadyAnswer:
     detail: str
     url: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)
+    migrations: AppliedMigrations | None = None
+    """None if the service does not say it."""
 
     def to_dict(self) -> dict[str, object]:
         """As JSON, with stable keys."""
@@ -62,13 +64,14 @@ AskReady = Callable[[str], ReadyAnswer]
 
 
 def ask_ready(url: str, *, within: timedelta = ANSWER_TIME) -> ReadyAnswer:
-    """Send GET /ready to a load balancer, without a proxy, and follow no redirect. Returns within this time."""
-    question = _Question(url, within)
-    # A thread, since neither the resolution of a name nor the arrival of single bytes has a limit of its own.
-    thread = threading.Thread(target=question.ask, name="ready", daemon=True)
-    thread.start()
-    thread.join(within.total_seconds())
-    return question.answer or question.given_up()
+    """Send GET /ready to a load balancer. Returns within this time."""
+    page = ask_page(url, PATH, within=within)
+    states = {
+        NoAnswer.UNREACHABLE: ReadyState.UNREACHABLE,
+        NoAnswer.LATE: ReadyState.FAILING,
+        NoAnswer.NOT_HTTP: ReadyState.UNKNOWN,
+    }
+    return ReadyAnswer(states[page.missing], page.detail, page.url) if page.missing else _judged(page)
 
 
 def asked_service(environment: Environment) -> str | None:
@@ -86,80 +89,34 @@ def on_this_machine(url: str) -> bool:
         return False
 
 
-class _Question:
-    """One request. `answer` is None until there is one."""
+def _judged(page: PageAnswer) -> ReadyAnswer:
+    if page.status in REDIRECTS:
+        detail = f"{page.status}, a redirect to {plain(page.location) or 'nowhere'}, which is not followed"
+        return ReadyAnswer(ReadyState.UNKNOWN, detail, page.url)
+    document = _parsed(page.body)
+    ready = document.get("ready")
+    if not isinstance(ready, bool):
+        return _not_ours(page)
+    if ready and page.status not in ERRORS:
+        return ReadyAnswer(ReadyState.READY, "every dependency answers", page.url, migrations=_migrations(document))
+    reasons = _reasons(document.get("checks"))
+    detail = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or f"{page.status} without a reason"
+    return ReadyAnswer(ReadyState.NOT_READY, detail, page.url, reasons)
 
-    def __init__(self, url: str, within: timedelta) -> None:
-        parts = urlsplit(url)
-        self.answer: ReadyAnswer | None = None
-        self._url = f"{url}{PATH}"
-        self._host = parts.hostname or ""
-        self._within = within
-        self._connection = HTTPConnection(self._host, parts.port or 80, timeout=within.total_seconds())
-        self._socket: socket.socket | None = None
 
-    def ask(self) -> None:
-        try:
-            self._connection.connect()
-            self._socket = self._connection.sock
-        except OSError as error:
-            self.answer = self._unreachable(error)
-            return
-        try:
-            self._connection.request("GET", PATH, headers={"Accept": "application/json", "Connection": "close"})
-            response = self._connection.getresponse()
-            body = response.read(MOST_BYTES + 1)
-            self.answer = self._judged(response.status, response.reason, response.getheader("Location", ""), body)
-        except TimeoutError:
-            self.answer = self.given_up()
-        except (RemoteDisconnected, OSError) as error:
-            # Between this machine and a load balancer of AWS, a firewall may do that.
-            closed = plain(getattr(error, "strerror", None) or "closed without an answer").lower()
-            self.answer = self._answered(ReadyState.UNREACHABLE, f"the connection was {closed}")
-        except (HTTPException, ValueError):
-            self.answer = self._answered(ReadyState.UNKNOWN, "the answer is not HTTP")
-        finally:
-            self._connection.close()
+def _not_ours(page: PageAnswer) -> ReadyAnswer:
+    words = f"{page.status} {plain(page.reason, 40)}".strip()
+    if page.status in ERRORS:
+        return ReadyAnswer(ReadyState.FAILING, words, page.url)
+    size = f" in the first {MOST_BYTES // 1024} KB" if len(page.body) > MOST_BYTES else ""
+    return ReadyAnswer(ReadyState.UNKNOWN, f"{words}, without the JSON of an order processor{size}", page.url)
 
-    def given_up(self) -> ReadyAnswer:
-        """The answer when the time is over; ends the request."""
-        waited = in_words(self._within)
-        if self._socket is None:
-            return self._answered(ReadyState.UNREACHABLE, f"no connection within {waited}")
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        return self._answered(ReadyState.FAILING, f"no complete answer within {waited}")
 
-    def _unreachable(self, error: OSError) -> ReadyAnswer:
-        if isinstance(error, socket.gaierror):
-            return self._answered(ReadyState.UNREACHABLE, f"the name {self._host} cannot be resolved")
-        if isinstance(error, TimeoutError):
-            return self._answered(ReadyState.UNREACHABLE, f"no connection within {in_words(self._within)}")
-        return self._answered(ReadyState.UNREACHABLE, plain(error.strerror or str(error)).lower())
-
-    def _judged(self, status: int, reason: str, location: str, body: bytes) -> ReadyAnswer:
-        if status in REDIRECTS:
-            return self._answered(
-                ReadyState.UNKNOWN, f"{status}, a redirect to {plain(location) or 'nowhere'}, which is not followed"
-            )
-        document = _parsed(body)
-        ready = document.get("ready")
-        if not isinstance(ready, bool):
-            return self._not_ours(f"{status} {plain(reason, 40)}".strip(), status, too_long=len(body) > MOST_BYTES)
-        if ready and status not in ERRORS:
-            return self._answered(ReadyState.READY, "every dependency answers")
-        reasons = _reasons(document.get("checks"))
-        detail = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or f"{status} without a reason"
-        return self._answered(ReadyState.NOT_READY, detail, reasons)
-
-    def _not_ours(self, words: str, status: int, *, too_long: bool) -> ReadyAnswer:
-        if status in ERRORS:
-            return self._answered(ReadyState.FAILING, words)
-        size = f" in the first {MOST_BYTES // 1024} KB" if too_long else ""
-        return self._answered(ReadyState.UNKNOWN, f"{words}, without the JSON of an order processor{size}")
-
-    def _answered(self, state: ReadyState, detail: str, reasons: Mapping[str, str] | None = None) -> ReadyAnswer:
-        return ReadyAnswer(state, detail, self._url, reasons or {})
+def _migrations(document: Mapping[str, object]) -> AppliedMigrations | None:
+    found = document.get("migrations")
+    numbers = [found.get(key) for key in ("version", "applied")] if isinstance(found, dict) else []
+    known = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool)]
+    return AppliedMigrations(known[0], known[1]) if len(known) == 2 else None
 
 
 def _parsed(body: bytes) -> dict[str, object]:

@@ -131,13 +131,13 @@ class OrderService:
 
     async def ready(self, _request: Request) -> Response:
         """Report whether both dependencies answer, and why not."""
-        # A server that hangs answers neither: the identity, like the checks, is waited for only for a while.
-        limited = asyncio.wait_for(_try(self._database.identity), CHECK_SECONDS)
-        state, identity = await asyncio.gather(self._readiness(), limited, return_exceptions=True)
+        # A server that hangs answers neither: this, like the checks, is waited for only for a while.
+        limited = asyncio.wait_for(_try(self._database.about), CHECK_SECONDS)
+        state, about = await asyncio.gather(self._readiness(), limited, return_exceptions=True)
         if isinstance(state, BaseException):
             raise state
-        database = identity if isinstance(identity, str) else None
-        content = {"ready": state["ready"], "checks": state["checks"], "database": database}
+        database, migrations = about if isinstance(about, tuple) else (None, None)
+        content = {"ready": state["ready"], "checks": state["checks"], "database": database, "migrations": migrations}
         return json_answer(content, 200 if state["ready"] else 503)
 
     async def version(self, _request: Request) -> Response:

@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 # Seconds. libpq accepts no shorter connect_timeout.
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
+MIGRATIONS = "select coalesce(max(version), 0), count(*) from orderops_ledger.migrations where state = 'applied'"
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,12 @@ class OrderStore:
         if time.monotonic() - self._answered_at > within:
             self.run(lambda connection: connection.execute("SELECT 1"))
 
-    def identity(self) -> str:
-        """Return a hash that identifies the database without revealing its address."""
+    def about(self) -> tuple[str, dict[str, int] | None]:
+        """Return a hash that identifies the database without revealing its address, and its migrations."""
 
-        def read(connection: Connection) -> str:
-            connection.execute("SELECT 1")
+        def read(connection: Connection) -> tuple[str, dict[str, int] | None]:
             address_text = f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
-            return hashlib.sha256(address_text.encode()).hexdigest()[:12]
+            return hashlib.sha256(address_text.encode()).hexdigest()[:12], _migrations(connection)
 
         return self.run(read)
 
@@ -149,3 +149,12 @@ class OrderStore:
         if not self._ca.is_file():
             reason = f"sslmode {sslmode} needs a CA bundle: {self._ca} does not exist in this image"
             raise Away(reason, reason)
+
+
+def _migrations(connection: Connection) -> dict[str, int] | None:
+    """The newest migration that is applied, and how many are; None where this login cannot read that."""
+    try:
+        row = connection.execute(MIGRATIONS).fetchone()
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
+        return None
+    return {"version": row[0], "applied": row[1]} if row else None

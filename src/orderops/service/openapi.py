@@ -105,6 +105,7 @@ def _schemas() -> Json:
     about = ("service", "version", "release", "commit", "environment", "role", "started_at", "python")
     version = dict.fromkeys(about, _TEXT)
     checks = {"type": "object", "additionalProperties": check}
+    migrations = {**_object(version=_NUMBER, applied=_NUMBER), "type": ["object", "null"]}
     status = {"enum": ["queued", "processed", "failed"]}
     state = {
         "reason": {**_TEXT, "description": "Why it failed"},
@@ -124,7 +125,9 @@ def _schemas() -> Json:
         ),
         "Version": _object(**version),
         "About": _object(**version, ready={"type": "boolean"}, checks=checks, links={"type": "array", "items": _TEXT}),
-        "Ready": _object(ready={"type": "boolean"}, checks=checks, database={"type": ["string", "null"]}),
+        "Ready": _object(
+            ready={"type": "boolean"}, checks=checks, database={"type": ["string", "null"]}, migrations=migrations
+        ),
         "Problem": _object(
             {"problems": {"type": "object", "additionalProperties": _TEXT}},
             type=_TEXT,

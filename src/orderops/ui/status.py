@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, NoReturn
 
 from rich.table import Table
 
 from orderops.text.durations import in_words
-from orderops.text.lists import counted, joined
+from orderops.text.lists import joined
 from orderops.text.outside import plain
 from orderops.ui.commands import completed
 from orderops.ui.console import out, out_folded
@@ -20,6 +21,14 @@ from orderops.ui.escaping import escape
 LONGEST = 1000
 DIGEST = 12
 """Digits of a digest that are shown, as builders do."""
+COMPARED = 30
+"""Refreshes of a watch between two comparisons of the account with the file."""
+URGENCY = {
+    "P0": "act now",
+    "P1": "act within 30 minutes",
+    "P2": "act on the next business day",
+    None: "nothing to do yet",
+}
 STATE_COLOURS = {
     "ok": "green",
     "healthy": "green",
@@ -32,23 +41,30 @@ STATE_COLOURS = {
 
 
 def show_status(status: Mapping[str, Any]) -> None:
-    """Show the verdict, the health table, the cause and the next command."""
+    """Show the verdict, the health table, the cause with what explains it, and the next command."""
     colour = STATE_COLOURS.get(status["verdict"], "white")
-    out.print(f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]")
+    urgency = f" [bold]{status['priority']}[/]: {URGENCY[status['priority']]}" if status["cause_component"] else ""
+    out.print(f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]{urgency}")
     _show_components(status["components"])
-    _show_releases(status.get("releases", ()))
+    for release in status.get("releases", ()):
+        out_folded(f"release: {escape(_release(release))}")
     for run in status["runs"]:
         out_folded(f"run:   {escape(_under_way(run))}")
     for broken in status.get("unreadable", ()):
         out_folded(f"[yellow]unreadable:[/] {escape(plain(broken['error'], LONGEST))}")
         for line in broken["hint"].splitlines():
             out.print(f"    {escape(completed(plain(line, LONGEST)))}")
+    if status["denied"]:
+        calls = joined([plain(call) for call in status["denied"]], max_names=5)
+        out_folded(f"[yellow]not seen:[/] these credentials may not call {escape(calls)}")
     for change in status["pending"]:
         waits = f"{change['what']} waits for {change['until']} ({change['class']})"
         out_folded(f"[cyan]pending:[/] {escape(plain(change['name']))}: {escape(plain(waits, LONGEST))}")
         out.print(f"    now: {escape(completed(plain(change['command'], LONGEST)))}")
-    if status["cause"]:
-        out_folded(f"cause: {escape(plain(status['cause'], LONGEST))}")
+    for note in status["notes"]:
+        out_folded(f"[cyan]review:[/] {escape(plain(note['what'], LONGEST))}")
+        out.print(f"    then: {escape(completed(plain(note['next'], LONGEST)))}")
+    _show_cause(status)
     for name, url in status["urls"].items():
         out.print(f"{escape(name)}: {escape(plain(url))}")
     # An environment that does not exist has no database to restore.
@@ -58,18 +74,21 @@ def show_status(status: Mapping[str, Any]) -> None:
         out.print(f"next:  [bold]{escape(completed(status['next']))}[/]")
 
 
-def _show_releases(releases: Sequence[Mapping[str, Any]]) -> None:
-    """Show what runs of each service, and which tasks are older than a secret that they read at start."""
-    for release in releases:
-        out_folded(f"release: {escape(_release(release))}")
-    for release in releases:
-        if not release["outdated_tasks"]:
-            continue
-        secrets = joined([plain(name) for name in release["changed_secrets"]])
-        tasks = counted(release["outdated_tasks"], "task")
-        old = f"{tasks} of {release['service']} started before {secrets} got its value of now"
-        out_folded(f"[cyan]outdated:[/] {escape(old)}")
-        out.print(f"    now: {escape(completed(release['next']))}")
+def _show_cause(status: Mapping[str, Any]) -> None:
+    """Show the root cause, since when, and the last change before it."""
+    if not status["cause_component"] and status["verdict"] != "absent":
+        return
+    out_folded(f"cause: {escape(plain(status['cause'], LONGEST))}")
+    if since := status["since"]:
+        out_folded(f"since: {escape(_moment(since))}")
+    if change := status["last_change"]:
+        what = f"{_moment(change['at'])}: `{change['what']}` by {change['who']}, {change['tool']}"
+        out_folded(f"last change before it: {escape(plain(what, LONGEST))}")
+
+
+def _moment(text: str) -> str:
+    age = datetime.now(UTC) - datetime.fromisoformat(text)
+    return f"{text[:16].replace('T', ' ')}Z ({in_words(age)} ago)"
 
 
 def _release(release: Mapping[str, Any]) -> str:
@@ -80,8 +99,7 @@ def _release(release: Mapping[str, Any]) -> str:
     name = name or "an image that cannot be read"
     since = ""
     if release["since"]:
-        age = datetime.now(UTC) - datetime.fromisoformat(release["since"])
-        since = f", since {release['since'][:16].replace('T', ' ')}Z ({in_words(age)} ago)"
+        since = f", since {_moment(release['since'])}"
     going_on = ", being rolled out" if release["rollout"] == "in_progress" else ""
     return f"{release['service']} {name}, revision {release['revision']}{since}{going_on}"
 
@@ -103,6 +121,7 @@ def _last_drill(drill: Mapping[str, Any] | None, environment: str) -> str:
 def _show_components(components: Sequence[Mapping[str, str]]) -> None:
     """Show a table that fits the terminal, or one unwrapped line for each component elsewhere."""
     # In a log, folded cells would spread one sentence over several lines.
+    components = [{**component, "detail": _with_wait(component)} for component in components]
     if not out.is_terminal:
         name_width = max(len(component["name"]) for component in components)
         state_width = max(len(component["state"]) for component in components)
@@ -124,12 +143,26 @@ def _show_components(components: Sequence[Mapping[str, str]]) -> None:
     out.print(table, soft_wrap=False, width=min(out.width, 80))
 
 
-def watch_status(read: Callable[[], Mapping[str, Any]], *, interval: float = 2.0) -> NoReturn:
-    """Refresh the health table every `interval` seconds, until Ctrl+C."""
+def _with_wait(component: Mapping[str, Any]) -> str:
+    """The detail of a component, led by what it waits on, since it has no fault of its own."""
+    waits = component["waits_on"]
+    return f"waits on {waits}; {component['detail']}" if waits else str(component["detail"])
+
+
+def watch_status(read: Callable[[bool], Mapping[str, Any]], *, interval: float = 2.0) -> NoReturn:
+    """Refresh the health table every `interval` seconds, until Ctrl+C.
+
+    `read` is asked now and then to compare the account with the file, too, which takes many calls.
+    """
+    notes: list[Any] = []
+    refreshes = count()
     while True:
-        status = read()
+        compare = next(refreshes) % COMPARED == 0
+        status = read(compare)
+        # What was found to differ is shown until it is looked for again.
+        notes = list(status["notes"]) if compare else notes
         # Read first, so that the old table stays visible meanwhile.
         if out.is_terminal:
             out.clear()
-        show_status(status)
+        show_status({**status, "notes": notes})
         time.sleep(interval)

@@ -1,0 +1,69 @@
+"""What is to be done and makes nothing unhealthy: migrations, tasks older than a secret, an account that drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orderops.errors import OrderopsError
+from orderops.health.releases import ServiceRelease
+from orderops.infra.plan import make_plan
+from orderops.infra.readiness import AppliedMigrations, ReadyAnswer
+from orderops.infra.workspace import Workspace
+from orderops.migrations.sql.files import read_migrations, sql_folder
+from orderops.text.lists import counted, joined
+from orderops.text.outside import plain
+
+REVIEW = "P3"
+"""Priority of what can wait for the weekly review. No alarm has it."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something for the weekly review (P3), and the command for it, without the environment."""
+
+    what: str
+    next_command: str
+
+    def to_dict(self, environment: str) -> dict[str, Any]:
+        """As JSON, with stable keys."""
+        return {"priority": REVIEW, "what": self.what, "next": f"{self.next_command} --env {environment}"}
+
+
+def outdated_tasks(releases: Iterable[ServiceRelease]) -> Iterator[Note]:
+    """Services with tasks that started before a secret got its value of now."""
+    for release in releases:
+        if release.outdated_tasks:
+            secrets = joined([plain(name) for name in release.changed_secrets])
+            tasks = counted(release.outdated_tasks, "task")
+            what = f"{tasks} of {release.service} started before {secrets} got its value of now"
+            yield Note(what, f"orderops service restart {release.service}")
+
+
+def pending_migrations(ready: ReadyAnswer | None) -> Iterator[Note]:
+    """Migrations of this folder that the database lacks, as far as the service says what it has."""
+    if ready is None or ready.migrations is None:
+        return
+    try:
+        versions = sorted(migration.version for migration in read_migrations(sql_folder(None)))
+    except OrderopsError as error:
+        yield Note(f"the migrations cannot be read: {plain(error.message)}", "orderops migrate info")
+        return
+    if missing := _missing(versions, ready.migrations):
+        yield Note(f"{counted(missing, 'migration')} pending", "orderops migrate rehearsal")
+
+
+def _missing(versions: Sequence[int], applied: AppliedMigrations) -> int:
+    newer = sum(version > applied.version for version in versions)
+    # Of the older ones only the number is known; migrations of another folder may make up for some.
+    return newer + max(0, len(versions) - newer - applied.applied)
+
+
+def drifted(workspace: Workspace) -> Iterator[Note]:
+    """The resources that are not as the environment file says."""
+    addresses = [step.address for step in make_plan(workspace).changes]
+    if addresses:
+        differ = "differs" if len(addresses) == 1 else "differ"
+        what = f"{joined(addresses, max_names=3)} {differ} from {workspace.environment.name}.toml"
+        yield Note(what, "orderops infra plan")
