@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from orderops.health.component import ComponentState, ComponentStatus
-from orderops.health.laptop import repairing
+from orderops.health.laptop import looking_into, repairing
 from orderops.health.measured import Measured
 from orderops.infra.alert_rules import Priority
+from orderops.infra.readiness import asked_service
 from orderops.infra.workspace import Workspace
 from orderops.restore.instances import PROMOTED_BY, Instance
 from orderops.text.durations import in_words
@@ -40,7 +41,8 @@ def database_status(workspace: Workspace, primary: Instance | None, measured: Me
             command,
         )
     if status in WORKING:
-        return _working(primary, where, measured)
+        command = looking_into(workspace, asked_service(workspace.environment) or "")
+        return _working(primary, where, measured, command)
     if status in CHANGING:
         state = ComponentState.STARTING if status == "creating" else ComponentState.DEGRADED
         return ComponentStatus("database", state, f"{status}; {where}", "orderops status --watch")
@@ -48,7 +50,8 @@ def database_status(workspace: Workspace, primary: Instance | None, measured: Me
     return ComponentStatus("database", ComponentState.DOWN, f"{status}; {where}", command)
 
 
-def _working(primary: Instance, where: str, measured: Measured) -> ComponentStatus:
+def _working(primary: Instance, where: str, measured: Measured, looking: str) -> ComponentStatus:
+    """The component for an instance that runs; `looking` is the command that shows what it is busy with."""
     properties = primary.observed.properties
     detail = "; ".join([where, *_measures(primary, measured)])
     storage = properties["AllocatedStorageNow"] * GIB
@@ -57,9 +60,8 @@ def _working(primary: Instance, where: str, measured: Measured) -> ComponentStat
         words = f"the storage is nearly full: {free} are free; raise storage_gb in [database], then apply"
         state, command = ComponentState.DEGRADED, "orderops infra apply"
         return ComponentStatus("database", state, f"{words}; {where}", command, priority=Priority.P1)
-    return ComponentStatus(
-        "database", ComponentState.OK, detail, pending=primary.observed.pending, suspicion=_suspicion(measured)
-    )
+    pending, suspicion = primary.observed.pending, _suspicion(measured)
+    return ComponentStatus("database", ComponentState.OK, detail, looking, pending=pending, suspicion=suspicion)
 
 
 def _measures(primary: Instance, measured: Measured) -> Iterator[str]:

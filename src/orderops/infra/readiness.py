@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
@@ -56,7 +56,13 @@ class ReadyAnswer:
 
     def to_dict(self) -> dict[str, object]:
         """As JSON, with stable keys."""
-        return {"state": str(self.state), "detail": self.detail, "url": self.url, "reasons": dict(self.reasons)}
+        return {
+            "state": str(self.state),
+            "detail": self.detail,
+            "url": self.url,
+            "reasons": dict(self.reasons),
+            "migrations": asdict(self.migrations) if self.migrations else None,
+        }
 
 
 AskReady = Callable[[str], ReadyAnswer]

@@ -22,7 +22,7 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.rds import api as rds_calls
 from orderops.local.rds.databases import Databases
 from orderops.local.strict.cloudwatch.hooks import EVALUATING_ACTIONS
-from orderops.local.strict.cloudwatch.metrics import record_traffic
+from orderops.local.strict.cloudwatch.metrics import Measurement, record, record_traffic
 
 # Seconds. Log lines arrive all the time, and each save writes the whole state.
 LOG_SAVE_DELAY = 3.0
@@ -54,7 +54,7 @@ class DataPlane:
         EcsCalls(emulator, self._scheduler, self._tasks)
         # Registered before the alarms are, which are evaluated by what is recorded here.
         for action in EVALUATING_ACTIONS:
-            emulator.on_before("monitoring", action, self._record_traffic)
+            emulator.on_before("monitoring", action, self._record_metrics)
 
     def records(self) -> Any:
         """Return the records that the state file stores. Call only while holding the emulator's lock."""
@@ -98,8 +98,16 @@ class DataPlane:
         self._databases.tick(instances)
         self._databases.sweep(folders, in_use)
 
-    def _record_traffic(self, request: Request) -> None:
+    def _record_metrics(self, request: Request) -> None:
         record_traffic(request.region, self._balancers.traffic)
+        measured = self._databases.measurements(request.region)
+        record(
+            request.region,
+            (
+                Measurement("AWS/RDS", name, (("DBInstanceIdentifier", instance),), value)
+                for instance, name, value in measured
+            ),
+        )
 
     def wake(self) -> None:
         self._databases.wake()

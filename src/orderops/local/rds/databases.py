@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from orderops.local.emulator.moto_models import DBInstance
 from orderops.local.ports import port_is_free, taken_text
 from orderops.local.rds.directory import ADMINISTRATOR as ADMINISTRATOR
 from orderops.local.rds.instance import DatabaseServer
+from orderops.local.rds.measure import measure
 from orderops.local.rds.postgres import PostgresServer
 from orderops.local.rds.snapshots import FOLDER, Snapshots
 
@@ -75,6 +76,13 @@ class Databases:
             }
             for database in list(self._known.values())
         }
+
+    def measurements(self, region: str) -> Iterator[tuple[str, str, float]]:
+        """Yield instance, metric and value of what runs in a region."""
+        for database in list(self._known.values()):
+            if database.region == region and database.instance.status == "available":
+                for name, value in measure(database.server, database.instance):
+                    yield str(database.instance.db_instance_identifier), name, value
 
     def port_conflict(self, port: int) -> str:
         """Say why an instance cannot have this port; empty when it can."""

@@ -78,6 +78,11 @@ class DatabaseServer:
         self._version_reported = False
         self._thread = threading.Thread(target=self._run, name=f"database {self.home.folder.name}", daemon=True)
 
+    @property
+    def region(self) -> str:
+        """The region of the instance."""
+        return str(self._backend.region_name)
+
     def start(self) -> None:
         self._thread.start()
 
