@@ -27,7 +27,7 @@ health doctor
 iam
 rehearsal
 restore
-migrations images remote queues releases alerts
+migrations images remote queues releases alerts trail
 pipelines
 infra
 local
@@ -108,6 +108,7 @@ CALLS_AWS = {
     "remote",
     "resources",
     "restore",
+    "trail",
 }
 LOCAL_MAY_IMPORT = {"local", "errors", "__init__"}
 # Constants of the code that a test may take, and why: every other expected value is written in the test.

@@ -145,7 +145,7 @@ class Runs:
         run = Run(record, RecentWrites(unconfirmed=lease.unconfirmed), undisturbed)
         try:
             record.begin()
-            with self._gate.allowing(lease.check):
+            with self._gate.allowing(lease.check), self._aws.marked(holder.run):
                 yield run
             record.end(RunOutcome.DONE)
         except OrderopsError as error:
