@@ -26,7 +26,7 @@ ui
 health doctor
 iam
 rehearsal
-restore
+restore drift
 migrations images remote queues releases alerts trail
 pipelines
 infra
@@ -77,6 +77,7 @@ PACKAGES = {
     "yaml": {"pipelines"},
     "starlette": {"local"},
     "tenacity": {"database"},
+    "tomlkit": {"config"},
     "typer": {"cli"},
     "uvicorn": {"local"},
     "werkzeug": {"local"},

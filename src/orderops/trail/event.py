@@ -57,6 +57,11 @@ class TrailEvent:
     """Names and ARNs of the resources that CloudTrail lists with the event."""
 
     @property
+    def ours(self) -> bool:
+        """Whether orderops sent it."""
+        return self.tool.startswith("orderops")
+
+    @property
     def by(self) -> str:
         """Who, and with which tool."""
         return f"{self.who} ({self.tool})"

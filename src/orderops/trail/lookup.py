@@ -88,6 +88,7 @@ class Trail:
     sleep: Callable[[float], None] = time.sleep
     _read: dict[tuple[str, str, str], _Events] = field(default_factory=dict)
     _failed: TrailAnswer | None = None
+    _looked_up: set[tuple[str, ...]] = field(default_factory=set)
     _next: float = 0.0
     _elsewhere: dict[str, Aws] = field(default_factory=dict)
 
@@ -98,9 +99,10 @@ class Trail:
         """
         if self._failed:
             return self._failed
-        if self.lookups <= 0:
+        resource = (subject.kind, *subject.names, *subject.parents)
+        if resource not in self._looked_up and len(self._looked_up) >= self.lookups:
             return TrailAnswer(TrailState.MORE)
-        self.lookups -= 1
+        self._looked_up.add(resource)
         try:
             return self._search(subject, since)
         except AwsError as error:
