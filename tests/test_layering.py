@@ -26,8 +26,8 @@ ui
 health doctor
 iam
 rehearsal
-restore
-migrations images remote queues releases alerts
+restore drift
+migrations images remote queues releases alerts trail
 pipelines
 infra
 local
@@ -77,6 +77,7 @@ PACKAGES = {
     "yaml": {"pipelines"},
     "starlette": {"local"},
     "tenacity": {"database"},
+    "tomlkit": {"config"},
     "typer": {"cli"},
     "uvicorn": {"local"},
     "werkzeug": {"local"},
@@ -108,6 +109,7 @@ CALLS_AWS = {
     "remote",
     "resources",
     "restore",
+    "trail",
 }
 LOCAL_MAY_IMPORT = {"local", "errors", "__init__"}
 # Constants of the code that a test may take, and why: every other expected value is written in the test.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from orderops import __version__
 from orderops.aws.call_log import LoggedCall
 from orderops.aws.diagnosis.permissions import decoded, encoded
 from orderops.aws.partition import dns_suffix_of, partition_of
@@ -74,6 +75,22 @@ class Aws:
         view = self._view()
         view._cache, view._lock = {}, threading.Lock()
         return view
+
+    def in_region(self, region: str) -> Aws:
+        """Return AWS in another region, with the same credentials and endpoint."""
+        view = self._view()
+        view.region, view._cache = region, None
+        view._clients = self._clients.in_region(region)
+        return view
+
+    @contextmanager
+    def marked(self, run: str) -> Iterator[None]:
+        """Name this run in everything that is sent meanwhile, by all views, so that CloudTrail records it."""
+        self._clients.run = run
+        try:
+            yield
+        finally:
+            self._clients.run = ""
 
     def guarded(self, guard: Callable[[], None]) -> Aws:
         """Return a view that calls `guard` before each attempt of a call that is not a read.
@@ -248,6 +265,12 @@ class _Clients:
         self._signers: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()
+        self.run = ""
+        """The run of orderops under way, which every request names."""
+
+    def in_region(self, region: str) -> _Clients:
+        """Return clients of another region with the same settings."""
+        return _Clients(region, self._endpoint_url, self._session, self._new_session)
 
     @contextmanager
     def guarded(self, guard: Callable[[], None]) -> Iterator[None]:
@@ -303,12 +326,14 @@ class _Clients:
                     connect_timeout=5,
                     read_timeout=40,
                     max_pool_connections=32,
-                    user_agent_extra="orderops",
+                    user_agent_extra=f"orderops/{__version__}",
                 )
                 client = self._new(service, operation, config)
                 # First, so that a prevented call never reaches the handlers that answer it in tests.
                 client.meta.events.register_first("before-send", self._call_guard)
                 client.meta.events.register("before-parse", check_response)
+                # Last, as botocore builds the header anew for every attempt.
+                client.meta.events.register_last("request-created", self._name_run)
                 self._created.setdefault((service, attempts), []).append(client)
             return client
 
@@ -318,6 +343,10 @@ class _Clients:
                 service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
             )
         return self._sessions.client(service, operation, endpoint_url=self._endpoint_url, config=config)
+
+    def _name_run(self, request: Any, **_: Any) -> None:
+        if self.run:
+            request.headers.replace_header("User-Agent", f"{request.headers['User-Agent']} run/{self.run}")
 
     def _call_guard(self, **_: Any) -> None:
         getattr(self._thread, "guard", _unguarded)()

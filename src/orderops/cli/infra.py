@@ -118,6 +118,41 @@ def apply(
 
 @commands.command()
 @grouped()
+def drift(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    revert: Annotated[
+        list[str],
+        typer.Option("--revert", help="Set this address back to the file; may be repeated.", metavar="ADDRESS"),
+    ] = [],
+    accept: Annotated[
+        list[str],
+        typer.Option("--accept", help="Write this address into the file; may be repeated.", metavar="ADDRESS"),
+    ] = [],
+    as_json: Json = False,
+) -> None:
+    """Show where the account differs from the file, and who moved it. Exit code 3 if anything has drifted.
+
+    Who: from CloudTrail, which keeps 90 days and takes up to 15 minutes. What [drift.ignore] names counts nothing.
+    """
+    from orderops.errors import UsageError
+    from orderops.operations import drift as operation
+    from orderops.operations.workspace import open_workspace
+
+    if revert and accept:
+        raise UsageError("--revert and --accept are opposites", "pass one of them, then the other")
+    workspace = open_workspace(where.env, where.environments)
+    if revert:
+        words = [f"--revert {address}" for address in revert]
+        operation.revert(workspace, options.of("infra drift", *words, as_json=as_json), revert)
+    elif accept:
+        operation.accept_in_file(workspace, options, accept)
+    else:
+        operation.show(workspace, as_json=as_json)
+
+
+@commands.command()
+@grouped()
 def destroy(where: EnvironmentOptions, options: ChangeOptions) -> None:
     """Delete the infrastructure. Resources that hold data are kept unless they are named."""
     from orderops.operations.destroy import destroy_everything

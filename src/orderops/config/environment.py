@@ -17,6 +17,7 @@ from pydantic import Field
 from orderops.config import types as values
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
+from orderops.config.drift import DriftConfig
 from orderops.config.loader import Key, Mistake, TomlTable, read, refusal
 from orderops.config.network import NetworkConfig, Tier
 from orderops.config.routing import Routing
@@ -258,6 +259,8 @@ class Environment(TomlTable):
     """The receivers of alarms."""
     migrations: MigrationsConfig = MigrationsConfig()
     """How migrations are applied."""
+    drift: DriftConfig = DriftConfig()
+    """Differences between the account and this file that are left alone."""
     # Each service is a rule of the database's security group, which has at most 60 by default.
     services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1, 60)]
     """At least one service: a table [services.NAME]."""

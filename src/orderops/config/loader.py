@@ -30,6 +30,7 @@ TYPES = {
     "int_type": "must be a whole number, without quotes",
     "string_type": "must be a text in quotes",
     "list_type": 'must be a list such as ["…", "…"]',
+    "date_type": "must be a date such as 2026-12-31, without quotes",
     "dict_type": "must be a table",
     "model_type": "must be a table",
 }
@@ -85,14 +86,28 @@ def read(path: Path, model: type[Model], name: str, *, missing: Mapping[Key, str
 
     `missing` holds an additional hint for each key whose absence has a known fix.
     """
-    text = _text(path)
+    return check_text(path, _text(path), model, name, missing=missing)
+
+
+def check_text(
+    path: Path, text: str, model: type[Model], name: str, *, missing: Mapping[Key, str] | None = None
+) -> Model:
+    """Read the text of a file, or of one that is yet to be written, as `read` does."""
     hint = _hint(name)
-    document = _parsed(path, text, hint)
+    document = _parsed(path, text.removeprefix("\ufeff"), hint)
     mistakes = list(_mistakes(model, document, name))
     if not mistakes:
         return model.model_validate({**document, "name": name})
     hints = [hint, *(words for key, words in (missing or {}).items() if _is_missing(key, mistakes))]
     raise _placed(path, text, mistakes, hints)
+
+
+def valid(model: type[Model], document: Mapping[str, Any], name: str) -> Model | None:
+    """Return the environment of these tables; None if they have a mistake."""
+    try:
+        return model.model_validate({**document, "name": name})
+    except ValidationError:
+        return None
 
 
 def _parsed(path: Path, text: str, hint: str) -> dict[str, Any]:

@@ -261,5 +261,8 @@ PathPattern = Annotated[
 ]
 Email = Annotated[str, spelled(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an address such as oncall@example.com")]
 PhoneNumber = Annotated[str, spelled(r"\+[1-9]\d{6,14}", "a number such as +61412345678")]
+AddressPattern = Annotated[
+    str, spelled(r"[a-z0-9*?-]+/\S+", "an address such as sqs-queue/NAME, in which * stands for any text")
+]
 Reason = Annotated[str, spelled(r"\w.*", "a reason in words")]
 HttpsUrl = Annotated[str, spelled(r"https://[^\s/]+(/\S*)?", "an address that begins with https://")]

@@ -39,6 +39,8 @@ class Step:
     """Pending changes that AWS carries out together with this step; part of its effect."""
     pending: tuple[PendingChange, ...] = ()
     """Pending changes that this step leaves pending."""
+    ignored: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Differences that the environment file says to ignore; not among the changes."""
 
     @property
     def refused(self) -> bool:

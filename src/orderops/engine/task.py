@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
 
@@ -100,7 +100,10 @@ class ResourceTask:
         if observed and address in self._terms.widen and address not in self._recent_writes.created:
             desired = self._resource.widened(observed.properties, desired)
         adopt = address in self._terms.adopt
+        ignored = self._terms.left_alone(address, observed.properties, desired) if observed else {}
+        desired = {**desired, **{key: live for key, (live, _) in ignored.items()}}
         step = decide(self._resource, observed, desired, self._inventory.ownership(self._resource), adopt=adopt)
+        step = replace(step, ignored=ignored)
         if step.error and not self._dry_run:
             raise step.error
         self._report(step)

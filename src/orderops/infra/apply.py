@@ -31,7 +31,7 @@ class Apply:
     workspace: Workspace
     images: Mapping[str, str] | None = None
     plan: Plan | None = None
-    """The plan, if nothing has changed the environment since; None to read the account again and keep to no terms."""
+    """The plan, if nothing has changed the environment since; None to read the account again and plan no terms."""
     recent_writes: RecentWrites | None = None
     on_wait: OnWait = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
@@ -39,7 +39,7 @@ class Apply:
     def __post_init__(self) -> None:
         self._inventory = self.plan.inventory if self.plan else self.workspace.inventory()
         self._infra = self.plan.infra if self.plan else self.workspace.stack.infra
-        self._terms = self.plan.terms if self.plan else Terms()
+        self._terms = self.plan.terms if self.plan else Terms(ignores=self.workspace.ignores)
 
     def infra(self) -> Iterator[Step]:
         """Create and update everything but the release."""
@@ -104,7 +104,8 @@ class Release:
     def plan(self, images: Mapping[str, str]) -> list[Step]:
         """What rolling out these images would change. Raises OrderopsError if it needs more than there is yet."""
         resources = self._resources(images)
-        steps = list(reconcile(resources, self._inventory, outputs=self.outputs, dry_run=True))
+        terms = Terms(ignores=self._workspace.ignores)
+        steps = list(reconcile(resources, self._inventory, outputs=self.outputs, dry_run=True, terms=terms))
         changing = {step.address for step in steps if step.action is not Action.NO_OP}
         self._check_permitted(resource for resource in resources if resource.address in changing)
         check_connections(self._workspace.stack, self.outputs, steps)
@@ -131,7 +132,14 @@ class Release:
         """Roll out these images; returns when their tasks are healthy."""
         inventory = self._workspace.inventory()
         resources = self._resources(images)
-        yield from reconcile(resources, inventory, outputs=self.outputs, recent_writes=recent_writes, on_wait=on_wait)
+        yield from reconcile(
+            resources,
+            inventory,
+            outputs=self.outputs,
+            terms=Terms(ignores=self._workspace.ignores),
+            recent_writes=recent_writes,
+            on_wait=on_wait,
+        )
 
     def _resources(self, images: Mapping[str, str]) -> list[Resource]:
         return self._workspace.stack.release(images, only=images)

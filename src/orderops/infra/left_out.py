@@ -72,8 +72,10 @@ def widened_steps(
         if resource.address in terms.widen and resource in outputs:
             observed = outputs[resource]
             desired = resource.widened(observed.properties, resource.desired(outputs))
+            ignored = terms.left_alone(resource.address, observed.properties, desired)
+            desired = {**desired, **{key: live for key, (live, _) in ignored.items()}}
             ownership = inventory.ownership(resource)
             widened = decide(resource, observed, desired, ownership, adopt=resource.address in terms.adopt)
-            yield replace(widened, held_by=step.held_by)
+            yield replace(widened, held_by=step.held_by, ignored=ignored)
         else:
             yield step

@@ -65,9 +65,12 @@ def make_plan(
     images: Mapping[str, str] | None = None,
     adopt: Collection[str] = (),
     prune: bool = False,
+    running: bool = False,
     on_wait: OnWait = lambda *_: None,
 ) -> Plan:
     """Plan what apply would do: with `images` for everything, without them for the infrastructure alone.
+
+    With `running`, for everything with the images that the services run.
 
     Raises UsageError if `adopt` names an address that is not declared, OrderopsError for a changed region and for a
     release with more connections than the database allows.
@@ -77,9 +80,12 @@ def make_plan(
     check_region(workspace.environment, inventory)
     infra = stack.infra if prune else kept_open(stack, list(inventory.owned(STILL_USED)), declared)
     outputs = Outputs(workspace.aws.region, workspace.aws.account)
-    dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt), on_wait)
+    dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt, ignores=workspace.ignores), on_wait)
     services = ServicesLeftOut()
-    if images is None:
+    if running:
+        images = running_images(stack, inventory)
+        steps, terms = dry_run.everything(stack.release(images, only=images))
+    elif images is None:
         steps, terms, services = dry_run.infra_alone()
     else:
         steps, terms = dry_run.everything(stack.release(images))

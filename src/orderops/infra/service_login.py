@@ -103,7 +103,7 @@ class LoginSwitch:
             resources,
             inventory,
             outputs=outputs,
-            terms=terms or Terms(),
+            terms=replace(terms or Terms(), ignores=self.workspace.ignores),
             on_wait=self.on_wait,
             recent_writes=self.recent_writes,
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -33,7 +35,7 @@ class Workspace:
     @cached_property
     def runs(self) -> Runs:
         """Runs that change the environment: one at a time, and on record."""
-        return Runs(self.aws, self.environment.name, self.guard)
+        return Runs(self.aws, self.environment.name, self.guard, file=self.file_digest)
 
     @cached_property
     def restore_runs(self) -> Runs:
@@ -55,6 +57,23 @@ class Workspace:
     def zones(self) -> Sequence[str]:
         """The availability zones of its subnets."""
         return zones_of(self.aws, self.environment)
+
+    def ignores(self, address: str, key: str) -> bool:
+        """Whether the file says to ignore a difference of this property, and the date until which has not passed."""
+        return self.environment.drift.ignoring(address, key, datetime.now(UTC).date()) is not None
+
+    @property
+    def file(self) -> Path:
+        """The environment's file."""
+        return self.folder / f"{self.environment.name}.toml"
+
+    @cached_property
+    def file_digest(self) -> str:
+        """The SHA-256 of the environment's file; "" if it cannot be read any more."""
+        try:
+            return hashlib.sha256(self.file.read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     def check_account(self) -> None:
         """Raise OrderopsError if the environment pins another account."""

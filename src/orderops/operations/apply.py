@@ -86,7 +86,8 @@ def _apply(
     if outcome.run and outcome.progress:
         console.info(f"{changes_made(outcome.progress, outcome.run)} in {in_words(outcome.progress.elapsed)}")
     else:
-        console.info(f"{workspace.environment.name} is up to date ({len(outcome.plan.steps)} resources)")
+        ignored = console.ignored_text(outcome.plan.steps)
+        console.info(f"{workspace.environment.name} is up to date ({len(outcome.plan.steps)} resources){ignored}")
     _show_next(workspace, outcome.plan, change.work, released=choices is not None)
 
 

@@ -80,8 +80,9 @@ class Runs:
     """Runs that change an environment, or a part of it: one at a time, each on record."""
 
     def __init__(
-        self, aws: Aws, environment: str, gate: ChangeGuard, timing: Timing = USUAL, *, part: str = ""
+        self, aws: Aws, environment: str, gate: ChangeGuard, timing: Timing = USUAL, *, part: str = "", file: str = ""
     ) -> None:
+        """Open the runs of an environment, or of a part; `file` is the digest of the file that they apply."""
         # Not guarded: the lease and the record are written outside of the run that they guard.
         self._aws = aws.guarded(lambda: None)
         self._environment = environment
@@ -89,6 +90,7 @@ class Runs:
         self._parts = (environment, f"{environment}/{COPIES}", f"{environment}/{ANSWERS}")
         self._gate = gate
         self._timing = timing
+        self._file = file
 
     def peek(self) -> Document | None:
         """Read the lease, before a plan is made."""
@@ -140,12 +142,12 @@ class Runs:
         holder = LeaseHolder(uuid.uuid4().hex[:8], self._aws.caller, socket.gethostname(), command, timestamp())
         lease = Lease(bucket, self._leased, holder, self._timing)
         undisturbed = lease.take(known, wait=wait, waiting=waiting)
-        record = Record(bucket, self._environment, _beginning(self._environment, holder, lease.overtaken))
+        record = Record(bucket, self._environment, _beginning(self._environment, holder, lease.overtaken, self._file))
         lease.on_beat = record.flush
         run = Run(record, RecentWrites(unconfirmed=lease.unconfirmed), undisturbed)
         try:
             record.begin()
-            with self._gate.allowing(lease.check):
+            with self._gate.allowing(lease.check), self._aws.marked(holder.run):
                 yield run
             record.end(RunOutcome.DONE)
         except OrderopsError as error:
@@ -158,7 +160,7 @@ class Runs:
             lease.release(run.recent_writes.within(self._timing.lag))
 
 
-def _beginning(environment: str, holder: LeaseHolder, overtaken: Overtaken | None) -> dict[str, Any]:
+def _beginning(environment: str, holder: LeaseHolder, overtaken: Overtaken | None, file: str) -> dict[str, Any]:
     return {
         "run": holder.run,
         "environment": environment,
@@ -168,6 +170,7 @@ def _beginning(environment: str, holder: LeaseHolder, overtaken: Overtaken | Non
         "host": holder.host,
         "version": __version__,
         "started": holder.since,
+        **({"file": file} if file else {}),
         # The lease now has this run's heartbeats, so the last one of the other is kept here.
         **({"overtaken": {"run": overtaken.run, "last_seen": in_seconds(overtaken.last_seen)}} if overtaken else {}),
     }

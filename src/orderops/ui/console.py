@@ -18,7 +18,7 @@ from orderops.engine.inventory import Owned
 from orderops.engine.resource import Effect, Leftover, PendingChange
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
-from orderops.text.lists import counted
+from orderops.text.lists import counted, joined
 from orderops.ui.commands import completed
 from orderops.ui.escaping import Terminal, escape, visible, visible_lines
 
@@ -173,14 +173,20 @@ def noteworthy(step: Step) -> str:
     return "" if step.action is Action.DELETE and name in step.note else step.note
 
 
-def summary(steps: Iterable[Step], undeclared: Sequence[Owned] = ()) -> str:
+def summary(steps: Sequence[Step], undeclared: Sequence[Owned] = ()) -> str:
     """Return the counts of a plan in one line."""
     counts = Counter(step.action for step in steps)
     parts = [f"{counts[action]} to {action}" for action in Action if action is not Action.NO_OP and counts[action]]
     parts.append(f"{counts[Action.NO_OP]} unchanged")
     if undeclared:
         parts.append(f"{len(undeclared)} undeclared")
-    return ", ".join(parts)
+    return ", ".join(parts) + ignored_text(steps)
+
+
+def ignored_text(steps: Iterable[Step]) -> str:
+    """Return the end of a line that counts the ignored differences, and names the first; "" without any."""
+    ignored = [f"{step.address} {key}" for step in steps for key in step.ignored]
+    return f"; ignored by the file: {joined(ignored, max_names=3)}" if ignored else ""
 
 
 def show_undeclared_environments(environment: str, undeclared: Mapping[str, Collection[str]]) -> None:
@@ -209,6 +215,7 @@ def plan_json(
             _step_json(step) for step in sorted(steps, key=lambda step: step.address) if step.action is not Action.NO_OP
         ],
         "pending": [{"address": step.address, **change.to_dict()} for step in steps for change in step.pending],
+        "ignored": [{"address": step.address, "property": key} for step in steps for key in step.ignored],
         "unclaimed": sorted(owned.address for owned in undeclared),
         "without_file": {name: len(addresses) for name, addresses in (undeclared_environments or {}).items()},
         "summary": {str(action): counts[str(action)] for action in Action if counts[str(action)]},

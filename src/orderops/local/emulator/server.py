@@ -35,7 +35,8 @@ class Emulator:
 
     `instead` answers a request in place of moto, `before` may reject it with an ApiError, and `after` may replace
     moto's response. `unlocked` answers without the lock, saves no state and may take its time; `settled` runs after
-    every other request, under the lock. Without `admission`, every request is answered, whoever sends it.
+    every other request, under the lock, and `answered` sees each of these with its response. Without `admission`, every
+    request is answered, whoever sends it.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class Emulator:
         self.settled: list[Callable[[], None]] = []
         self.pages: dict[str, Callable[[Environ], Response]] = {}
         self.changed: list[Callable[[Request], None]] = []
+        self.answered: list[Callable[[Request, Response], None]] = []
         self._moto = _Dispatcher(create_backend_app)
 
     def on_before(self, service: str, action: str, hook: Before) -> None:
@@ -88,7 +90,7 @@ class Emulator:
             if unlocked := self.unlocked.get((request.service, request.action)):
                 return unlocked(request)
             with self.lock:
-                response = self.decide(request)
+                response = self._decided(request)
                 for settle in self.settled:
                     settle()
         except ApiError as refusal:
@@ -99,6 +101,17 @@ class Emulator:
         if not request.reads:
             for changed in self.changed:
                 changed(request)
+        return response
+
+    def _decided(self, request: Request) -> Response:
+        try:
+            response = self.decide(request)
+        except ApiError as refusal:
+            for answered in self.answered:
+                answered(request, refused(request, refusal))
+            raise
+        for answered in self.answered:
+            answered(request, response)
         return response
 
     def decide(self, request: Request) -> Response:

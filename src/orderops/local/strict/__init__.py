@@ -10,6 +10,7 @@ from collections.abc import Callable
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
 from orderops.local.strict import autoscaling, listings, quotas, s3, secretsmanager, sns, sqs, sts, tagging
+from orderops.local.strict.cloudtrail import hooks as cloudtrail
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.ec2 import descriptions as ec2_descriptions
@@ -32,6 +33,7 @@ PATCHES: tuple[Callable[[Emulator], None], ...] = (
 )
 REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     autoscaling.register,
+    cloudtrail.register,
     ec2.register,
     ecs.register,
     elbv2.register,

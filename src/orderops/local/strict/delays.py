@@ -44,3 +44,9 @@ class Delays:
 
     alarm: float = 0.5
     """Until an alarm that was put or set follows its data."""
+
+    trail: float = 0.0
+    """Until LookupEvents shows a call (5 to 15 min on AWS)."""
+
+    trail_pause: float = 0.5
+    """Until one more call of LookupEvents is answered, after two at once; as on AWS."""

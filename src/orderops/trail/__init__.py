@@ -1,0 +1,1 @@
+"""CloudTrail: which calls changed a resource last, and on whose behalf."""
