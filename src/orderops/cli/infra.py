@@ -146,7 +146,7 @@ def drift(
         words = [f"--revert {address}" for address in revert]
         operation.revert(workspace, options.of("infra drift", *words, as_json=as_json), revert)
     elif accept:
-        operation.accept_in_file(workspace, options, accept)
+        operation.accept_in_file(workspace, options.of("infra drift", as_json=as_json), accept)
     else:
         operation.show(workspace, as_json=as_json)
 

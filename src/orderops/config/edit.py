@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,8 @@ def _changed(text: str, key: Key, value: Any) -> str:
 def _inserted(text: str, key: Key, value: Any) -> str:
     """Return the text with a new key: after the last one of its table, or in a new table at the end."""
     end = "\r\n" if "\r\n" in text else "\n"
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith(("\n", "\r")):
-        lines[-1] += end
+    # Not splitlines(): a comment may hold what it takes for the end of a line.
+    lines = StringIO(text).readlines()
     line = f"{_part(key[-1])} = {_literal(value)}{end}"
     found = [number for known, number in key_lines(text).items() if known[:-1] == key[:-1] and _is_own(lines, number)]
     if found:
@@ -78,8 +78,10 @@ def _inserted(text: str, key: Key, value: Any) -> str:
     elif key[:-1] in (places := key_lines(text)) and _is_header(lines, places[key[:-1]]):
         after = places[key[:-1]]
     else:
-        header = f"[{'.'.join(map(_part, key[:-1]))}]{end}"
-        return "".join([*lines, *([end] if lines else []), header, line])
+        after = len(lines)
+        line = f"{end if lines else ''}[{'.'.join(map(_part, key[:-1]))}]{end}{line}"
+    if 0 < after == len(lines) and not lines[-1].endswith(("\n", "\r")):
+        lines[-1] += end
     return "".join([*lines[:after], line, *lines[after:]])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from orderops.config.edit import with_values
 from orderops.config.environment import Environment
-from orderops.config.loader import Key, check_text, dotted, valid
+from orderops.config.loader import Key, check_text, valid
 from orderops.drift.report import EXISTS, Drift, DriftReport
 from orderops.errors import OrderopsError
 from orderops.infra.stack import stack
@@ -143,8 +143,3 @@ def _like(value: Any, found: Any) -> Any:
         case list() | tuple():
             return list(found) if isinstance(found, list | tuple) else None
     return found if isinstance(found, str | float) else None
-
-
-def named(change: KeyChange) -> str:
-    """A change of a key in words."""
-    return f"{dotted(change.key)}: {change.before} -> {change.after}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from orderops import __version__
 from orderops.config.drift import IgnoreConfig
+from orderops.engine.decision import TAGS
 from orderops.engine.resource import Effect, Resource
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
@@ -67,6 +68,11 @@ class Drift:
         """Whether it is drift: not ignored, and not a change of the file that has yet to be applied."""
         return self.moved is not Side.FILE and (self.ignored is None or self.expired)
 
+    @property
+    def can_be_ignored(self) -> bool:
+        """Whether [drift.ignore] may name it: a property, and not the tags by which orderops finds its resources."""
+        return self.key not in (EXISTS, TAGS)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
         last = self.mover.last
@@ -105,9 +111,9 @@ class DriftReport:
         return [difference for difference in self.differences if difference.counts]
 
     @property
-    def steps(self) -> dict[str, Step]:
-        """The steps that would revert, by address."""
-        return {step.address: step for step in self.plan.steps}
+    def exists(self) -> bool:
+        """Whether any resource of the environment exists."""
+        return any(step.action is not Action.CREATE for step in self.plan.steps)
 
 
 def compare(workspace: Workspace, *, on_wait: OnWait = lambda *_: None) -> DriftReport:
@@ -131,8 +137,14 @@ def drift_of(workspace: Workspace, trail: Trail | None = None, *, on_wait: OnWai
     It never fails for what it looks up: where CloudTrail cannot be read, each difference says so.
     """
     report = compare(workspace, on_wait=on_wait)
+    if not report.exists:
+        return report
     search = _Search(workspace, report, trail or Trail(workspace.aws))
-    return replace(report, differences=[search.with_mover(drift) for drift in report.differences])
+    differences = []
+    for drift in report.differences:
+        on_wait(drift.address, "CloudTrail's answer who moved it")
+        differences.append(search.with_mover(drift))
+    return replace(report, differences=differences)
 
 
 def _differences(step: Step) -> Iterator[Drift]:
@@ -147,7 +159,7 @@ def _differences(step: Step) -> Iterator[Drift]:
 
 
 def _with_ignore(workspace: Workspace, drift: Drift, today: date) -> Drift:
-    covering = workspace.environment.drift.covering(drift.address, drift.key) if drift.key != EXISTS else []
+    covering = workspace.environment.drift.covering(drift.address, drift.key) if drift.can_be_ignored else []
     current = next((entry for entry in covering if entry.until >= today), None)
     return replace(drift, ignored=current or next(iter(covering), None), expired=bool(covering) and current is None)
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from orderops.config.edit import write_file
 from orderops.config.loader import dotted
-from orderops.drift.accept import KeyChange, accept, key_for
-from orderops.drift.report import EXISTS, DriftReport, Side, compare, drift_of, unused_ignores
+from orderops.drift.accept import Acceptance, accept, key_for
+from orderops.drift.report import DriftReport, Side, compare, drift_of, unused_ignores
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
@@ -28,6 +28,11 @@ def show(workspace: Workspace, *, as_json: bool) -> None:
     """Show every difference with its mover and the ways on. Raises Differences if any counts as drift."""
     with Progress() as progress:
         report = drift_of(workspace, on_wait=progress.watch)
+    if not report.exists:
+        name = workspace.environment.name
+        raise OrderopsError(
+            f"{name} does not exist yet, so nothing has drifted", f"create it: orderops up --env {name}"
+        )
     unused = unused_ignores(workspace, report.differences)
     if as_json:
         differences = [drift.to_dict() for drift in report.differences]
@@ -70,7 +75,7 @@ def _ways(workspace: Workspace, report: DriftReport) -> Iterator[tuple[str, list
         if all(keys):
             words = ", ".join(dotted(key.key) for key in keys if key)
             ways.append(f"accept ({words}): orderops infra drift --accept {address} --env {name}")
-        if all(drift.key != EXISTS for drift in of_resource):
+        if all(drift.can_be_ignored for drift in of_resource):
             ways.append(
                 f'ignore: [drift.ignore."{address}"] in {workspace.file.name}, with properties, reason and until'
             )
@@ -165,19 +170,28 @@ def accept_in_file(workspace: Workspace, options: ChangeOptions, addresses: Sequ
     if not accepted.keys:
         console.info(f"nothing to accept: {joined(list(addresses))} as declared")
         return
-    show_file_change(file, accepted.before, accepted.after)
-    for change in accepted.keys:
-        show_key_note(dotted(change.key), change.also)
+    if not options.as_json:
+        show_file_change(file, accepted.before, accepted.after)
+        for change in accepted.keys:
+            show_key_note(dotted(change.key), change.also)
     if options.dry_run:
+        _show_accepted(file, accepted, options, written=False)
         raise Differences
     console.confirm(f"Write {file}?", yes=options.yes)
     if workspace.file.read_bytes().decode("utf-8") != accepted.before:
         raise OrderopsError(f"{file} changed while you decided; nothing was written", "re-run this command")
     write_file(workspace.file, accepted.after)
-    console.info(f"written: {file}; nothing in the account was changed")
-    for change in accepted.keys:
-        console.info(f"to undo it: {_undo(change)} in {file}")
+    _show_accepted(file, accepted, options, written=True)
 
 
-def _undo(change: KeyChange) -> str:
-    return f"set {dotted(change.key)} back to {change.before!r}"
+def _show_accepted(file: str, accepted: Acceptance, options: ChangeOptions, *, written: bool) -> None:
+    if options.as_json:
+        keys = [
+            {"key": dotted(change.key), "before": change.before, "after": change.after, "also": list(change.also)}
+            for change in accepted.keys
+        ]
+        console.show_json({"file": file, "keys": keys, "written": written})
+    elif written:
+        console.info(f"written: {file}; nothing in the account was changed")
+        for change in accepted.keys:
+            console.info(f"to undo it: set {dotted(change.key)} back to {change.before!r} in {file}")

@@ -79,7 +79,7 @@ def _show(difference: ShownDrift) -> None:
         out_folded("    the file was changed since orderops applied it: no drift, but a change to apply", indent=6)
     else:
         since = f", since run {difference.run} of orderops" if difference.run else ""
-        out_folded(f"    moved by {escape(difference.mover.words)}{escape(since)}", indent=6)
+        out_folded(f"    moved by: {escape(difference.mover.words)}{escape(since)}", indent=6)
     if ignored := difference.ignored:
         word = "no longer ignored, since" if difference.expired else "ignored until"
         out_folded(f"    {word} {ignored.until}: {escape(ignored.reason)}", indent=6)
