@@ -70,8 +70,7 @@ def make_plan(
 ) -> Plan:
     """Plan what apply would do: with `images` for everything, without them for the infrastructure alone.
 
-    With `running`, for everything with the images that the services run.
-
+    With `running`, for everything, with the images that the services run.
     Raises UsageError if `adopt` names an address that is not declared, OrderopsError for a changed region and for a
     release with more connections than the database allows.
     """
@@ -81,15 +80,7 @@ def make_plan(
     infra = stack.infra if prune else kept_open(stack, list(inventory.owned(STILL_USED)), declared)
     outputs = Outputs(workspace.aws.region, workspace.aws.account)
     dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt, ignores=workspace.ignores), on_wait)
-    services = ServicesLeftOut()
-    if running:
-        images = running_images(stack, inventory)
-        steps, terms = dry_run.everything(stack.release(images, only=images))
-    elif images is None:
-        steps, terms, services = dry_run.infra_alone()
-    else:
-        steps, terms = dry_run.everything(stack.release(images))
-        check_connections(stack, outputs, steps)
+    steps, terms, services = dry_run.of(images, running=running)
     owned = list(inventory.owned())
     found = undeclared_in(workspace, owned, outputs)
     return Plan(
@@ -116,6 +107,17 @@ class _DryRun:
     outputs: Outputs
     terms: Terms
     on_wait: OnWait
+
+    def of(self, images: Mapping[str, str] | None, *, running: bool) -> tuple[list[Step], Terms, ServicesLeftOut]:
+        """The steps with these images, with those that run, or of the infrastructure alone; and the rest of a plan."""
+        if running:
+            images = running_images(self.stack, self.inventory)
+            return *self.everything(self.stack.release(images, only=images)), ServicesLeftOut()
+        if images is None:
+            return self.infra_alone()
+        steps, terms = self.everything(self.stack.release(images))
+        check_connections(self.stack, self.outputs, steps)
+        return steps, terms, ServicesLeftOut()
 
     def everything(self, release: list[Resource]) -> tuple[list[Step], Terms]:
         """The steps of infrastructure and release, and the terms on which they may be taken."""

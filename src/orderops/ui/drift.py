@@ -73,8 +73,10 @@ def show_drift(differences: Sequence[ShownDrift], ways: Mapping[str, Sequence[st
 
 
 def _show(difference: ShownDrift) -> None:
-    declared, found = (escape(value_text(value)) for value in (difference.declared, difference.found))
-    out_folded(f"    {escape(difference.key)}: file [green]{declared}[/], account [yellow]{found}[/]", indent=6)
+    declared, found = value_text(difference.declared), value_text(difference.found)
+    out_folded(
+        f"    {escape(difference.key)}: file [green]{escape(declared)}[/], account [yellow]{escape(found)}[/]", indent=6
+    )
     if difference.moved == FILE:
         out_folded("    the file was changed since orderops applied it: no drift, but a change to apply", indent=6)
     else:
@@ -82,7 +84,7 @@ def _show(difference: ShownDrift) -> None:
         out_folded(f"    moved by: {escape(difference.mover.words)}{escape(since)}", indent=6)
     if ignored := difference.ignored:
         word = "no longer ignored, since" if difference.expired else "ignored until"
-        out_folded(f"    {word} {ignored.until}: {escape(ignored.reason)}", indent=6)
+        out_folded(f"    {escape(word)} {escape(str(ignored.until))}: {escape(ignored.reason)}", indent=6)
 
 
 def show_file_change(name: str, before: str, after: str) -> None:
