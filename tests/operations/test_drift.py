@@ -103,13 +103,31 @@ def test_a_change_of_the_file_is_no_drift(orderops: Orderops, dev: Proxy, folder
     edit(folder, "visibility_timeout = 30", "visibility_timeout = 40")
     assert orderops("infra", "apply", *words, "--yes").code == 0
     edit(folder, "visibility_timeout = 40", "visibility_timeout = 50")
+    # No run has recorded the value of this one.
+    edit(folder, "backup_days = 7", "backup_days = 8")
 
-    found = drift_in(dev, folder)[QUEUE, "VisibilityTimeout"]
+    found = drift_in(dev, folder)
 
-    assert (found.moved, found.counts) == (Side.FILE, False)
+    assert found.keys() == {(QUEUE, "VisibilityTimeout"), (DATABASE, "BackupRetentionPeriod")}
+    assert {(drift.moved, drift.counts) for drift in found.values()} == {(Side.FILE, False)}
     shown = orderops("infra", "drift", *words)
     assert shown.code == 0
-    assert "1 to apply from the file" in shown.err
+    assert "2 to apply from the file" in shown.err
+
+
+@pytest.mark.slow
+def test_a_change_by_another_user_is_drift_although_the_file_was_edited_too(
+    orderops: Orderops, dev: Proxy, alice: Callable[[str], Any], folder: Path
+) -> None:
+    words = ("--env", "dev", "--environments", str(folder))
+    edit(folder, "visibility_timeout = 30", "visibility_timeout = 40")
+    assert orderops("infra", "apply", *words, "--yes").code == 0
+    edit(folder, "max_tasks = 5", "max_tasks = 6")
+    alice("rds").modify_db_instance(
+        DBInstanceIdentifier="orderops-dev-database", BackupRetentionPeriod=3, ApplyImmediately=True
+    )
+
+    assert drift_in(dev, folder)[DATABASE, "BackupRetentionPeriod"].moved is Side.ACCOUNT
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def create_from_nothing(operator: Operator) -> None:
     operator("up", "--yes", "--image", IMAGE)
     migrate(operator)
     restore(operator)
-    for argv in (("status",), ("history",), ("doctor",), ("infra", "outputs"), ("infra", "plan")):
+    for argv in (("status",), ("history",), ("doctor",), ("infra", "outputs"), ("infra", "plan"), ("infra", "drift")):
         operator(*argv)
 
 
@@ -274,6 +274,7 @@ def damage_and_repair(operator: Operator) -> None:
     damage_balancer(operator)
     damage_the_rest(operator)
     operator("status", expect=3)
+    operator("infra", "drift", expect=3)
     operator("infra", "plan", expect=3)
     operator("infra", "apply", "--yes")
     operator("up", "--yes", "--image", f"order-processor={IMAGE}", "--image", f"billing={IMAGE}")

@@ -26,6 +26,7 @@ RECORDED_CALLS = Path(__file__).parents[1] / "iam" / "recorded_calls.json"
 # botocore's name of each service; then the names by which endpoints.json, events, and the recorded calls know it.
 SERVICES = {
     "application-autoscaling": ("application-autoscaling", "application-auto-scaling", "application-autoscaling"),
+    "cloudtrail": ("cloudtrail", "cloudtrail", "cloudtrail"),
     "cloudwatch": ("monitoring", "cloudwatch", "cloudwatch"),
     "ec2": ("ec2", "ec2", "ec2"),
     "ecr": ("api.ecr", "ecr", "ecr"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from orderops.infra.left_out import running_images
 from orderops.infra.plan import Plan, make_plan
 from orderops.infra.workspace import Workspace
 from orderops.runs.history import RunOutcome
-from orderops.trail.lookup import Trail, TrailAnswer, TrailState
+from orderops.trail.lookup import KEPT, Trail, TrailAnswer, TrailState
 from orderops.trail.subject import subject_of
 
 RUNS_READ = 50
@@ -55,7 +55,7 @@ class Drift:
     moved: Side = Side.UNKNOWN
     mover: TrailAnswer = NOT_LOOKED_UP
     run: str = ""
-    """The run of orderops that last made the property, or the whole file, as it is in the file."""
+    """The run of orderops that last applied the file's value, or after which the file was edited."""
     refused: str = ""
     """Why the resource cannot be reverted."""
     ignored: IgnoreConfig | None = None
@@ -183,8 +183,9 @@ class _Search:
 
     def _mover(self, drift: Drift) -> TrailAnswer:
         resource, outputs = self._report.resources[drift.address], self._report.plan.outputs
-        # Of a resource that exists, the plan has placed what it observed.
-        observed = None if drift.key == EXISTS else outputs[resource]
+        inventory = self._report.plan.inventory
+        # The plan places nothing of a resource that it would replace.
+        observed = None if drift.key == EXISTS else inventory.get(resource, resource.desired(outputs))
         return self._trail.last_changes(
             subject_of(resource, observed, outputs, () if observed is None else (drift.key,))
         )
@@ -197,10 +198,14 @@ class _Search:
                 if applied == _plain(drift.declared):
                     return Side.ACCOUNT, run
                 return (Side.FILE, "") if applied == _plain(drift.found) else (Side.UNKNOWN, "")
-        if run := self._same_file(drift.address):
-            return Side.ACCOUNT, run
+        last = self._last_whole(drift.address)
+        if last and self._is_of_this_file(last):
+            return Side.ACCOUNT, str(last["run"])
         if mover.last and mover.certain:
             return (Side.FILE if mover.last.ours else Side.ACCOUNT), ""
+        # After that run both sides were equal, so a call since then would be on record.
+        if last and mover.state in (TrailState.NOT_YET, TrailState.NONE) and _age(last) < KEPT:
+            return Side.FILE, str(last["run"])
         return Side.UNKNOWN, ""
 
     def _updates(self, address: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -210,15 +215,17 @@ class _Search:
                 if step.get("address") == address and step.get("changes"):
                     yield run["run"], step["changes"]
 
-    def _same_file(self, address: str) -> str:
-        """The last completed run that applied this file with this version of orderops; "" if the file is another."""
+    def _last_whole(self, address: str) -> dict[str, Any] | None:
+        """The last completed run that applied a whole file to this resource."""
         commands = WHOLE[:1] if address.startswith(RELEASED) else WHOLE
         for run in self._history:
             whole = any(run["command"] == name or run["command"].startswith(f"{name} ") for name in commands)
             if whole and run["outcome"] == RunOutcome.DONE:
-                same = (run.get("file"), run.get("version")) == (self._workspace.file_digest, __version__)
-                return str(run["run"]) if same else ""
-        return ""
+                return run
+        return None
+
+    def _is_of_this_file(self, run: Mapping[str, Any]) -> bool:
+        return (run.get("file"), run.get("version")) == (self._workspace.file_digest, __version__)
 
     @cached_property
     def _history(self) -> list[dict[str, Any]]:
@@ -227,6 +234,10 @@ class _Search:
             for run in self._workspace.runs.history(last=RUNS_READ)
             if run["outcome"] not in (RunOutcome.UNREADABLE, RunOutcome.RUNNING)
         ]
+
+
+def _age(run: Mapping[str, Any]) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(run["started"])
 
 
 def _plain(value: Any) -> str:

@@ -64,6 +64,7 @@ ANYTHING = Grant(
     "Look",
     (
         "application-autoscaling:Describe*",
+        "cloudtrail:LookupEvents",
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricData",
         "ec2:Describe*",

@@ -11,6 +11,7 @@ READING = (
     "doctor",
     "alerts list",
     "alerts check",
+    "infra drift",
     "infra plan",
     "infra outputs",
     "restore list",

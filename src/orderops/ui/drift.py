@@ -8,6 +8,7 @@ from difflib import unified_diff
 from itertools import groupby
 from typing import Any, Protocol
 
+from orderops.drift.report import EXISTS
 from orderops.engine.resource import Effect
 from orderops.ui.commands import completed
 from orderops.ui.console import data, info, out, out_folded, value_text
@@ -74,11 +75,18 @@ def show_drift(differences: Sequence[ShownDrift], ways: Mapping[str, Sequence[st
 
 def _show(difference: ShownDrift) -> None:
     declared, found = value_text(difference.declared), value_text(difference.found)
-    out_folded(
-        f"    {escape(difference.key)}: file [green]{escape(declared)}[/], account [yellow]{escape(found)}[/]", indent=6
-    )
+    if difference.key == EXISTS:
+        out_folded("    [yellow]does not exist[/]; the file declares it", indent=6)
+    else:
+        out_folded(
+            f"    {escape(difference.key)}: file [green]{escape(declared)}[/], account [yellow]{escape(found)}[/]",
+            indent=6,
+        )
     if difference.moved == FILE:
-        out_folded("    the file was changed since orderops applied it: no drift, but a change to apply", indent=6)
+        run = f"run {difference.run}" if difference.run else "a run"
+        out_folded(
+            f"    the file was changed since {escape(run)} of orderops: no drift, but a change to apply", indent=6
+        )
     else:
         since = f", since run {difference.run} of orderops" if difference.run else ""
         out_folded(f"    moved by: {escape(difference.mover.words)}{escape(since)}", indent=6)
