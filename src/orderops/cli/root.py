@@ -75,6 +75,7 @@ def down(where: EnvironmentOptions, options: ChangeOptions, only: Only = []) -> 
 @grouped()
 def status(
     where: EnvironmentOptions,
+    sql: Sql = None,
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds, until Ctrl+C.")] = False,
 ) -> None:
@@ -93,9 +94,9 @@ def status(
     if watch:
         # Ctrl+C is how a watch ends, so it is no error.
         with suppress(KeyboardInterrupt):
-            watch_status(lambda compare: examine(workspace, compare=compare).to_dict())
+            watch_status(lambda compare: examine(workspace, sql=sql, compare=compare).to_dict())
         return
-    health = examine(workspace, compare=True)
+    health = examine(workspace, sql=sql, compare=True)
     if as_json:
         console.show_json(health.to_dict())
     else:

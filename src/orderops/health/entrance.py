@@ -7,7 +7,7 @@ from typing import Any
 
 from orderops.aws.client import Aws, if_found
 from orderops.health.component import ComponentState, ComponentStatus
-from orderops.health.laptop import explaining
+from orderops.health.laptop import explaining, repairing
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, asked_service, on_this_machine
 from orderops.infra.workspace import Workspace
 from orderops.text.lists import joined
@@ -42,7 +42,7 @@ def balancer_status(workspace: Workspace, entrance: Mapping[str, Any] | None) ->
     if state not in ("active", "active_impaired"):
         starting = ComponentState.STARTING if state == "provisioning" else ComponentState.DOWN
         detail = ": ".join(filter(None, (state, entrance["State"].get("Reason"))))
-        return ComponentStatus("balancer", starting, detail, "orderops up")
+        return ComponentStatus("balancer", starting, detail, repairing(workspace, state))
     return _targets(workspace)
 
 

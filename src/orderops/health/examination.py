@@ -6,12 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from orderops.aws.documents import Bucket
 from orderops.health.alarms import LABEL as ALARMS
 from orderops.health.alarms import AlarmsSeen, alarms_status, read_alarms
-from orderops.health.changes import last_run
+from orderops.health.changes import last_call, last_run, newer
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.database import database_status
 from orderops.health.entrance import balancer_status, read_entrance, read_readiness, readiness_status, urls_of
@@ -24,11 +25,13 @@ from orderops.health.reads import Reads
 from orderops.health.releases import ServiceRelease, read_releases
 from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
+from orderops.infra.alert_rules import Priority
 from orderops.infra.page import ask_page
-from orderops.infra.readiness import AskReady, ReadyAnswer, ask_ready, asked_service
+from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.infra.zones import nominal_zones
+from orderops.migrations.sql.files import sql_folder
 from orderops.restore.drill_record import Drills, drills
 from orderops.restore.instances import load_instances
 from orderops.runs.lease import LeaseHolder
@@ -37,6 +40,8 @@ from orderops.text.outside import plain
 
 T = TypeVar("T")
 READERS = 16
+SILENT = (ReadyState.UNKNOWN, ReadyState.UNREACHABLE, ReadyState.NOT_ASKED)
+"""Answers that say nothing of the dependencies of the service."""
 NO_RELEASES: tuple[ServiceRelease, ...] = ()
 # Commands that create components, with the beginnings of the names of what they create.
 CREATING = {
@@ -47,12 +52,17 @@ CREATING = {
 
 
 def examine(
-    workspace: Workspace, *, ask: AskReady = ask_ready, page: AskPage = ask_page, compare: bool = False
+    workspace: Workspace,
+    *,
+    ask: AskReady = ask_ready,
+    page: AskPage = ask_page,
+    sql: Path | None = None,
+    compare: bool = False,
 ) -> Health:
     """Read every component and ask the service, all concurrently, and judge the answers.
 
-    With `compare`, the account is compared with the environment file, too. What these credentials may not read is left
-    out. Raises AwsError if that is everything.
+    `sql` is the folder of the migrations. With `compare`, the account is compared with the environment file, too. What
+    these credentials may not read is left out. Raises AwsError if that is everything.
     """
     reads = Reads()
     # The zones decide only where subnets are, of which nothing is said here.
@@ -60,7 +70,7 @@ def examine(
     with ThreadPoolExecutor(READERS) as pool:
         drift = pool.submit(reads.value, lambda: tuple(drifted(workspace)), ()) if compare else None
         health = _Examination(workspace, reads, pool, ask, page).judged()
-        notes = [*pending_migrations(health.ready), *outdated_tasks(health.releases)]
+        notes = [*pending_migrations(health.ready, sql_folder(sql)), *outdated_tasks(health.releases)]
         notes += drift.result() if drift else ()
     return _with_notes(replace(health, denied=reads.denied), tuple(notes))
 
@@ -74,7 +84,8 @@ class _Examination:
         self._pool = pool
         self._running = self._begun(workspace.runs.under_way, RunsUnderWay())
         self._drill = self._begun(lambda: drills(Bucket(workspace.aws), workspace.environment.name), Drills(None, ()))
-        self._alarms: Future[AlarmsSeen | None] = self._begun(lambda: read_alarms(workspace), None)
+        self._alarms_read = pool.submit(read_alarms, workspace)
+        self._alarms: Future[AlarmsSeen | None] = self._begun(self._alarms_read.result, None)
         self._services = pool.submit(read_services, workspace)
         self._entrance = pool.submit(read_entrance, workspace)
         self._primary = pool.submit(lambda: load_instances(workspace.aws, workspace.stack).primary)
@@ -88,7 +99,8 @@ class _Examination:
         """The verdict, and what explains it."""
         workspace, ready, running = self._workspace, self._ready.result(), self._running.result()
         components = tuple(
-            _under_run(_with_reason(workspace, component, ready), running.holders) for component in self._components()
+            _under_run(self._by_alarm(_with_reason(workspace, component, ready)), running.holders)
+            for component in self._components()
         )
         self._reads.check_any(components)
         entrance = self._reads.value(self._entrance.result, None)
@@ -126,17 +138,37 @@ class _Examination:
         for base in bases:
             reads[f"service {base.key}"] = partial(self._service, base, name_of(base.key))
         reads["balancer"] = lambda: balancer_status(workspace, self._entrance.result())
+        reads["readiness"] = self._readiness
+        reads[ALARMS] = lambda: alarms_status(self._alarms_read.result())
         found = list(self._pool.map(lambda name: component(name, reads[name]), reads))
-        found.append(readiness_status(workspace, self._ready.result()))
         if page := self._page.result():
-            found.append(page_status(workspace, page))
-        alarms = self._alarms.result()
-        if alarms is None:
-            return [*found, ComponentStatus(ALARMS, ComponentState.UNKNOWN, "these credentials may not read them")]
-        return [*found, alarms_status(alarms)]
+            found.insert(-1, page_status(workspace, page))
+        return found
+
+    def _by_alarm(self, component: ComponentStatus) -> ComponentStatus:
+        """The component, judged by the alarms about it where neither it nor the service says how it is now."""
+        alarms, ready = self._alarms.result(), self._ready.result()
+        blind = component.denied or ready is None or ready.state in SILENT
+        raised = alarms.of(component.name) if alarms and blind and not component.impaired else []
+        if not raised:
+            return component
+        first = raised[0]
+        return replace(
+            component,
+            state=ComponentState.DOWN if first.priority is Priority.P0 else ComponentState.DEGRADED,
+            detail=f"{first.words} (alarm {plain(first.name)}); {component.detail}",
+            next_command=first.command,
+            priority=first.priority,
+            since=first.since,
+        )
 
     def _queue(self, base: ServiceBase) -> ComponentStatus:
         return queue_status(self._workspace, base, self._measured.result().oldest.get(base.key))
+
+    def _readiness(self) -> ComponentStatus:
+        # Without the load balancer's address, whose reading fails here, nothing was asked.
+        self._entrance.result()
+        return readiness_status(self._workspace, self._ready.result())
 
     def _service(self, base: ServiceBase, name: str) -> ComponentStatus:
         return service_status(self._workspace, base, self._services.result().get(name))
@@ -151,7 +183,11 @@ class _Examination:
         alarms = self._alarms.result() or AlarmsSeen(0)
         began = [alarm.since for alarm in alarms.of(health.component, *health.waiting)]
         since = min([*began, *filter(None, [health.since])], default=None)
-        change = self._reads.value(lambda: last_run(self._workspace, since), None)
+        ours = self._pool.submit(self._reads.value, lambda: last_run(self._workspace, since), None)
+        primary = self._reads.value(self._primary.result, None)
+        instance = primary.name if primary else None
+        others = last_call(self._workspace, health.component, instance, since)
+        change = newer(ours.result(), others)
         return replace(health, since=since, change=change)
 
 

@@ -17,7 +17,7 @@ def laptop_status(workspace: Workspace) -> tuple[ComponentStatus, ...]:
 
 
 def repairing(workspace: Workspace, status: str) -> str:
-    """The command for a database in a status in which it serves nobody."""
+    """The command for a database or a load balancer in a status in which it serves nobody."""
     # On the laptop a failed server's own message is shown by `local status`; a stopped one is started by `up`.
     explained = workspace.environment.emulated and not status.startswith("stop")
     return "orderops local status" if explained else "orderops up"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError
@@ -11,7 +12,7 @@ from orderops.health.releases import ServiceRelease
 from orderops.infra.plan import make_plan
 from orderops.infra.readiness import AppliedMigrations, ReadyAnswer
 from orderops.infra.workspace import Workspace
-from orderops.migrations.sql.files import read_migrations, sql_folder
+from orderops.migrations.sql.files import read_migrations
 from orderops.text.lists import counted, joined
 from orderops.text.outside import plain
 
@@ -41,12 +42,12 @@ def outdated_tasks(releases: Iterable[ServiceRelease]) -> Iterator[Note]:
             yield Note(what, f"orderops service restart {release.service}")
 
 
-def pending_migrations(ready: ReadyAnswer | None) -> Iterator[Note]:
-    """Migrations of this folder that the database lacks, as far as the service says what it has."""
+def pending_migrations(ready: ReadyAnswer | None, folder: Path) -> Iterator[Note]:
+    """Migrations of a folder that the database lacks, as far as the service says what it has."""
     if ready is None or ready.migrations is None:
         return
     try:
-        versions = sorted(migration.version for migration in read_migrations(sql_folder(None)))
+        versions = sorted(migration.version for migration in read_migrations(folder))
     except OrderopsError as error:
         yield Note(f"the migrations cannot be read: {plain(error.message)}", "orderops migrate info")
         return

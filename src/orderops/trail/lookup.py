@@ -84,6 +84,8 @@ class Trail:
     aws: Aws
     pause: float = PAUSE
     lookups: int = LOOKUPS
+    quick: bool = False
+    """Whether one call has to do for a resource: events that do not list it are not searched for by their names."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     _read: dict[tuple[str, str, str], _Events] = field(default_factory=dict)
@@ -116,6 +118,8 @@ class Trail:
             # One page: reads are listed with a resource as well, and may fill any number of them.
             if found := _changing(subject, [self._events(subject, "ResourceName", name, 1)]):
                 return TrailAnswer(TrailState.FOUND, found)
+            if self.quick:
+                return TrailAnswer(TrailState.MORE)
         named = [self._events(subject, "EventName", name, PAGES) for name in subject.events]
         if found := _changing(subject, named):
             return TrailAnswer(TrailState.FOUND, found, certain=bool(subject.names))
