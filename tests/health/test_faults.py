@@ -273,7 +273,7 @@ FAULTS: dict[Fault, tuple[str | None, str, str, str]] = {
     ),
     port_taken: ("balancer", "P0", "port", "orderops local status"),
     migrations_pending: (None, "P3", "1 migration pending", "orderops migrate rehearsal --env local"),
-    drift: (None, "P3", "logs-group", "orderops infra plan --env local"),
+    drift: (None, "P3", "logs-group", "orderops infra drift --env local"),
     secret_changed: (
         None,
         "P3",

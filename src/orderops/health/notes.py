@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orderops.drift.report import compare
 from orderops.errors import OrderopsError
 from orderops.health.releases import ServiceRelease
-from orderops.infra.plan import make_plan
 from orderops.infra.readiness import AppliedMigrations, ReadyAnswer
 from orderops.infra.workspace import Workspace
 from orderops.migrations.sql.files import read_migrations
@@ -62,9 +62,9 @@ def _missing(versions: Sequence[int], applied: AppliedMigrations) -> int:
 
 
 def drifted(workspace: Workspace) -> Iterator[Note]:
-    """The resources that are not as the environment file says."""
-    addresses = [step.address for step in make_plan(workspace).changes]
+    """The resources that are not as the environment file says, but for what it says to ignore."""
+    addresses = list(dict.fromkeys(drift.address for drift in compare(workspace).drift))
     if addresses:
         differ = "differs" if len(addresses) == 1 else "differ"
         what = f"{joined(addresses, max_names=3)} {differ} from {workspace.environment.name}.toml"
-        yield Note(what, "orderops infra plan")
+        yield Note(what, "orderops infra drift")
