@@ -1,9 +1,10 @@
 """What short commands cost as a ratio to `aws --version`, in CPU and in wall time, all run in turns.
 
-    python benchmarks/startup.py [--aws PATH] [--runs 10]
+    python benchmarks/startup.py [--aws PATH] [--runs 10] [--latency 0.04]
 
 `aws` is looked for on the PATH; `pip install awscli` in an environment of its own brings one. `infra plan` and `status`
-are those of an unchanged dev, in a plain moto_server whose own time does not count. All runs but the first, which is
+are those of an unchanged dev, in a plain moto_server whose own time does not count; with --latency, in one that takes
+so many seconds longer for each call. All runs but the first, which is
 left out, find the bytecode and the service models of an earlier one, as an operator's do.
 """
 
@@ -21,9 +22,10 @@ from pathlib import Path
 from statistics import median
 
 from plan import calls_of_a_plan, environments, moto_server
+from slow_aws import SlowAws, served
 
-DIFFERENT = 3
-"""The exit code of a `status` that finds no running service: the server starts none."""
+UNHEALTHY = (0, 3, 10, 11, 12)
+"""Exit codes of a `status`: the server starts no service."""
 
 
 def main() -> None:
@@ -31,10 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aws", default=shutil.which("aws"), help="the AWS CLI to compare with")
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call to AWS takes longer")
     options = parser.parse_args()
     if not options.aws:
         sys.exit("no aws on the PATH: name one with --aws")
-    with moto_server() as url, tempfile.TemporaryDirectory() as place:
+    emulator = served(SlowAws(options.latency, {})) if options.latency else moto_server()
+    with emulator as url, tempfile.TemporaryDirectory() as place:
         # The bytecode of modules is kept, as in every installation; this machine may have that switched off.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
@@ -80,7 +84,7 @@ def timed(command: list[str], env: dict[str, str]) -> tuple[float, float]:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     ended = subprocess.run(command, capture_output=True, env=env)
     elapsed, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if ended.returncode not in (0, DIFFERENT):
+    if ended.returncode not in UNHEALTHY:
         sys.exit(f"{' '.join(command)} exited with {ended.returncode}: {ended.stderr.decode(errors='replace')}")
     return elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from orderops.aws.client import Aws, if_found
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.infra.alert_rules import Priority
@@ -14,8 +16,8 @@ from orderops.text.durations import in_words
 def queue_status(workspace: Workspace, base: ServiceBase, oldest: float | None = None) -> ComponentStatus:
     """The component for the queue of a service; `oldest` is the age of its oldest message in seconds, if known."""
     name = f"queue {base.key}"
-    waiting = _depth(workspace.aws, base.queue.name)
-    dead = _depth(workspace.aws, base.dead_letters.name)
+    with ThreadPoolExecutor(2) as pool:
+        waiting, dead = pool.map(lambda queue: _depth(workspace.aws, queue.name), (base.queue, base.dead_letters))
     if waiting is None or dead is None:
         return ComponentStatus(name, ComponentState.ABSENT, "no queue" if waiting is None else "no dead-letter queue")
     limits = base.declared.alarms

@@ -6,6 +6,7 @@ import getpass
 import socket
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -129,7 +130,8 @@ class Runs:
         )
 
     def _leases(self, bucket: Bucket) -> list[FoundLease]:
-        documents = [bucket.read(key_of(leased)) for leased in self._parts]
+        with ThreadPoolExecutor(len(self._parts)) as pool:
+            documents = list(pool.map(lambda leased: bucket.read(key_of(leased)), self._parts))
         return [lease_in(document) for document in documents if document]
 
     def _is_held(self, lease: FoundLease) -> bool:
