@@ -9,6 +9,8 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
@@ -311,3 +313,39 @@ def test_an_address_that_is_not_declared_and_opposite_ways_are_wrong_usage(
     orderops: Orderops, folder: Path, options: tuple[str, ...]
 ) -> None:
     assert orderops("infra", "drift", "--env", "dev", "--environments", str(folder), *options).code == 2
+
+
+@pytest.mark.slow
+def test_a_change_that_cloudtrail_does_not_show_yet_is_not_laid_to_orderops(
+    orderops: Orderops, dev: Proxy, folder: Path
+) -> None:
+    words = ("--env", "dev", "--environments", str(folder))
+    edit(folder, "backup_days = 7", "backup_days = 8")
+    assert orderops("infra", "apply", *words, "--yes").code == 0
+    (run, *_) = orderops("history", *words, "--json").json
+    databases = get_backend("rds")[DEFAULT_ACCOUNT_ID][REGION].databases
+    databases["orderops-dev-database"].backup_retention_period = 3
+
+    found = drift_in(dev, folder)[DATABASE, "BackupRetentionPeriod"]
+
+    assert (found.moved, found.run, found.mover.state) == (Side.ACCOUNT, run["run"], TrailState.NOT_YET)
+
+
+@pytest.mark.slow
+def test_an_ignored_permission_is_left_alone_before_the_first_release_too(
+    orderops: Orderops, proxy: Proxy, dev_infra: bytes, client: Callable[[str], Any], folder: Path
+) -> None:
+    proxy.bring_back(dev_infra)
+    words = ("--env", "dev", "--environments", str(folder))
+    role = "orderops-dev-order-processor-task"
+    for name in client("iam").list_role_policies(RoleName=role)["PolicyNames"]:
+        client("iam").delete_role_policy(RoleName=role, PolicyName=name)
+    assert orderops("infra", "plan", *words).code == 3
+    with (folder / "dev.toml").open("a") as file:
+        file.write('\n[drift.ignore."iam-role/*"]\nproperties = ["InlinePolicies"]\nreason = "a trial"\n')
+        file.write("until = 2999-12-31\n")
+
+    planned = orderops("infra", "plan", *words)
+
+    assert planned.code == 0, planned.out
+    assert f"ignored by the file: iam-role/{role} InlinePolicies" in planned.err
