@@ -23,6 +23,7 @@ from orderops.aws.sessions import AwsSessions
 # Each service by its name in boto3, and its name in the recorded calls where that is another.
 SERVICES = {
     "application-autoscaling": "application-autoscaling",
+    "cloudtrail": "cloudtrail",
     "cloudwatch": "cloudwatch",
     "ec2": "ec2",
     "ecr": "ecr",
