@@ -12,7 +12,8 @@ import pytest
 import typer
 from moto.moto_api._internal import moto_api_backend
 
-from orderops.alerts.findings import AlertFinding, findings
+from orderops.alerts.finding import AlertFinding
+from orderops.alerts.findings import findings
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.cli import commands
@@ -54,9 +55,9 @@ def aws(server: Aws) -> Aws:
     server.sns.subscribe(TopicArn=topic, Protocol="sms", Endpoint="+61412345678")
     outputs = Outputs("ap-southeast-2", "123456789012")
     outputs[declared().topic] = Observed(topic, arn=topic)
-    for resource in declared().infra:
-        if isinstance(resource, CloudwatchAlarm):
-            resource.create(server, resource.desired(outputs), Ownership("dev"))
+    alarms = [resource for resource in declared().infra if isinstance(resource, CloudwatchAlarm)]
+    for alarm in (*alarms, *declared().pages):
+        alarm.create(server, alarm.desired(outputs), Ownership("dev"))
     return server
 
 

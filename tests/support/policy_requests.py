@@ -247,7 +247,7 @@ def _alarms(call: Request) -> Iterator[Question]:
     arns = [arn("cloudwatch", f"alarm:{name}") for name in names]
     arns += [params["ResourceARN"]] if "ResourceARN" in params else []
     yield from (Question(action, arn_) for arn_ in arns)
-    if params.get("Tags") and call.action == "PutMetricAlarm":
+    if params.get("Tags") and call.action in ("PutMetricAlarm", "PutCompositeAlarm"):
         yield Question("cloudwatch:TagResource", arns[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from orderops.aws.client import Aws
@@ -14,10 +15,12 @@ from orderops.engine.resource import Outputs, Resource
 from orderops.infra.alarms import Routes, routes_of, shared_alarms_of
 from orderops.infra.alert_rules import Priority
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
+from orderops.infra.pages import pages_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -50,6 +53,7 @@ from orderops.resources.sqs_queue import SqsQueue
 
 INFRA_KINDS: tuple[type[Resource], ...] = (
     CloudwatchAlarm,
+    CloudwatchCompositeAlarm,
     DatabasePointer,
     Ec2Address,
     Ec2FlowLog,
@@ -113,6 +117,12 @@ class Stack:
         """The topic of P1, and of every priority without receivers of its own."""
         return self.routes[Priority.P1]
 
+    @cached_property
+    def pages(self) -> tuple[CloudwatchCompositeAlarm, ...]:
+        """The alarms that page for the P0 alarms of the environment and its services."""
+        own = chain.from_iterable(service.alarms for service in self.services.values())
+        return pages_of(self.environment, (*self.alarms, *own), self.routes)
+
     @property
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
@@ -128,6 +138,7 @@ class Stack:
             self.cluster,
             *dict.fromkeys(self.routes.values()),
             *self.alarms,
+            *self.pages,
             *self.shared,
             *services,
         ]

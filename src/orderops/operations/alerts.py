@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from orderops.alerts.findings import AlertsRead, findings
+from orderops.alerts.findings import findings
+from orderops.alerts.reading import AlertsRead
 from orderops.errors import OrderopsError
 from orderops.infra.alarms import rules_in, runbook_of
 from orderops.infra.workspace import Workspace

@@ -72,6 +72,12 @@ def only_confirmed(region: str) -> Iterator[None]:
         subscriptions.update(every)
 
 
+def publish_to_confirmed(region: str, topic: str, message: str, subject: str) -> None:
+    """Publish as another service, such as an alarm. Raises an exception of moto if the topic does not exist."""
+    with only_confirmed(region):
+        _backend(region).publish(message, topic, None, subject)
+
+
 def _check_tags(request: Request) -> None:
     arn = (
         f"arn:{get_partition(request.region)}:sns:{request.region}:{DEFAULT_ACCOUNT_ID}:{request.form.get('Name', '')}"
