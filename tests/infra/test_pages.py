@@ -6,30 +6,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
-import boto3
 import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.moto_api._internal import moto_api_backend
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Ownership
-from orderops.config.environment import Environment
-from orderops.engine.resource import Observed, Outputs
+from orderops.engine.resource import Outputs
 from orderops.infra.alert_rules import Priority
 from orderops.infra.pages import pages_of
-from orderops.infra.stack import Stack, stack
-from orderops.local.emulator.server import Emulator
-from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Delays
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
-from support.alarm_data import BALANCER, FIRST, LOGS, Points, answers, hosts, points, put, requests, seconds, wanted
-from support.strict_clients import served
+from support.alarm_data import BALANCER, LOGS, Points, answers, hosts, points, put, requests, seconds, wanted
+from support.paging_account import ACCOUNT, REGION, aws_at, declared, fill, paging_server
 
-REGION = "ap-southeast-2"
 TASKS_DEAD = [wanted(2, 2, 2), hosts(0, 0, 0), answers("ELB_5XX", 30, 30, 30, group=BALANCER)]
 DATABASE_AWAY = points("orderops", "BreakerOpen", LOGS, 1, 1)
 FAILING = [requests(100), answers("Target_5XX", 40, 40, 40)]
@@ -50,30 +40,17 @@ OUTAGES: dict[str, tuple[list[list[Points]], str]] = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Aws]:
-    emulator = Emulator()
-    make_strict(emulator, Delays(alarm=0))
-    with served(emulator) as client:
-        session = boto3.Session("testing", "testing", region_name=REGION)
-        yield Aws(REGION, endpoint_url=client("sns").meta.endpoint_url, session=session)
+    with paging_server() as url:
+        yield aws_at(url)
 
 
 @pytest.fixture
 def aws(server: Aws) -> Aws:
-    """An account with the alarms of dev, which notify a queue."""
-    moto_api_backend.reset()
-    found, outputs = declared(), Outputs(REGION, "123456789012")
-    topic = server.sns.create_topic(Name="pages")["TopicArn"]
+    """An account with the alarms of dev, whose pages go to a queue."""
+    topic = fill(server, {})[Priority.P0]
     queue = server.sqs.create_queue(QueueName="pages")["QueueUrl"]
     arn = server.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     server.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    outputs[found.routes[Priority.P0]] = Observed(topic, arn=topic)
-    outputs[found.balancer] = Observed("", {"ArnSuffix": BALANCER["LoadBalancer"]})
-    routing = found.services["shop"].routing
-    assert routing
-    outputs[routing.target_groups[0]] = Observed("", {"ArnSuffix": FIRST["TargetGroup"]})
-    alarms = [resource for resource in found.infra if isinstance(resource, CloudwatchAlarm)]
-    for alarm in (*alarms, *found.pages):
-        alarm.create(server, alarm.desired(outputs), Ownership("dev"))
     return server
 
 
@@ -150,14 +127,8 @@ def test_more_alarms_than_aws_allows_below_one_are_grouped() -> None:
         "orderops-dev-p0-errors",
     ]
     assert max(len(page.children) for page in found) == 100
-    assert max(len(page.desired(Outputs(REGION, "123456789012"))["AlarmRule"]) for page in found) <= 10_240
+    assert max(len(page.desired(Outputs(REGION, ACCOUNT))["AlarmRule"]) for page in found) <= 10_240
     assert [bool(page.topic) for page in found] == [False, False, True] * 2
-
-
-@cache
-def declared() -> Stack:
-    table = {"name": "dev", "database": {}, "services": {"shop": {}}}
-    return stack(Environment.model_validate(table), "1" * 12)
 
 
 def look(aws: Aws) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orderops.alerts.dimensions import of_dimensions
 from orderops.alerts.finding import AlertFinding
+from orderops.alerts.fire_drill_record import FireDrills
 from orderops.alerts.pages import of_pages
 from orderops.alerts.reading import AlertsRead
 from orderops.aws.client import Aws, every
@@ -18,6 +20,7 @@ from orderops.infra.stack import Stack
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.sns_topic import PENDING
 
+NO_DRILLS = FireDrills()
 DAY = timedelta(days=1)
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
@@ -35,14 +38,20 @@ LIMITS = {
 
 
 def findings(
-    aws: Aws, stack: Stack, exists: Callable[[str], bool], now: datetime | None = None
+    aws: Aws,
+    stack: Stack,
+    exists: Callable[[str], bool],
+    now: datetime | None = None,
+    drills: FireDrills = NO_DRILLS,
 ) -> Iterator[AlertFinding]:
     """All findings. `exists` answers whether a command of orderops exists."""
     read = AlertsRead.of(aws, stack.environment)
     declared = {alarm.name: alarm for alarm in stack.infra if isinstance(alarm, CloudwatchAlarm)}
     yield from _of_rules(stack.environment, declared, read, exists)
     yield from _of_routes(stack.environment, read)
-    yield from of_pages(stack, read)
+    yield from of_pages(stack, read, [drill.alarm for drill in drills.under_way])
+    yield from _of_drills(stack.environment, drills)
+    yield from of_dimensions(aws, stack.environment, read)
     for name, raw in read.alarms.items():
         yield from _of_alarm(stack.environment, raw, declared.get(name), read)
         if periods := _crossed(aws, raw, now or datetime.now(UTC)):
@@ -85,6 +94,14 @@ def _of_routes(environment: Environment, read: AlertsRead) -> Iterator[AlertFind
             if arn == PENDING:
                 confirm = "follow the link that AWS sent there; it is valid for 48 hours"
                 yield AlertFinding(name, f"{end} has not confirmed its subscription", confirm)
+
+
+def _of_drills(environment: Environment, drills: FireDrills) -> Iterator[AlertFinding]:
+    for drill in drills.left:
+        what = f"a fire drill of {drill.who}, begun {drill.started}, did not end, and may have left the alarm set"
+        yield AlertFinding(drill.alarm, what, f"orderops alerts fire-drill --set-back --env {environment.name}")
+    for broken in drills.unreadable:
+        yield AlertFinding("fire drill", broken.message, broken.hint.replace("\n", "; "))
 
 
 def _of_alarm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from orderops.alerts.finding import AlertFinding
 from orderops.alerts.reading import AlertsRead, children_of
@@ -10,14 +10,14 @@ from orderops.infra.stack import Stack
 from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
 
 
-def of_pages(stack: Stack, read: AlertsRead) -> Iterator[AlertFinding]:
-    """All findings about composite alarms, declared or not."""
+def of_pages(stack: Stack, read: AlertsRead, drilled: Collection[str]) -> Iterator[AlertFinding]:
+    """All findings about composite alarms, declared or not; `drilled` are set by a drill that is under way."""
     apply, declared = f"orderops infra apply --env {stack.environment.name}", {page.name: page for page in stack.pages}
     for name in declared.keys() - read.composites.keys():
         yield AlertFinding(name, "the alarm that pages does not exist", apply)
     for name in sorted(read.composites):
         yield from _of_page(name, declared.get(name), read, apply)
-        if read.composites[name]["StateValue"] == "ALARM" and not read.raised(name):
+        if read.composites[name]["StateValue"] == "ALARM" and not read.raised(name) and name not in drilled:
             what = "it is in ALARM and none of its alarms is, so the next outage would not page"
             yield AlertFinding(name, what, f"orderops alerts fire-drill --set-back --env {stack.environment.name}")
 
