@@ -21,6 +21,7 @@ from orderops.resources.rds_restored_instance import RdsRestoredInstance
 LONGEST = {
     "cloudwatch-alarm": 255,
     "cloudwatch-composite-alarm": 255,
+    "cloudwatch-dashboard": 255,
     "ec2-security-group": 255,
     "ecr-repository": 256,
     "ecs-cluster": 255,

@@ -35,6 +35,9 @@ class AlertsConfig(RouteConfig):
     """Receivers of P0: an operator is paged now."""
     p2: RouteConfig = RouteConfig()
     """Receivers of P2: a ticket for the next business day."""
+    dashboard: bool | None = None
+    """Whether the environment has a CloudWatch dashboard; when left out, if it is protected. AWS charges for the fourth
+    dashboard of an account and all further ones."""
     no_pages_because: values.Reason | None = None
     """Why P0 alarms of a protected environment page no operator; without a reason, `orderops up` refuses it."""
 

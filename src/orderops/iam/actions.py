@@ -65,6 +65,7 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "rds:DeleteDBInstance": ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
     # SARs of these services: tags in a create need the tagging action
     "cloudwatch:PutCompositeAlarm": ("cloudwatch:TagResource",),
+    "cloudwatch:PutDashboard": ("cloudwatch:TagResource",),
     "cloudwatch:PutMetricAlarm": ("cloudwatch:TagResource",),
     "ecr:CreateRepository": ("ecr:TagResource",),
     "iam:CreateRole": ("iam:TagRole",),

@@ -14,6 +14,7 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.alarms import Routes, routes_of, shared_alarms_of
 from orderops.infra.alert_rules import Priority
+from orderops.infra.dashboard import dashboards_of
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
 from orderops.infra.pages import pages_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
@@ -21,6 +22,7 @@ from orderops.infra.zones import nominal_zones
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
+from orderops.resources.cloudwatch_dashboard import CloudwatchDashboard
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -54,6 +56,7 @@ from orderops.resources.sqs_queue import SqsQueue
 INFRA_KINDS: tuple[type[Resource], ...] = (
     CloudwatchAlarm,
     CloudwatchCompositeAlarm,
+    CloudwatchDashboard,
     DatabasePointer,
     Ec2Address,
     Ec2FlowLog,
@@ -123,6 +126,20 @@ class Stack:
         own = chain.from_iterable(service.alarms for service in self.services.values())
         return pages_of(self.environment, (*self.alarms, *own), self.routes)
 
+    @cached_property
+    def dashboards(self) -> tuple[CloudwatchDashboard, ...]:
+        """The dashboard of the environment, if its file declares one."""
+        own = chain.from_iterable(service.alarms for service in self.services.values())
+        pages = tuple(page for page in self.pages if page.topic)
+        return dashboards_of(
+            self.environment,
+            (*pages, *self.alarms, *own),
+            self.balancer,
+            self.database.name,
+            self.services,
+            self.cluster.name,
+        )
+
     @property
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
@@ -139,6 +156,7 @@ class Stack:
             *dict.fromkeys(self.routes.values()),
             *self.alarms,
             *self.pages,
+            *self.dashboards,
             *self.shared,
             *services,
         ]

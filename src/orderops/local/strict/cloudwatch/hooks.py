@@ -12,7 +12,7 @@ from moto.utilities.utils import get_partition
 from orderops.local.emulator.protocol import Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
-from orderops.local.strict.cloudwatch import alarms
+from orderops.local.strict.cloudwatch import alarms, dashboards
 from orderops.local.strict.cloudwatch.checks import check_alarm
 from orderops.local.strict.cloudwatch.composites import (
     act,
@@ -63,6 +63,7 @@ def register(emulator: Emulator, delays: Delays, messages: SqsMessages) -> None:
         evaluate(request)
         return describe_history(_backend(request), request)
 
+    dashboards.register(emulator)
     for action in EVALUATING_ACTIONS:
         emulator.on_before(SERVICE, action, evaluate)
     emulator.on_after(SERVICE, "PutMetricData", evaluate)
