@@ -13,7 +13,7 @@ from orderops.engine.resource import Observed, Outputs
 from orderops.infra.stack import Stack, stack
 from support.paging_account import ACCOUNT, REGION, aws_at, paging_server
 
-WORKER = {"works_for": "shop", "role": "worker"}
+WORKER = {"works_for": "shop", "role": "worker", "max_tasks": 1}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def declared(dashboard: bool | None = None, *, protected: bool = False) -> Stack
         "name": "live",
         "database": {"deletion_protection": True},
         "balancer": {"deletion_protection": True},
-        "services": {"shop": {"image": "shop:1", "strategy": "blue-green"}, "mail": WORKER},
+        "services": {"shop": {"image": "shop:1", "strategy": "blue-green", "max_tasks": 1}, "mail": WORKER},
         "alerts": {} if dashboard is None else {"dashboard": dashboard},
         "protected": protected,
     }
