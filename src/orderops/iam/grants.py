@@ -65,6 +65,7 @@ ANYTHING = Grant(
     (
         "application-autoscaling:Describe*",
         "cloudtrail:LookupEvents",
+        "cloudwatch:DescribeAlarmHistory",
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricData",
         "cloudwatch:ListDashboards",

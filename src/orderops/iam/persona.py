@@ -12,6 +12,7 @@ READING = (
     "alerts list",
     "alerts check",
     "infra drift",
+    "report weekly",
     "infra plan",
     "infra outputs",
     "restore list",
