@@ -13,9 +13,8 @@ from orderops.alerts.fire_drill_record import FireDrills, fire_drills
 from orderops.aws.client import Aws, every
 from orderops.aws.documents import Bucket
 from orderops.config.environment import Environment
-from orderops.engine.step import Step
+from orderops.drift.report import drift_of
 from orderops.errors import AwsError
-from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
 from orderops.reports.line import ReportLine, judged, unknown
 from orderops.reports.trends import WEEK, trends
@@ -68,23 +67,21 @@ def weekly_report(workspace: Workspace, now: datetime) -> WeeklyReport:
 
 def _drift(workspace: Workspace) -> ReportLine:
     env, subject = workspace.environment.name, "configuration drift"
-    command = f"orderops infra plan --env {env}"
+    command = f"orderops infra drift --env {env}"
     try:
-        plan = make_plan(workspace)
+        report = drift_of(workspace)
     except AwsError as error:
         return unknown(subject, command, f"cannot be read: {error.code}")
-    changed = [_changed(step) for step in plan.changes]
-    other = [owned.address for owned in plan.undeclared]
+    keys: dict[str, list[str]] = {}
+    for drift in report.drift:
+        keys.setdefault(drift.address, []).append(drift.key)
+    changed = [f"{address} ({', '.join(sorted(names))})" for address, names in keys.items()]
+    other = [owned.address for owned in report.plan.undeclared]
     parts = [
         *([f"{counted(len(changed), 'resource')} unlike the file: {_few(changed)}"] if changed else []),
         *([f"{counted(len(other), 'resource')} not declared: {_few(other)}"] if other else []),
     ]
     return judged(subject, "; ".join(parts) or "none", command, look=bool(parts))
-
-
-def _changed(step: Step) -> str:
-    keys = ", ".join(sorted(step.changes))
-    return f"{step.address} ({keys})" if keys else f"{step.address} ({step.action})"
 
 
 def _restore_drill(found: Drills, env: str, now: datetime) -> ReportLine:
