@@ -6,13 +6,14 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
+from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action
 from orderops.local.strict.delays import Delays
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
-from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
+from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm, let_go
 from orderops.resources.sns_topic import SnsTopic
 from support.contract import Up, keeps_its_promises
 from support.emulated_account import QUICK
@@ -42,6 +43,21 @@ def aws(account: Client, session: boto3.Session, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("alarm", [OUTAGE, ERRORS], ids=["plain", "with a suppressor"])
 def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up, alarm: CloudwatchCompositeAlarm) -> None:
     keeps_its_promises(alarm, aws, up, children=(FIRST,), description="other words")
+
+
+def test_alarms_that_leave_are_taken_out_of_the_rules_that_name_them(aws: Aws, up: Up) -> None:
+    up(OUTAGE, ERRORS)
+
+    assert sorted(let_go(aws, Ownership("dev"), {SECOND.name})) == [ERRORS.address, OUTAGE.address]
+    assert list(let_go(aws, Ownership("dev"), {SECOND.name})) == []
+
+    found = {alarm.name: alarm.properties for alarm in CloudwatchCompositeAlarm.listing(aws, Ownership("dev"))}
+    assert found[OUTAGE.name]["AlarmRule"] == 'ALARM("orderops-dev-one (1)")'
+    assert found[ERRORS.name]["AlarmRule"] == "FALSE"
+    assert found[ERRORS.name]["ActionsSuppressorWaitPeriod"] == 60
+    aws.cloudwatch.delete_alarms(AlarmNames=[SECOND.name])
+    assert {step.action for step in up(OUTAGE, ERRORS).values()} == {Action.NO_OP, Action.CREATE, Action.UPDATE}
+    assert {step.action for step in up(OUTAGE, ERRORS).values()} == {Action.NO_OP}
 
 
 def test_a_suppressor_can_be_taken_away(aws: Aws, up: Up) -> None:

@@ -252,7 +252,7 @@ def look_after_queues(operator: Operator) -> None:
     topics = operator.client("sns")
     topic = topics.create_topic(Name="orderops-dev-alarms")["TopicArn"]
     topics.subscribe(TopicArn=topic, Protocol="sms", Endpoint="+61412345678")
-    operator("alerts", "fire-drill", "--priority", "P1", "--yes", expect=None)
+    operator("alerts", "fire-drill", "--priority", "P1", "--delivered-within", "5s", "--yes", expect=None)
     operator("alerts", "fire-drill", "--set-back", "--yes")
     operator("report", "weekly")
     operator("queue", "peek")

@@ -86,6 +86,7 @@ class CloudwatchAlarm(Resource):
 
     kind: ClassVar[str] = "cloudwatch-alarm"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[!-~ ]+", "printable ASCII characters")
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         # The last while a composite alarm that names it is not deleted yet.
         {"ResourceNotFound", "ResourceNotFoundException", "ValidationError: depending on it"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ActionsSuppressorExtensionPeriod": None,
 }
 MOST_CHILDREN = 100
+CHILD = re.compile(r'ALARM\("([^"]+)"\)')
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class CloudwatchCompositeAlarm(Resource):
 
     kind: ClassVar[str] = "cloudwatch-composite-alarm"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[!-~ ]+", "printable ASCII characters")
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ResourceNotFound",
@@ -87,7 +90,7 @@ class CloudwatchCompositeAlarm(Resource):
             **DEFAULTS,
             "AlarmDescription": self.description,
             # In quotes, so that any name is allowed.
-            "AlarmRule": " OR ".join(f'ALARM("{child.name}")' for child in self.children),
+            "AlarmRule": _rule(child.name for child in self.children),
             "AlarmActions": topics,
             "OKActions": topics,
             **(suppressor or {}),
@@ -103,6 +106,28 @@ class CloudwatchCompositeAlarm(Resource):
     def delete(cls, aws: Aws, observed: Observed) -> None:
         # AWS deletes one composite alarm in a call.
         aws.cloudwatch.delete_alarms(AlarmNames=[observed.name])
+
+
+def let_go(aws: Aws, owner: Ownership, leaving: Set[str]) -> Iterator[str]:
+    """Take alarms out of the rules that name them, which AWS requires before it deletes them; yield what changed.
+
+    A rule that names none any more is FALSE. One that was written by hand in another form is left as it is.
+    """
+    for observed in CloudwatchCompositeAlarm.listing(aws, owner):
+        children = CHILD.findall(observed.properties["AlarmRule"])
+        if (
+            observed.name in leaving
+            or leaving.isdisjoint(children)
+            or _rule(children) != observed.properties["AlarmRule"]
+        ):
+            continue
+        rule = _rule(child for child in children if child not in leaving) or "FALSE"
+        _put(aws, observed.name, {**observed.properties, "AlarmRule": rule}, observed.properties["Mark"])
+        yield f"{CloudwatchCompositeAlarm.kind}/{observed.name}"
+
+
+def _rule(names: Iterable[str]) -> str:
+    return " OR ".join(f'ALARM("{name}")' for name in names)
 
 
 def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -> None:

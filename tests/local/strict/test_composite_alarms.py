@@ -108,6 +108,15 @@ def test_only_metric_alarms_are_described_without_a_type(cloudwatch: Any) -> Non
     assert cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"])["MetricAlarms"] == []
 
 
+def test_a_name_belongs_to_one_type_of_alarm(cloudwatch: Any, refused: Refused) -> None:
+    cloudwatch.put_composite_alarm(AlarmName="c", AlarmRule="ALARM(a)")
+
+    with refused("ValidationError"):
+        cloudwatch.put_composite_alarm(AlarmName="a", AlarmRule="ALARM(b)")
+    with refused("ValidationError"):
+        cloudwatch.put_metric_alarm(AlarmName="c", **METRIC)
+
+
 def test_a_child_and_two_composite_alarms_at_once_cannot_be_deleted(cloudwatch: Any, refused: Refused) -> None:
     for name in "cd":
         cloudwatch.put_composite_alarm(AlarmName=name, AlarmRule="ALARM(a)", **SUPPRESSED)

@@ -24,7 +24,7 @@ from orderops.local.strict.cloudwatch.composites import (
 from orderops.local.strict.cloudwatch.history import describe_history, note
 from orderops.local.strict.cloudwatch.metrics import queues, record
 from orderops.local.strict.cloudwatch.notifications import note_state, notify
-from orderops.local.strict.cloudwatch.queries import get_metric_data
+from orderops.local.strict.cloudwatch.queries import get_metric_data, refused
 from orderops.local.strict.cloudwatch.services import ServiceMetrics
 from orderops.local.strict.delays import Delays
 
@@ -83,6 +83,8 @@ def _put_alarm(emulator: Emulator, request: Request) -> Response:
     check_alarm(request.json)
     backend, name = _backend(request), request.json["AlarmName"]
     previous = backend.alarms.get(name)
+    if previous is not None and previous.rule is not None:
+        raise refused(f"An alarm named {name} already exists and is a composite alarm")
     parameters = {key: value for key, value in request.json.items() if not (previous and key == "Tags")}
     response = emulator.call_moto(request, request.with_json(parameters))
     if response.ok:
