@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-from orderops.alerts.fire_drill import Acceptance, DrillTarget
+from orderops.alerts.fire_drill import DrillTarget, MessagesTaken
 from orderops.alerts.fire_drill_record import EndReached
 from orderops.aws.client import Aws, every
 
@@ -24,11 +24,11 @@ class DeliveryWatch:
         self._failed: set[str] = set()
         self._seconds: dict[str, float] = {}
 
-    def missing(self, accepted: Acceptance) -> list[str]:
+    def missing(self, accepted: MessagesTaken) -> list[str]:
         """The confirmed ends that may still be reached."""
         return [end for topic in self._target.ends for end in self._missing(topic, accepted)]
 
-    def _missing(self, topic: str, accepted: Acceptance) -> list[str]:
+    def _missing(self, topic: str, accepted: MessagesTaken) -> list[str]:
         confirmed = [end for end, has_confirmed in self._target.ends[topic].items() if has_confirmed]
         messages = len(accepted.accepted.get(topic, []))
         if not messages or topic in self._seconds or topic in self._failed:
@@ -43,7 +43,7 @@ class DeliveryWatch:
             return confirmed
         return []
 
-    def ends(self, accepted: Acceptance) -> tuple[EndReached, ...]:
+    def ends(self, accepted: MessagesTaken) -> tuple[EndReached, ...]:
         """Every end of the route, and what is known of it."""
         return tuple(
             EndReached(

@@ -119,14 +119,14 @@ def stuck_pages(aws: Aws, environment: Environment) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Acceptance:
+class MessagesTaken:
     """What the history of an alarm says about the messages of a drill: seconds until SNS accepted, by topic."""
 
     accepted: Mapping[str, list[float]]
     failed: frozenset[str]
 
 
-def acceptance(aws: Aws, drill: FireDrill) -> Acceptance:
+def acceptance(aws: Aws, drill: FireDrill) -> MessagesTaken:
     """Read the history of a drill's alarm since it was set."""
     history = every(
         aws.cloudwatch.describe_alarm_history,
@@ -148,7 +148,7 @@ def acceptance(aws: Aws, drill: FireDrill) -> Acceptance:
                 accepted.setdefault(topic, []).append((item["Timestamp"] - began).total_seconds())
             elif item["HistorySummary"].startswith(FAILED):
                 failed.add(topic)
-    return Acceptance(accepted, frozenset(failed))
+    return MessagesTaken(accepted, frozenset(failed))
 
 
 def _candidates(stack: Stack, priority: Priority) -> Iterator[str]:

@@ -9,8 +9,8 @@ from time import monotonic
 
 from orderops.alerts.deliveries import DeliveryWatch
 from orderops.alerts.fire_drill import (
-    Acceptance,
     DrillTarget,
+    MessagesTaken,
     acceptance,
     choose,
     end_stuck,
@@ -145,7 +145,7 @@ def _carried_out(workspace: Workspace, run: Run, target: DrillTarget, patience: 
 
 def _accepted(
     workspace: Workspace, drill: FireDrill, target: DrillTarget, patience: DrillPatience, progress: Progress
-) -> Acceptance:
+) -> MessagesTaken:
     until = monotonic() + patience.accepted.total_seconds()
     while True:
         found = acceptance(workspace.aws, drill)
