@@ -12,6 +12,7 @@ from typing import Any
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.utilities.utils import get_partition
 
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
@@ -49,7 +50,7 @@ def _put(request: Request) -> Response:
     is_new = name not in backend.dashboards
     dashboard = backend.put_dashboard(name, request.json["DashboardBody"])
     # Without a region.
-    dashboard.arn = f"arn:aws:cloudwatch::{DEFAULT_ACCOUNT_ID}:dashboard/{name}"
+    dashboard.arn = f"arn:{get_partition(request.region)}:cloudwatch::{DEFAULT_ACCOUNT_ID}:dashboard/{name}"
     if is_new and (tags := request.json.get("Tags")):
         get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][request.region].tagger.tag_resource(dashboard.arn, tags)
     return json_answer({"DashboardValidationMessages": list(_warnings(body))})
