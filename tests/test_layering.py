@@ -23,7 +23,7 @@ LAYERS = """
 cli
 operations
 ui
-health doctor
+health doctor reports
 iam
 rehearsal
 restore drift
@@ -46,7 +46,7 @@ INNER_LAYERS = {
         / translate / call_log diagnosis ownership / redaction partition
     """,
     "cli": """
-        remote_entrypoint / __init__ / root / alerts ci env infra service queue migrate restore local
+        remote_entrypoint / __init__ / root / alerts ci env infra service queue report migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help command_tree
     """,
     "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",
@@ -107,6 +107,7 @@ CALLS_AWS = {
     "queues",
     "releases",
     "remote",
+    "reports",
     "resources",
     "restore",
     "trail",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -10,58 +10,52 @@ from typing import Any
 import boto3
 import pytest
 import typer
-from moto.moto_api._internal import moto_api_backend
 
-from orderops.alerts.findings import AlertFinding, findings
+from orderops.alerts.finding import AlertFinding
+from orderops.alerts.findings import findings
+from orderops.alerts.fire_drill_record import begun, fire_drills, save
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Ownership
+from orderops.aws.documents import Bucket
 from orderops.cli import commands
 from orderops.cli.alerts import exists
-from orderops.config.environment import Environment
-from orderops.engine.resource import Observed, Outputs
+from orderops.config.environment import load_environment
 from orderops.infra.alert_rules import RULES
 from orderops.infra.stack import Stack, stack
-from orderops.local.emulator.server import Emulator
-from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Delays
-from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
-from support.strict_clients import served
+from support.faulty_proxy import Proxy
+from support.laptop import until
+from support.paging_account import ACCOUNT
+from support.repository import ENVIRONMENTS
 
-DEPTH, CPU = "orderops-dev-shop-queue-depth", "orderops-dev-shop-cpu"
+SHOP = "orderops-dev-order-processor"
+DEPTH, OUTAGE, ERRORS = f"{SHOP}-queue-depth", "orderops-dev-p0-outage", "orderops-dev-p0-errors"
+APPLY, SET_BACK = "orderops infra apply --env dev", "orderops alerts fire-drill --set-back --env dev"
+CHILDREN = [f"{SHOP}-no-healthy-task", f"{SHOP}-database-away"]
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 
 
 @cache
-def declared(**cluster: bool) -> Stack:
-    table = {"name": "dev", "database": {}, "services": {"shop": {}}, "cluster": cluster}
-    return stack(Environment.model_validate(table), "1" * 12)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Aws]:
-    emulator = Emulator()
-    make_strict(emulator, Delays(alarm=0))
-    with served(emulator) as client:
-        session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-        yield Aws("ap-southeast-2", endpoint_url=client("sns").meta.endpoint_url, session=session)
+def declared(container_insights: bool = True) -> Stack:
+    environment = load_environment("dev", ENVIRONMENTS)
+    cluster = environment.cluster.model_copy(update={"container_insights": container_insights})
+    return stack(environment.model_copy(update={"cluster": cluster}), ACCOUNT)
 
 
 @pytest.fixture
-def aws(server: Aws) -> Aws:
-    """An account with every alarm, and a topic with a number that needs no confirmation."""
-    moto_api_backend.reset()
-    topic = server.sns.create_topic(Name="orderops-dev-alarms")["TopicArn"]
-    server.sns.subscribe(TopicArn=topic, Protocol="sms", Endpoint="+61412345678")
-    outputs = Outputs("ap-southeast-2", "123456789012")
-    outputs[declared().topic] = Observed(topic, arn=topic)
-    for resource in declared().infra:
-        if isinstance(resource, CloudwatchAlarm):
-            resource.create(server, resource.desired(outputs), Ownership("dev"))
-    return server
+def aws(account: Proxy, dev_infra: bytes) -> Aws:
+    """An account with the infrastructure of dev, and a topic with a number that needs no confirmation."""
+    account.bring_back(dev_infra)
+    session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
+    found = Aws("ap-southeast-2", endpoint_url=account.url, session=session)
+    found.sns.subscribe(TopicArn=topic(found), Protocol="sms", Endpoint="+61412345678")
+    return found
+
+
+def topic(aws: Aws) -> str:
+    return str(aws.sns.list_topics()["Topics"][0]["TopicArn"])
 
 
 def check(aws: Aws, found: Stack | None = None, known: Callable[[str], bool] = lambda _: True) -> list[AlertFinding]:
-    return list(findings(aws, found or declared(), known, NOW))
+    return list(findings(aws, found or declared(), known, NOW, fire_drills(Bucket(aws), "dev")))
 
 
 def put_again(aws: Aws, name: str, **changes: Any) -> None:
@@ -75,16 +69,10 @@ def test_alarms_as_declared_have_no_finding(aws: Aws) -> None:
     assert check(aws) == []
 
 
-def test_a_rule_without_an_alarm_is_found(aws: Aws) -> None:
-    aws.cloudwatch.delete_alarms(AlarmNames=[DEPTH])
-
-    assert check(aws) == [AlertFinding(DEPTH, "the rule has no alarm", "orderops infra apply --env dev")]
-
-
 def test_a_rule_whose_metric_is_not_recorded_is_found(aws: Aws) -> None:
-    found = {finding.name: finding for finding in check(aws, declared(container_insights=False))}
+    found = {finding.name: finding for finding in check(aws, declared(False))}
 
-    assert found["orderops-dev-shop-max-capacity"].next == "set [cluster] container_insights = true in dev.toml"
+    assert found[f"{SHOP}-max-capacity"].next == "set [cluster] container_insights = true in dev.toml"
 
 
 @pytest.mark.parametrize(
@@ -120,36 +108,135 @@ def test_a_topic_without_a_receiver_is_found(aws: Aws) -> None:
     ]
 
 
-def test_a_receiver_that_has_not_confirmed_is_found(aws: Aws) -> None:
-    topic = aws.sns.list_topics()["Topics"][0]["TopicArn"]
-    aws.sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
-
-    assert [(finding.name, finding.what) for finding in check(aws)] == [
-        ("orderops-dev-alarms", "email a@example.com has not confirmed its subscription")
-    ]
-
-
-@pytest.mark.parametrize(("minutes", "found"), [(5, [DEPTH]), (4, [])])
-def test_data_of_the_last_day_that_raises_an_alarm_is_found(aws: Aws, minutes: int, found: list[str]) -> None:
-    dimensions = [{"Name": "QueueName", "Value": "orderops-dev-shop-queue"}]
-    data = [
-        {
-            "MetricName": "ApproximateNumberOfMessagesVisible",
-            "Dimensions": dimensions,
-            "Value": 1001,
-            "Timestamp": NOW - timedelta(hours=2, minutes=minute),
-        }
-        for minute in range(minutes)
-    ]
+def test_a_limit_that_the_data_of_the_last_day_crosses_too_briefly_is_no_finding(aws: Aws) -> None:
+    dimensions = [{"Name": "QueueName", "Value": f"{SHOP}-queue"}]
+    metric = {"MetricName": "ApproximateNumberOfMessagesVisible", "Dimensions": dimensions, "Value": 1001}
+    data = [{**metric, "Timestamp": NOW - timedelta(hours=2, minutes=minute)} for minute in range(4)]
     aws.cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=data)
 
-    assert [finding.name for finding in check(aws) if "24 hours" in finding.what] == found
+    assert check(aws) == []
 
 
-def test_a_runbook_command_that_does_not_exist_is_found(aws: Aws) -> None:
-    found = check(aws, known=lambda text: "queue status" not in text)
+def delete_rule(aws: Aws) -> None:
+    aws.cloudwatch.delete_alarms(AlarmNames=[DEPTH])
 
-    assert [(finding.name, finding.next) for finding in found] == [(DEPTH, "correct the rule's runbook")]
+
+def take_route(aws: Aws) -> None:
+    put_again(aws, DEPTH, AlarmActions=[])
+
+
+def add_unconfirmed(aws: Aws) -> None:
+    aws.sns.subscribe(TopicArn=topic(aws), Protocol="email", Endpoint="a@example.com")
+
+
+def fill_queue(aws: Aws) -> None:
+    dimensions = [{"Name": "QueueName", "Value": f"{SHOP}-queue"}]
+    metric = {"MetricName": "ApproximateNumberOfMessagesVisible", "Dimensions": dimensions, "Value": 1001}
+    data = [{**metric, "Timestamp": NOW - timedelta(hours=2, minutes=minute)} for minute in range(5)]
+    aws.cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=data)
+
+
+def delete_queue(aws: Aws) -> None:
+    aws.sqs.delete_queue(QueueUrl=aws.sqs.get_queue_url(QueueName=f"{SHOP}-dlq")["QueueUrl"])
+    # The listing is late.
+    until(lambda: "-dlq" not in str(aws.sqs.list_queues()))
+
+
+def set_page(aws: Aws) -> None:
+    # A set state stays until a child changes: from its first state, too.
+    until(
+        lambda: (
+            {alarm["StateValue"] for alarm in aws.cloudwatch.describe_alarms(AlarmNames=CHILDREN)["MetricAlarms"]}
+            == {"OK"}
+        )
+    )
+    aws.cloudwatch.set_alarm_state(AlarmName=OUTAGE, StateValue="ALARM", StateReason="by hand")
+
+
+def leave_drill(aws: Aws) -> None:
+    save(Bucket(aws), "dev", begun("abc", "P0", OUTAGE, "mira", NOW, composite=True))
+
+
+def forget_command(_: Aws) -> Callable[[str], bool]:
+    return lambda text: "queue status" not in text
+
+
+def mute_page(aws: Aws) -> None:
+    aws.cloudwatch.disable_alarm_actions(AlarmNames=[ERRORS])
+
+
+# What was done, where it is found, as what, and the next step.
+PLANTED: dict[str, tuple[Callable[[Aws], Callable[[str], bool] | None], str, str, str]] = {
+    "a rule without an alarm": (delete_rule, DEPTH, "the rule has no alarm", APPLY),
+    "an alarm without a route": (take_route, DEPTH, "the alarm has no route", APPLY),
+    "a route without a confirmed end": (
+        add_unconfirmed,
+        "orderops-dev-alarms",
+        "email a@example.com has not confirmed its subscription",
+        "follow the link that AWS sent there; it is valid for 48 hours",
+    ),
+    "a runbook command that does not exist": (
+        forget_command,
+        DEPTH,
+        "its next command does not exist: orderops queue status --service order-processor --env dev",
+        "correct the rule's runbook",
+    ),
+    "a threshold that today's data crosses": (
+        fill_queue,
+        DEPTH,
+        "the data of the last 24 hours is beyond 1000 in 5 periods, enough to raise it",
+        "find the cause: orderops status --env dev; if this load is normal, raise the limit",
+    ),
+    "dimensions of a resource that is gone": (
+        delete_queue,
+        f"{SHOP}-dead-letters",
+        f"QueueName {SHOP}-dlq does not exist any more, so the alarm never has data",
+        APPLY,
+    ),
+    "a composite alarm in ALARM for no reason": (
+        set_page,
+        OUTAGE,
+        "it is in ALARM and none of its alarms is, so the next outage would not page",
+        SET_BACK,
+    ),
+    "an unfinished drill": (
+        leave_drill,
+        OUTAGE,
+        f"a fire drill of mira, begun {NOW:%Y-%m-%dT%H:%M:%S}.000Z, did not end, and may have left the alarm set",
+        SET_BACK,
+    ),
+    "muted actions": (mute_page, ERRORS, "its actions are disabled", APPLY),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_mistake_is_found_alone_with_its_next_step(aws: Aws, planted: str) -> None:
+    plant, *found = PLANTED[planted]
+    known = plant(aws) or (lambda _: True)
+
+    assert check(aws, known=known) == [AlertFinding(*found)]
+
+
+def test_a_drill_that_is_under_way_is_no_finding(aws: Aws) -> None:
+    leave_drill(aws)
+    set_page(aws)
+    drills = fire_drills(Bucket(aws), "dev", runs=["abc"])
+
+    assert list(findings(aws, declared(), lambda _: True, NOW, drills)) == []
+
+
+def test_a_drill_that_cannot_be_read_is_found(aws: Aws) -> None:
+    Bucket(aws).put("dev/fire-drills/2026.json", {"priority": 0})
+
+    (found,) = check(aws)
+    assert "dev/fire-drills/2026.json" in found.what
+
+
+def test_a_rule_of_a_page_that_was_changed_by_hand_is_found(aws: Aws) -> None:
+    aws.cloudwatch.put_composite_alarm(AlarmName=OUTAGE, AlarmRule=f'ALARM("{SHOP}-cpu")', AlarmActions=[topic(aws)])
+
+    found = [finding for finding in check(aws) if finding.name == OUTAGE]
+    assert found == [AlertFinding(OUTAGE, f'its rule was set by hand to ALARM("{SHOP}-cpu")', APPLY)]
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,13 @@ def test_the_viewer_may_change_nothing_and_read_no_password(dev: Environment) ->
     viewer = statements(dev, ACCOUNT, Persona.VIEWER)
     [secret] = [statement for statement in viewer if "GetSecretValue" in str(statement["Action"])]
 
-    # All three read; FilterLogEvents is the log of the services.
-    assert changing == {"iam:SimulatePrincipalPolicy", "logs:FilterLogEvents", "sts:DecodeAuthorizationMessage"}
+    # All four read; FilterLogEvents is the log of the services, and LookupEvents what changed them.
+    assert changing == {
+        "cloudtrail:LookupEvents",
+        "iam:SimulatePrincipalPolicy",
+        "logs:FilterLogEvents",
+        "sts:DecodeAuthorizationMessage",
+    }
     assert secret["Resource"] == [
         f"arn:aws:secretsmanager:ap-southeast-2:{ACCOUNT}:secret:orderops/dev/database-??????"
     ]

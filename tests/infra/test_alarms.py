@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,52 +23,30 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
+from support.alarm_data import (
+    BALANCER,
+    DATABASE,
+    DEAD,
+    DEPTH,
+    ECS,
+    FIRST,
+    LOGS,
+    QUEUE,
+    RDS,
+    SECOND,
+    SQS,
+    TASKS,
+    Points,
+    answers,
+    hosts,
+    points,
+    put,
+    requests,
+    seconds,
+    wanted,
+)
 from support.strict_clients import served
-
-ELB, ECS, SQS, RDS, INSIGHTS = "AWS/ApplicationELB", "AWS/ECS", "AWS/SQS", "AWS/RDS", "ECS/ContainerInsights"
-BALANCER = {"LoadBalancer": "app/shop/1"}
-FIRST = {**BALANCER, "TargetGroup": "targetgroup/one/1"}
-SECOND = {**BALANCER, "TargetGroup": "targetgroup/two/2"}
-TASKS = {"ClusterName": "orderops-dev-cluster", "ServiceName": "orderops-dev-shop"}
-LOGS = {"Environment": "dev", "Service": "shop"}
-QUEUE, DEAD = {"QueueName": "orderops-dev-shop-queue"}, {"QueueName": "orderops-dev-shop-dlq"}
-DATABASE = {"DBInstanceIdentifier": "orderops-dev-database"}
-DEPTH = "ApproximateNumberOfMessagesVisible"
-
-
-@dataclass(frozen=True)
-class Points:
-    """Values of the last periods, the newest first; None for a period without data."""
-
-    namespace: str
-    metric: str
-    dimensions: Mapping[str, str]
-    values: Sequence[float | None]
-
-
-def hosts(*values: float | None, group: Mapping[str, str] = FIRST) -> Points:
-    return Points(ELB, "HealthyHostCount", group, values)
-
-
-def wanted(*values: float) -> Points:
-    return Points(INSIGHTS, "DesiredTaskCount", TASKS, values)
-
-
-def requests(number: float, group: Mapping[str, str] = FIRST) -> Points:
-    return Points(ELB, "RequestCount", group, [number] * 5)
-
-
-def answers(status: str, *values: float | None, group: Mapping[str, str] = FIRST) -> Points:
-    return Points(ELB, f"HTTPCode_{status}_Count", group, values)
-
-
-def seconds(*values: float | None, group: Mapping[str, str] = FIRST) -> Points:
-    return Points(ELB, "TargetResponseTime", group, values)
-
-
-def points(namespace: str, metric: str, dimensions: Mapping[str, str], *values: float | None) -> list[Points]:
-    return [Points(namespace, metric, dimensions, values)]
-
 
 # Alarm, data that must raise it, data that must not.
 CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
@@ -238,14 +214,18 @@ def test_a_service_that_cannot_scale_is_not_at_its_maximum() -> None:
 def test_a_priority_without_receivers_uses_the_topic_of_the_environment() -> None:
     found = alarms(alerts={"emails": ["a@example.com"], "p0": {"https": ["https://pager.example.com/key"]}})
 
-    topics = {name: found[name].topic for name in ("shop-5xx", "shop-queue-depth", "shop-memory")}
-    assert {name: topic.name for name, topic in topics.items()} == {
-        "shop-5xx": "orderops-dev-alarms-p0",
+    topics = {name: found[name].topic for name in ("p0-outage", "p0-errors", "shop-queue-depth", "shop-memory")}
+    assert {name: topic.name for name, topic in topics.items() if topic} == {
+        "p0-outage": "orderops-dev-alarms-p0",
+        "p0-errors": "orderops-dev-alarms-p0",
         "shop-queue-depth": "orderops-dev-alarms",
         "shop-memory": "orderops-dev-alarms",
     }
-    assert topics["shop-5xx"].https == ("https://pager.example.com/key",)
-    assert topics["shop-memory"].emails == ("a@example.com",)
+    paged, mailed = topics["p0-outage"], topics["shop-memory"]
+    assert paged
+    assert paged.https == ("https://pager.example.com/key",)
+    assert mailed
+    assert mailed.emails == ("a@example.com",)
 
 
 def test_a_protected_environment_needs_a_receiver_of_pages_or_a_reason() -> None:
@@ -279,13 +259,13 @@ def _stack(more: Mapping[str, Any]) -> Stack:
     return stack(Environment.model_validate(table), "1" * 12)
 
 
-def alarms(**more: Any) -> dict[str, CloudwatchAlarm]:
+def alarms(**more: Any) -> dict[str, CloudwatchAlarm | CloudwatchCompositeAlarm]:
     return dict(_named(_stack(more) if more else _default()))
 
 
-def _named(found: Stack) -> Iterator[tuple[str, CloudwatchAlarm]]:
+def _named(found: Stack) -> Iterator[tuple[str, CloudwatchAlarm | CloudwatchCompositeAlarm]]:
     for resource in found.infra:
-        if isinstance(resource, CloudwatchAlarm):
+        if isinstance(resource, (CloudwatchAlarm, CloudwatchCompositeAlarm)):
             yield resource.name.removeprefix("orderops-dev-"), resource
 
 
@@ -293,26 +273,13 @@ def state(aws: Aws, name: str, data: Sequence[Points], **more: Any) -> str:
     """The state of an alarm after this data."""
     found = _stack(more) if more else _default()
     alarm, outputs = dict(_named(found))[name], Outputs()
+    assert isinstance(alarm, CloudwatchAlarm)
     outputs[found.balancer] = Observed("", {"ArnSuffix": BALANCER["LoadBalancer"]})
     routing = found.services["shop"].routing
     assert routing
     for group, dimensions in zip(routing.target_groups, (FIRST, SECOND), strict=False):
         outputs[group] = Observed("", {"ArnSuffix": dimensions["TargetGroup"]})
-    now = time.time()
-    for given in data:
-        pairs = [{"Name": key, "Value": value} for key, value in given.dimensions.items()]
-        datums = [
-            # In the middle of its period, so that a slow test does not push it into the one before.
-            {
-                "MetricName": given.metric,
-                "Dimensions": pairs,
-                "Value": value,
-                "Timestamp": now - (age + 0.5) * alarm.period,
-            }
-            for age, value in enumerate(given.values)
-            if value is not None
-        ]
-        aws.cloudwatch.put_metric_data(Namespace=given.namespace, MetricData=datums)
+    put(aws.cloudwatch, data, alarm.period)
     alarm.create(aws, alarm.desired(outputs), Ownership("dev"))
     described = aws.cloudwatch.describe_alarms(AlarmNames=[alarm.name])
     return str(described["MetricAlarms"][0]["StateValue"])

@@ -20,6 +20,8 @@ from orderops.resources.rds_restored_instance import RdsRestoredInstance
 # The longest name of each kind that has names of its own, from the API reference of its service.
 LONGEST = {
     "cloudwatch-alarm": 255,
+    "cloudwatch-composite-alarm": 255,
+    "cloudwatch-dashboard": 255,
     "ec2-security-group": 255,
     "ecr-repository": 256,
     "ecs-cluster": 255,

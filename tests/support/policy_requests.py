@@ -240,14 +240,17 @@ def _scaling(call: Request) -> Iterator[Question]:
 
 def _alarms(call: Request) -> Iterator[Question]:
     params, action = call.json, f"cloudwatch:{call.action}"
-    if call.action in ("DescribeAlarms", "GetMetricData"):
+    if call.action in ("DescribeAlarmHistory", "DescribeAlarms", "GetMetricData", "ListDashboards"):
         yield Question(action)
         return
     names = [params["AlarmName"]] if "AlarmName" in params else params.get("AlarmNames", [])
     arns = [arn("cloudwatch", f"alarm:{name}") for name in names]
+    boards = [params["DashboardName"]] if "DashboardName" in params else params.get("DashboardNames", [])
+    # Without a region.
+    arns += [f"arn:aws:cloudwatch::{arn('x', 'x').split(':')[4]}:dashboard/{board}" for board in boards]
     arns += [params["ResourceARN"]] if "ResourceARN" in params else []
     yield from (Question(action, arn_) for arn_ in arns)
-    if params.get("Tags") and call.action == "PutMetricAlarm":
+    if params.get("Tags") and call.action in ("PutMetricAlarm", "PutCompositeAlarm", "PutDashboard"):
         yield Question("cloudwatch:TagResource", arns[0])
 
 

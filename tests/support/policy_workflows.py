@@ -34,7 +34,7 @@ from support.repository import ENVIRONMENTS, ROOT, SQL
 
 IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
 LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
-GROUPS = ("alerts", "infra", "service", "migrate", "restore", "queue")
+GROUPS = ("alerts", "report", "infra", "service", "migrate", "restore", "queue")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nmax_tasks = 2\nsecrets = ["TOKEN"]\n'
 CHANGES: Mapping[str, str] = {
     "zones = 2": "zones = 3",
@@ -249,6 +249,12 @@ def look_after_queues(operator: Operator) -> None:
     operator("queue", "status")
     operator("alerts", "list")
     operator("alerts", "check", expect=None)
+    topics = operator.client("sns")
+    topic = topics.create_topic(Name="orderops-dev-alarms")["TopicArn"]
+    topics.subscribe(TopicArn=topic, Protocol="sms", Endpoint="+61412345678")
+    operator("alerts", "fire-drill", "--priority", "P1", "--delivered-within", "5s", "--yes", expect=None)
+    operator("alerts", "fire-drill", "--set-back", "--yes")
+    operator("report", "weekly")
     operator("queue", "peek")
     operator("queue", "dlq", "list")
     operator("queue", "dlq", "show", ids[0])

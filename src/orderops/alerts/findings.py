@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orderops.alerts.dimensions import of_dimensions
+from orderops.alerts.finding import AlertFinding
+from orderops.alerts.fire_drill_record import FireDrills
+from orderops.alerts.pages import of_pages
+from orderops.alerts.reading import AlertsRead
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.infra.alarms import lacking, rules_in, runbook_of
 from orderops.infra.alert_rules import Need
 from orderops.infra.stack import Stack
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
-from orderops.resources.sns_topic import DELETED, PENDING, shown_endpoint
+from orderops.resources.sns_topic import PENDING
 
+NO_DRILLS = FireDrills()
 DAY = timedelta(days=1)
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
@@ -32,51 +37,23 @@ LIMITS = {
 }
 
 
-@dataclass(frozen=True)
-class AlertFinding:
-    """What is wrong with an alarm or a topic, and the next step."""
-
-    name: str
-    what: str
-    next: str
-
-
-@dataclass(frozen=True)
-class AlertsRead:
-    """The alarms of an environment and the ends of their topics, as AWS describes them."""
-
-    alarms: Mapping[str, Mapping[str, Any]]
-    ends: Mapping[str, Mapping[str, str]]
-    """By ARN of the topic: each endpoint as it is shown, and the ARN of its subscription."""
-
-    @classmethod
-    def of(cls, aws: Aws, environment: Environment) -> AlertsRead:
-        """Read both."""
-        prefix = f"{environment.prefix}-"
-        alarms = every(aws.cloudwatch.describe_alarms, "MetricAlarms", AlarmNamePrefix=prefix, MaxRecords=100)
-        ends: dict[str, dict[str, str]] = {}
-        for raw in every(aws.sns.list_subscriptions, "Subscriptions"):
-            if raw["SubscriptionArn"] != DELETED:
-                shown = shown_endpoint(raw["Protocol"], raw["Endpoint"])
-                ends.setdefault(raw["TopicArn"], {})[shown] = raw["SubscriptionArn"]
-        return cls({raw["AlarmName"]: raw for raw in alarms}, ends)
-
-    def route(self, name: str) -> list[str]:
-        """The confirmed ends of an alarm's topics."""
-        topics = self.alarms[name].get("AlarmActions", []) if name in self.alarms else []
-        return sorted(end for topic in topics for end, arn in self.ends.get(topic, {}).items() if arn != PENDING)
-
-
 def findings(
-    aws: Aws, stack: Stack, exists: Callable[[str], bool], now: datetime | None = None
+    aws: Aws,
+    stack: Stack,
+    exists: Callable[[str], bool],
+    now: datetime | None = None,
+    drills: FireDrills = NO_DRILLS,
 ) -> Iterator[AlertFinding]:
     """All findings. `exists` answers whether a command of orderops exists."""
     read = AlertsRead.of(aws, stack.environment)
     declared = {alarm.name: alarm for alarm in stack.infra if isinstance(alarm, CloudwatchAlarm)}
     yield from _of_rules(stack.environment, declared, read, exists)
     yield from _of_routes(stack.environment, read)
+    yield from of_pages(stack, read, [drill.alarm for drill in drills.under_way])
+    yield from _of_drills(stack.environment, drills)
+    yield from of_dimensions(aws, stack.environment, read)
     for name, raw in read.alarms.items():
-        yield from _of_alarm(stack.environment, raw, declared.get(name))
+        yield from _of_alarm(stack.environment, raw, declared.get(name), read)
         if periods := _crossed(aws, raw, now or datetime.now(UTC)):
             what = (
                 f"the data of the last 24 hours is beyond {raw['Threshold']:g} in {periods} periods, enough to raise it"
@@ -105,7 +82,8 @@ def _of_rules(
 
 
 def _of_routes(environment: Environment, read: AlertsRead) -> Iterator[AlertFinding]:
-    for topic in sorted({topic for raw in read.alarms.values() for topic in raw.get("AlarmActions", [])}):
+    every_alarm = (*read.alarms.values(), *read.composites.values())
+    for topic in sorted({topic for raw in every_alarm for topic in raw.get("AlarmActions", [])}):
         name, ends = topic.rpartition(":")[2], read.ends.get(topic, {})
         if not ends:
             table = {"p0": "[alerts.p0]", "p2": "[alerts.p2]"}.get(name.rpartition("-")[2], "[alerts]")
@@ -118,11 +96,19 @@ def _of_routes(environment: Environment, read: AlertsRead) -> Iterator[AlertFind
                 yield AlertFinding(name, f"{end} has not confirmed its subscription", confirm)
 
 
+def _of_drills(environment: Environment, drills: FireDrills) -> Iterator[AlertFinding]:
+    for drill in drills.left:
+        what = f"a fire drill of {drill.who}, begun {drill.started}, did not end, and may have left the alarm set"
+        yield AlertFinding(drill.alarm, what, f"orderops alerts fire-drill --set-back --env {environment.name}")
+    for broken in drills.unreadable:
+        yield AlertFinding("fire drill", broken.message, broken.hint.replace("\n", "; "))
+
+
 def _of_alarm(
-    environment: Environment, raw: Mapping[str, Any], declared: CloudwatchAlarm | None
+    environment: Environment, raw: Mapping[str, Any], declared: CloudwatchAlarm | None, read: AlertsRead
 ) -> Iterator[AlertFinding]:
     name, apply = raw["AlarmName"], f"orderops infra apply --env {environment.name}"
-    if not raw.get("AlarmActions"):
+    if not read.topics(name):
         yield AlertFinding(name, "the alarm has no route", apply if declared else "give it a topic, or delete it")
     if not raw.get("ActionsEnabled", True):
         yield AlertFinding(name, "its actions are disabled", apply if declared else "enable its actions, or delete it")

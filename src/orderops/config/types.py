@@ -265,4 +265,11 @@ AddressPattern = Annotated[
     str, spelled(r"[a-z0-9*?-]+/\S+", "an address such as sqs-queue/NAME, in which * stands for any text")
 ]
 Reason = Annotated[str, spelled(r"\w.*", "a reason in words")]
-HttpsUrl = Annotated[str, spelled(r"https://[^\s/]+(/\S*)?", "an address that begins with https://")]
+LOOPBACK = r"http://(127\.0\.0\.1|localhost)(:\d{1,5})?(/\S*)?"
+WebReceiver = Annotated[
+    str,
+    spelled(
+        rf"https://[^\s/]+(/\S*)?|{LOOPBACK}",
+        "an address that begins with https://, or on the laptop with http://127.0.0.1:PORT/",
+    ),
+]

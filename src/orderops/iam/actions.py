@@ -64,6 +64,8 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "rds:CreateDBSubnetGroup": ("rds:AddTagsToResource",),
     "rds:DeleteDBInstance": ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
     # SARs of these services: tags in a create need the tagging action
+    "cloudwatch:PutCompositeAlarm": ("cloudwatch:TagResource",),
+    "cloudwatch:PutDashboard": ("cloudwatch:TagResource",),
     "cloudwatch:PutMetricAlarm": ("cloudwatch:TagResource",),
     "ecr:CreateRepository": ("ecr:TagResource",),
     "iam:CreateRole": ("iam:TagRole",),
@@ -107,7 +109,6 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("service deploy", "service rollback", "up"),
         "logs in to the registry for a push, or to read a label; the emulator has no registry",
     ),
-    "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
     "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),
     "ecs:ContinueServiceDeployment": (
         (*DEPLOYING, "service promote"),

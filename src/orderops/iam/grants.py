@@ -65,8 +65,10 @@ ANYTHING = Grant(
     (
         "application-autoscaling:Describe*",
         "cloudtrail:LookupEvents",
+        "cloudwatch:DescribeAlarmHistory",
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricData",
+        "cloudwatch:ListDashboards",
         "ec2:Describe*",
         "ecr:DescribeRepositories",
         "ecr:GetAuthorizationToken",
@@ -164,6 +166,8 @@ NARROW = (
         _arns("cloudwatch", f"alarm:TargetTracking-service/{PREFIX}*"),
     ),
     Grant("Alarms", ("cloudwatch:*",), _arns("cloudwatch", f"alarm:{PREFIX}*")),
+    # Dashboards belong to no region.
+    Grant("Dashboards", ("cloudwatch:*",), (f"arn:{{partition}}:cloudwatch::{{account}}:dashboard/{PREFIX}*",)),
     Grant(
         "Database",
         ("rds:*",),

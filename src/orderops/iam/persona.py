@@ -12,6 +12,7 @@ READING = (
     "alerts list",
     "alerts check",
     "infra drift",
+    "report weekly",
     "infra plan",
     "infra outputs",
     "restore list",
@@ -33,6 +34,7 @@ RELEASING = (
 # As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
 MIGRATING = ("migrate info", "migrate apply")
 ENTERING = ("service exec",)
+DRILLING = ("alerts fire-drill",)
 QUEUES = ("queue peek", "queue dlq list", "queue dlq show", "queue dlq replay", "queue dlq purge")
 RESTORING = (
     "migrate rehearsal",
@@ -58,7 +60,7 @@ class Persona(StrEnum):
     def commands(self) -> tuple[str, ...]:
         """The commands that the persona runs."""
         return {
-            Persona.OPERATOR: (*READING, *RELEASING, *MIGRATING, *ENTERING, *QUEUES, *RESTORING, *REMOVING),
+            Persona.OPERATOR: (*READING, *RELEASING, *MIGRATING, *ENTERING, *DRILLING, *QUEUES, *RESTORING, *REMOVING),
             Persona.PIPELINE: (*READING, *RELEASING),
             Persona.VIEWER: READING,
         }[self]

@@ -109,7 +109,8 @@ def shared_alarms_of(
 def alarms_of(environment: Environment, watched: WatchedPart, routes: Routes) -> tuple[CloudwatchAlarm, ...]:
     """The alarms of what is watched."""
     return tuple(
-        _alarm(environment, watched, rule, routes[rule.priority])
+        # A P0 alarm is a child of a composite alarm, which pages.
+        _alarm(environment, watched, rule, None if rule.priority is Priority.P0 else routes[rule.priority])
         for rule in rules_of(watched)
         if not lacking(environment, watched, rule)
     )
@@ -132,7 +133,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
     return [need for need in rule.needs if not declares[need]]
 
 
-def _alarm(environment: Environment, watched: WatchedPart, rule: AlertRule, topic: SnsTopic) -> CloudwatchAlarm:
+def _alarm(environment: Environment, watched: WatchedPart, rule: AlertRule, topic: SnsTopic | None) -> CloudwatchAlarm:
     limit = limit_of(watched, rule)
     words = {"name": watched.name, "limit": f"{limit:g}", "env": environment.name, "service": watched.key}
     text = f"{rule.priority}: {rule.sentence}; next: {rule.runbook}".format(**words)

@@ -98,6 +98,9 @@ REQUESTS = Measure(ELB, "RequestCount", "Sum", Source.GROUPS)
 HEALTHY = Measure(ELB, "HealthyHostCount", "Minimum", Source.GROUPS)
 WANTED = Measure(INSIGHTS, "DesiredTaskCount", "Minimum", Source.TASKS)
 
+ROOT_CAUSES = ("no-healthy-task", "database-away")
+"""The P0 rules that name a cause. The other ones are what clients see of it, or of something else."""
+
 RULES: tuple[AlertRule, ...] = (
     AlertRule(
         "no-healthy-task",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from orderops.aws.client import Aws
@@ -13,11 +14,15 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.alarms import Routes, routes_of, shared_alarms_of
 from orderops.infra.alert_rules import Priority
+from orderops.infra.dashboard import dashboards_of
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
+from orderops.infra.pages import pages_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
+from orderops.resources.cloudwatch_dashboard import CloudwatchDashboard
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -50,6 +55,8 @@ from orderops.resources.sqs_queue import SqsQueue
 
 INFRA_KINDS: tuple[type[Resource], ...] = (
     CloudwatchAlarm,
+    CloudwatchCompositeAlarm,
+    CloudwatchDashboard,
     DatabasePointer,
     Ec2Address,
     Ec2FlowLog,
@@ -113,6 +120,26 @@ class Stack:
         """The topic of P1, and of every priority without receivers of its own."""
         return self.routes[Priority.P1]
 
+    @cached_property
+    def pages(self) -> tuple[CloudwatchCompositeAlarm, ...]:
+        """The alarms that page for the P0 alarms of the environment and its services."""
+        own = chain.from_iterable(service.alarms for service in self.services.values())
+        return pages_of(self.environment, (*self.alarms, *own), self.routes)
+
+    @cached_property
+    def dashboards(self) -> tuple[CloudwatchDashboard, ...]:
+        """The dashboard of the environment, if its file declares one."""
+        own = chain.from_iterable(service.alarms for service in self.services.values())
+        pages = tuple(page for page in self.pages if page.topic)
+        return dashboards_of(
+            self.environment,
+            (*pages, *self.alarms, *own),
+            self.balancer,
+            self.database.name,
+            self.services,
+            self.cluster.name,
+        )
+
     @property
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
@@ -128,6 +155,8 @@ class Stack:
             self.cluster,
             *dict.fromkeys(self.routes.values()),
             *self.alarms,
+            *self.pages,
+            *self.dashboards,
             *self.shared,
             *services,
         ]

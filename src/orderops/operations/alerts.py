@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from orderops.alerts.findings import AlertsRead, findings
+from orderops.alerts.findings import findings
+from orderops.alerts.fire_drill_record import fire_drills
+from orderops.alerts.reading import AlertsRead
+from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
 from orderops.infra.alarms import rules_in, runbook_of
 from orderops.infra.workspace import Workspace
@@ -16,7 +19,7 @@ from orderops.ui.alerts import show_findings, show_rules
 
 
 def list_alerts(workspace: Workspace, *, as_json: bool) -> None:
-    """Show each rule that has an alarm, the most urgent first."""
+    """Show each rule that has an alarm, and the alarms that page; the most urgent first."""
     environment = workspace.environment
     read = AlertsRead.of(workspace.aws, environment)
     declared = {alarm.name: alarm for alarm in workspace.stack.infra if isinstance(alarm, CloudwatchAlarm)}
@@ -24,15 +27,12 @@ def list_alerts(workspace: Workspace, *, as_json: bool) -> None:
     for name, part, rule in rules_in(environment):
         if name in declared:
             raw = read.alarms.get(name, {})
-            rows[name] = {
-                "alarm": name,
-                "priority": str(rule.priority),
-                "state": raw.get("StateValue", "ABSENT"),
-                "since": since.strftime("%Y-%m-%dT%H:%M:%SZ") if (since := raw.get("StateUpdatedTimestamp")) else None,
-                "threshold": raw.get("Threshold", declared[name].threshold),
-                "route": read.route(name),
-                "next": runbook_of(environment, part, rule),
-            }
+            threshold = raw.get("Threshold", declared[name].threshold)
+            rows[name] = _row(name, raw, read, str(rule.priority), threshold, runbook_of(environment, part, rule))
+    for page in workspace.stack.pages:
+        if page.topic:
+            next_ = page.description.rpartition("next: ")[2]
+            rows[page.name] = _row(page.name, read.composites.get(page.name, {}), read, "P0", None, next_)
     document = sorted(rows.values(), key=lambda row: (row["priority"], row["alarm"]))
     if as_json:
         console.show_json(document)
@@ -41,9 +41,26 @@ def list_alerts(workspace: Workspace, *, as_json: bool) -> None:
         console.info(f"next: orderops alerts check --env {environment.name}")
 
 
+def _row(
+    name: str, raw: Mapping[str, Any], read: AlertsRead, priority: str, threshold: float | None, next_: str
+) -> dict[str, Any]:
+    since = raw.get("StateUpdatedTimestamp")
+    return {
+        "alarm": name,
+        "priority": priority,
+        "state": raw.get("StateValue", "ABSENT"),
+        "since": since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None,
+        "threshold": threshold,
+        "route": read.route(name),
+        "next": next_,
+    }
+
+
 def check_alerts(workspace: Workspace, exists: Callable[[str], bool], *, as_json: bool) -> None:
     """Show what is wrong with the alarms, each with its next step. Raises OrderopsError if anything is."""
-    found = list(findings(workspace.aws, workspace.stack, exists))
+    holders = workspace.runs.under_way().holders
+    drills = fire_drills(Bucket(workspace.aws), workspace.environment.name, [holder.run for holder in holders])
+    found = list(findings(workspace.aws, workspace.stack, exists, drills=drills))
     if as_json:
         console.show_json([vars(finding) for finding in found])
     else:

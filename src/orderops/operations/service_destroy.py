@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orderops.aws.ownership import Ownership
 from orderops.config.service import check_service_name
+from orderops.engine.step import Action
 from orderops.infra.destroy import DestroyPlan, leftovers_of, plan_service_destroy
 from orderops.infra.workspace import Workspace
 from orderops.operations.destroy import Destroy
 from orderops.operations.options import ChangeOptions
+from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.cloudwatch_composite_alarm import let_go
 from orderops.resources.logs_group import LogsGroup
 from orderops.runs.run import Run
 from orderops.text.lists import joined
@@ -55,6 +59,9 @@ class _ServiceDestroy(Destroy):
         # The service goes on accepting work until it is gone, so what its queues hold is known only then.
         working = plan.running
         super().apply(working, run, progress)
+        alarms = {owned.own_name for owned in plan.removed if owned.kind is CloudwatchAlarm}
+        for address in let_go(self._workspace.aws, Ownership(self._workspace.environment.name), alarms):
+            run.record.note(address=address, action=str(Action.UPDATE))
         self.carried = self.plan().without(working)
         super().apply(self.carried, run, progress)
 

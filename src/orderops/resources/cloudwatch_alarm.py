@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
-from urllib.parse import quote, unquote
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
+from orderops.resources.cloudwatch_mark import marked, unmarked
 from orderops.resources.sns_topic import SnsTopic
 
-LONGEST_DESCRIPTION = 1024
-MARK = re.compile(rf" ?\[({ENVIRONMENT}=[^\]]*)\]$")
 # PutMetricAlarm overwrites all of these, so all of them are compared. AWS computes the others.
 DEFAULTS: Mapping[str, Any] = {
     "AlarmDescription": "",
@@ -84,11 +81,16 @@ class CloudwatchAlarm(Resource):
     datapoints: int | None = None
     expression: str = ""
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    topic: SnsTopic = field(kw_only=True)
+    topic: SnsTopic | None = field(kw_only=True)
+    """None for a child of a composite alarm, which notifies in its place."""
 
     kind: ClassVar[str] = "cloudwatch-alarm"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[!-~ ]+", "printable ASCII characters")
-    retryable_errors: ClassVar[frozenset[str]] = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+    needs_unused_to_delete: ClassVar[bool] = True
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # The last while a composite alarm that names it is not deleted yet.
+        {"ResourceNotFound", "ResourceNotFoundException", "ValidationError: depending on it"}
+    )
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
@@ -100,10 +102,10 @@ class CloudwatchAlarm(Resource):
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
-        marked: Tags = observed.properties["Mark"]
+        found: Tags = observed.properties["Mark"]
         # An alarm copied in the console has the mark of its original.
-        if marked.get(ADDRESS) == f"{cls.kind}/{observed.name}":
-            return {**marked, "Name": observed.name}
+        if found.get(ADDRESS) == f"{cls.kind}/{observed.name}":
+            return {**found, "Name": observed.name}
         return from_pairs(aws.cloudwatch.list_tags_for_resource(ResourceARN=observed.arn).get("Tags"))
 
     @classmethod
@@ -112,7 +114,7 @@ class CloudwatchAlarm(Resource):
         _put(aws, observed.name, observed.properties, {**(observed.tags or {}), **tags})
 
     def desired(self, outputs: Outputs) -> Properties:
-        topic = [outputs[self.topic].arn]
+        topics = [outputs[self.topic].arn] if self.topic else []
         return {
             **DEFAULTS,
             **(self._expression(outputs) if self.expression else self._metric(outputs)),
@@ -122,8 +124,8 @@ class CloudwatchAlarm(Resource):
             "EvaluationPeriods": self.periods,
             "DatapointsToAlarm": self.datapoints,
             "TreatMissingData": self.missing,
-            "AlarmActions": topic,
-            "OKActions": topic,
+            "AlarmActions": topics,
+            "OKActions": topics,
         }
 
     def _metric(self, outputs: Outputs) -> Properties:
@@ -159,7 +161,7 @@ def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -
         given["Metrics"] = queries(given["Metrics"])
     else:
         given["Dimensions"] = to_pairs(given["Dimensions"], "Name")
-    given["AlarmDescription"] = _marked(given["AlarmDescription"], tags)
+    given["AlarmDescription"] = marked(given["AlarmDescription"], tags)
     # AWS takes tags only when an alarm is created.
     aws.cloudwatch.put_metric_alarm(AlarmName=name, **given, **more)
 
@@ -208,22 +210,5 @@ def _properties_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     properties = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
     properties["Dimensions"] = from_pairs(raw.get("Dimensions"), "Name")
     properties["Metrics"] = _by_id(raw.get("Metrics") or ())
-    mark = MARK.search(properties["AlarmDescription"])
-    if mark:
-        properties["AlarmDescription"] = properties["AlarmDescription"][: mark.start()]
-    return {**properties, "Mark": _tags_in(mark[1]) if mark else {}, "StateValue": raw.get("StateValue", "")}
-
-
-def _marked(description: str, tags: Tags) -> str:
-    """The description that the alarm's email shows, followed by the owner if there is room."""
-    if ENVIRONMENT not in tags or ADDRESS not in tags:
-        return description
-    ordered = {ENVIRONMENT: tags[ENVIRONMENT], ADDRESS: tags[ADDRESS], **tags}
-    parts = [f"{quote(key, safe=':/@+')}={quote(text, safe=':/@+')}" for key, text in ordered.items() if key != "Name"]
-    marked = f"{description} [{' '.join(parts)}]"
-    return marked if len(marked) <= LONGEST_DESCRIPTION else description
-
-
-def _tags_in(mark: str) -> dict[str, str]:
-    pairs = (word.partition("=") for word in mark.split(" "))
-    return {unquote(key): unquote(text) for key, _, text in pairs}
+    properties["AlarmDescription"], mark = unmarked(properties["AlarmDescription"])
+    return {**properties, "Mark": mark, "StateValue": raw.get("StateValue", "")}

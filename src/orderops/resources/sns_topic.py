@@ -122,7 +122,7 @@ class SnsTopic(Resource):
     def _ends(self) -> dict[str, tuple[str, str]]:
         ends = [
             *(("email", email) for email in self.emails),
-            *(("https", url) for url in self.https),
+            *((url.partition(":")[0], url) for url in self.https),
             *(("sms", number) for number in self.sms),
         ]
         return {shown_endpoint(*end): end for end in ends}
@@ -146,7 +146,7 @@ POLICY: Mapping[str, Any] = {
 
 def shown_endpoint(protocol: str, endpoint: str) -> str:
     """The name of an endpoint in plans. The path of a paging URL is a secret key, so only its hash is shown."""
-    if protocol == "https":
+    if protocol in ("http", "https"):
         endpoint = f"{urlsplit(endpoint).hostname} ({sha256(endpoint.encode()).hexdigest()[:8]})"
     return f"{protocol} {endpoint}"
 

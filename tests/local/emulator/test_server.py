@@ -11,9 +11,9 @@ from support.laptop import Laptop, until
 
 def test_a_missing_operation_is_refused_with_service_and_action(laptop: Laptop) -> None:
     with pytest.raises(ClientError) as refused:
-        laptop.client("cloudwatch").describe_alarm_history()
+        laptop.client("cloudwatch").get_metric_widget_image(MetricWidget="{}")
     assert refused.value.response["Error"]["Code"] == "NotEmulated"
-    assert "DescribeAlarmHistory" in refused.value.response["Error"]["Message"]
+    assert "GetMetricWidgetImage" in refused.value.response["Error"]["Message"]
 
     with pytest.raises(ClientError, match="DescribeVpcs is not emulated"):
         laptop.client("ec2").describe_vpcs(Filters=[{"Name": "no-such-filter", "Values": ["x"]}])

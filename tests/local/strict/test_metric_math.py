@@ -122,6 +122,8 @@ EXPRESSION = {"Id": "x", "Expression": "a", "ReturnData": True}
         pytest.param({**SIMPLE, "TreatMissingData": "nonsense"}, id="an unknown treatment of missing data"),
         pytest.param({**SIMPLE, "EvaluationPeriods": 2, "DatapointsToAlarm": 3}, id="three of two datapoints"),
         pytest.param({**SIMPLE, "ExtendedStatistic": "p95"}, id="two statistics"),
+        pytest.param({**SIMPLE, "ComparisonOperator": "GreaterThanUpperThreshold"}, id="an operator for a band"),
+        pytest.param({**SIMPLE, "ThresholdMetricId": "a"}, id="a band and a threshold"),
         pytest.param({"Namespace": "shop", "MetricName": "A", "Period": 60}, id="no statistic"),
         pytest.param({**SIMPLE, "AlarmActions": [f"arn:aws:sns:x:1:t{i}" for i in range(6)]}, id="six actions"),
         pytest.param({"Metrics": [EXPRESSION, stat("a", "A", ReturnData=True)]}, id="two that return data"),

@@ -37,7 +37,7 @@ UNKNOWN: dict[str, dict[str, Any]] = {
     "wafv2.list_available_managed_rule_groups": {"Scope": "REGIONAL"},
     "route53.list_geo_locations": {},
     "kms.describe_custom_key_stores": {},
-    "cloudwatch.put_composite_alarm": {"AlarmName": "both", "AlarmRule": "ALARM(errors)"},
+    "cloudwatch.get_metric_widget_image": {"MetricWidget": "{}"},
 }
 
 

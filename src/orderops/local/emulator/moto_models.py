@@ -16,9 +16,7 @@ from typing import Any, ClassVar
 import moto.elbv2.models as elbv2
 import moto.iam.models as iam
 import moto.rds.models as rds
-import moto.sns.models as sns
 
-from orderops.local.emulator.background import Background
 from orderops.local.emulator.origin import RestoreOrigin
 
 TRANSITIONS = {"available": "starting", "stopped": "stopping"}
@@ -148,8 +146,6 @@ def install() -> None:
     init_policies = iam.IAMBackend._init_aws_policies
     # moto builds AWS's thousand managed policies again for every partition (China, GovCloud), which takes seconds.
     iam.IAMBackend._init_aws_policies = lambda backend: init_policies(backend) if backend.region_name == "aws" else []
-    # moto posts to subscribers inside Publish: one that does not answer would block the whole emulator.
-    sns.requests = Background()
 
 
 def new_password() -> str:

@@ -9,21 +9,26 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import moto.sns.models as moto_sns
 from moto.backends import get_backend
+from moto.cloudwatch.models import MetricDatum
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.utilities.utils import get_partition
 
 from orderops.local.emulator.background import Background
 from orderops.local.emulator.protocol import ApiError, Environ, Request, Response
 from orderops.local.emulator.server import Emulator
+from orderops.local.strict.cloudwatch.points import with_utc
 from orderops.local.strict.delays import Delays
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 EMAIL_PROTOCOLS, WEB_PROTOCOLS = ("email", "email-json"), ("http", "https")
+# AWS keeps data points of a minute for 15 days; every save of the state writes all of them.
+KEPT = timedelta(hours=3)
 CONFIRM_PATH = "/sns/confirm"
 # SNS deletes a subscription that is not confirmed within 48 hours.
 CONFIRMATION_SECONDS = 48 * 3600.0
@@ -32,14 +37,24 @@ SUBSCRIPTION_ARN = re.compile(rb"(?<=<SubscriptionArn>)[^<]*")
 
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject what AWS rejects, and make subscribers confirm."""
-    background = Background()
+
+    def delivered(topic: str, arrived: bool) -> None:
+        with emulator.lock:
+            _count(topic, arrived)
+
+    background = Background(delivered)
+    # moto posts to subscribers inside Publish: one that does not answer would block the whole emulator.
+    moto_sns.requests = background
 
     def subscribed(request: Request, response: Response) -> Response | None:
         return _wait_for_confirmation(request, response, background)
 
     def published(request: Request) -> Response:
         with only_confirmed(request.region):
-            return emulator.call_moto(request, request.unchanged())
+            response = emulator.call_moto(request, request.unchanged())
+        if response.ok:
+            _count_others(request.region, request.form.get("TopicArn", ""))
+        return response
 
     # CreateTopic is idempotent on AWS only with equal tags; moto ignores the difference.
     emulator.on_before("sns", "CreateTopic", _check_tags)
@@ -70,6 +85,34 @@ def only_confirmed(region: str) -> Iterator[None]:
     finally:
         subscriptions.clear()
         subscriptions.update(every)
+
+
+def publish_to_confirmed(region: str, topic: str, message: str, subject: str) -> None:
+    """Publish as another service, such as an alarm. Raises an exception of moto if the topic does not exist."""
+    with only_confirmed(region):
+        _backend(region).publish(message, topic, None, subject)
+    _count_others(region, topic)
+
+
+def _count_others(region: str, topic: str) -> None:
+    """Count a message as delivered to each confirmed subscriber that is not posted to."""
+    for subscription in _backend(region).subscriptions.values():
+        web = subscription.protocol in WEB_PROTOCOLS
+        if subscription.topic.arn == topic and not web and not _is_pending(subscription):
+            _count(topic, True)
+
+
+def _count(topic: str, arrived: bool) -> None:
+    """Record a delivery as SNS does, by name of the topic."""
+    region, name = topic.split(":")[3], topic.rpartition(":")[2]
+    backend, now = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region], datetime.now(UTC)
+    metric = f"NumberOfNotifications{'Delivered' if arrived else 'Failed'}"
+    kept = [
+        datum for datum in backend.metric_data if datum.namespace != "AWS/SNS" or now - with_utc(datum.timestamp) < KEPT
+    ]
+    # moto's times are UTC without a zone.
+    datum = MetricDatum("AWS/SNS", metric, 1, [{"Name": "TopicName", "Value": name}], now.replace(tzinfo=None), "Count")
+    backend.metric_data[:] = [*kept, datum]
 
 
 def _check_tags(request: Request) -> None:

@@ -1,9 +1,7 @@
-"""Evaluate metric alarms: M of the last N periods beyond the threshold."""
+"""Evaluate alarms. Metric alarms: M of the last N periods beyond the threshold."""
 
 from __future__ import annotations
 
-import json
-import logging
 import operator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,10 +10,11 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.emulator.protocol import ApiError
+from orderops.local.strict.cloudwatch.composites import evaluate_composites
 from orderops.local.strict.cloudwatch.expressions import WrongExpression
+from orderops.local.strict.cloudwatch.notifications import notify, set_state
 from orderops.local.strict.cloudwatch.points import MetricKey, PeriodWindow, with_utc
 from orderops.local.strict.cloudwatch.queries import values_of
-from orderops.local.strict.sns import only_confirmed
 
 # The comparison operators of metric alarms; those for anomaly bands are missing.
 COMPARISONS = {
@@ -26,44 +25,20 @@ COMPARISONS = {
 }
 # TreatMissingData: how a missing data point counts. "missing" and "ignore" are handled separately.
 MISSING_DATA_BREACHES = {"breaching": True, "notBreaching": False}
-# SNS accepts subjects of up to 100 characters.
-MAX_SUBJECT_LENGTH = 99
-log = logging.getLogger(__name__)
 
 
 def evaluate(region: str, min_age: float) -> None:
     """Set each alarm to the state of its data, unless it was put or set less than `min_age` seconds ago."""
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
-    for alarm in list(backend.alarms.values()):
+    for alarm in [alarm for alarm in backend.alarms.values() if alarm.rule is None]:
         changed_at = max(with_utc(alarm.configuration_updated_timestamp), with_utc(alarm.state_updated_timestamp))
         # SetAlarmState would otherwise be overwritten by the evaluation that the next read causes.
         if datetime.now(UTC) - changed_at < timedelta(seconds=min_age):
             continue
         state, reason = _evaluate(backend, alarm)
         if state and state != alarm.state_value:
-            previous = alarm.state_value
-            alarm.update_state(reason, "{}", state)
-            notify(region, alarm, previous)
-
-
-def notify(region: str, alarm: Any, previous: str) -> None:
-    """Publish an alarm's new state to the topics it names for that state."""
-    actions = {
-        "ALARM": alarm.alarm_actions,
-        "OK": alarm.ok_actions,
-        "INSUFFICIENT_DATA": alarm.insufficient_data_actions,
-    }[alarm.state_value]
-    topics = [arn for arn in actions or () if arn.split(":")[2] == "sns"] if alarm.actions_enabled else []
-    for arn in topics:
-        subject = f'{alarm.state_value}: "{alarm.name}" in {region}'[:MAX_SUBJECT_LENGTH]
-        try:
-            with only_confirmed(region):
-                get_backend("sns")[DEFAULT_ACCOUNT_ID][region].publish(
-                    _message(region, alarm, previous), arn, None, subject
-                )
-        except Exception as error:
-            # AWS ignores a deleted topic, too.
-            log.warning("%s: %s: %s", alarm.name, arn, error)
+            notify(region, alarm, set_state(region, alarm, state, reason))
+    evaluate_composites(region)
 
 
 def _evaluate(backend: Any, alarm: Any) -> tuple[str, str]:
@@ -114,36 +89,6 @@ def _query(query: Any) -> dict[str, Any]:
     dimensions = [{"Name": pair.name, "Value": pair.value} for pair in metric.dimensions]
     named = {"Namespace": metric.namespace, "MetricName": metric.metric_name, "Dimensions": dimensions}
     return {**sent, "MetricStat": {"Metric": named, "Period": query.metric_stat.period, "Stat": query.metric_stat.stat}}
-
-
-def _message(region: str, alarm: Any, previous: str) -> str:
-    return json.dumps(
-        {
-            "AlarmName": alarm.name,
-            "AlarmDescription": alarm.description,
-            "AWSAccountId": DEFAULT_ACCOUNT_ID,
-            "NewStateValue": alarm.state_value,
-            "NewStateReason": alarm.state_reason,
-            "StateChangeTime": with_utc(alarm.state_updated_timestamp).isoformat(timespec="milliseconds"),
-            "Region": region,
-            "AlarmArn": alarm.alarm_arn,
-            "OldStateValue": previous,
-            "OKActions": alarm.ok_actions,
-            "AlarmActions": alarm.alarm_actions,
-            "InsufficientDataActions": alarm.insufficient_data_actions,
-            "Trigger": {
-                "MetricName": alarm.metric_name,
-                "Namespace": alarm.namespace,
-                "Statistic": alarm.statistic or alarm.extended_statistic,
-                "Dimensions": [{"name": dimension.name, "value": dimension.value} for dimension in alarm.dimensions],
-                "Period": alarm.period,
-                "EvaluationPeriods": alarm.evaluation_periods,
-                "ComparisonOperator": alarm.comparison_operator,
-                "Threshold": alarm.threshold,
-                "TreatMissingData": alarm.treat_missing_data or "missing",
-            },
-        }
-    )
 
 
 def _comparison_text(alarm: Any) -> str:

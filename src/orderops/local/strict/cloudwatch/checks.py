@@ -10,6 +10,12 @@ TREATMENTS = ("breaching", "notBreaching", "ignore", "missing")
 ONE_METRIC = ("Namespace", "Dimensions", "Period", "Statistic", "ExtendedStatistic", "Unit")
 ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 MOST_ACTIONS = 5
+OPERATORS = {f"{side}{equal}Threshold" for side in ("GreaterThan", "LessThan") for equal in ("", "OrEqualTo")}
+BAND_OPERATORS = {
+    "GreaterThanUpperThreshold",
+    "LessThanLowerThreshold",
+    "LessThanLowerOrGreaterThanUpperThreshold",
+}
 DAY = 24 * 60 * 60
 
 
@@ -20,6 +26,7 @@ def check_alarm(alarm: dict[str, Any]) -> None:
         raise refused(f"Option {treatment} is not supported. Supported options for parameter TreatMissingData are …")
     if bool(alarm.get("MetricName")) is bool(alarm.get("Metrics")):
         raise refused("Exactly one of MetricName and Metrics must be set")
+    _check_threshold(alarm)
     for key in ACTIONS:
         if len(alarm.get(key) or ()) > MOST_ACTIONS:
             raise refused(f"{key} has more than {MOST_ACTIONS} actions")
@@ -30,6 +37,14 @@ def check_alarm(alarm: dict[str, Any]) -> None:
     # Seven days with periods of an hour and more, else a day.
     if period * periods > (7 * DAY if period >= 3600 else DAY):
         raise refused("Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400)")
+
+
+def _check_threshold(alarm: dict[str, Any]) -> None:
+    """Operators for bands go with ThresholdMetricId, and the others with Threshold."""
+    band = bool(alarm.get("ThresholdMetricId"))
+    operators = BAND_OPERATORS if band else OPERATORS
+    if alarm["ComparisonOperator"] not in operators or band is (alarm.get("Threshold") is not None):
+        raise refused("ComparisonOperator must fit exactly one of Threshold and ThresholdMetricId")
 
 
 def _check_metric(alarm: dict[str, Any]) -> int:

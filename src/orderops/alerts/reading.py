@@ -1,0 +1,98 @@
+"""The alarms of an environment, and the ends of their topics, as AWS describes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from orderops.aws.client import Aws, every
+from orderops.config.environment import Environment
+from orderops.resources.sns_topic import DELETED, PENDING, shown_endpoint
+
+# An alarm in the rule of a composite alarm: in quotes, or as it is.
+NAMED = re.compile(r'(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*(?:"([^"]+)"|([^()"\s]+))\s*\)')
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AlertsRead:
+    """All alarms of an environment, and where their topics lead."""
+
+    alarms: Mapping[str, Raw]
+    ends: Mapping[str, Mapping[str, str]]
+    """By ARN of the topic: each endpoint as it is shown, and the ARN of its subscription."""
+    composites: Mapping[str, Raw]
+
+    @classmethod
+    def of(cls, aws: Aws, environment: Environment) -> AlertsRead:
+        """Read both."""
+        alarms, composites = alarms_in(aws, environment)
+        ends: dict[str, dict[str, str]] = {}
+        for raw in every(aws.sns.list_subscriptions, "Subscriptions"):
+            if raw["SubscriptionArn"] != DELETED:
+                shown = shown_endpoint(raw["Protocol"], raw["Endpoint"])
+                ends.setdefault(raw["TopicArn"], {})[shown] = raw["SubscriptionArn"]
+        return cls(alarms, ends, composites)
+
+    @cached_property
+    def parents(self) -> Mapping[str, list[str]]:
+        """The composite alarms whose rules name an alarm, by its name."""
+        found: dict[str, list[str]] = {}
+        for name, raw in self.composites.items():
+            for child in children_of(raw):
+                found.setdefault(child, []).append(name)
+        return found
+
+    def topics(self, name: str) -> list[str]:
+        """The topics that an alarm notifies, by itself or through composite alarms."""
+        return sorted(set(self._topics(name, set())))
+
+    def _topics(self, name: str, seen: set[str]) -> Iterator[str]:
+        if name in seen:
+            # Composite alarms may name each other.
+            return
+        seen.add(name)
+        raw = self.alarms.get(name) or self.composites.get(name) or {}
+        yield from raw.get("AlarmActions", [])
+        for parent in self.parents.get(name, []):
+            yield from self._topics(parent, seen)
+
+    def route(self, name: str) -> list[str]:
+        """The confirmed ends of an alarm's topics."""
+        return sorted(end for topic in self.topics(name) for end in self.confirmed(topic))
+
+    def confirmed(self, topic: str) -> list[str]:
+        """The ends of a topic that have confirmed their subscription."""
+        return sorted(end for end, arn in self.ends.get(topic, {}).items() if arn != PENDING)
+
+    def raised(self, name: str) -> list[str]:
+        """The metric alarms in ALARM below an alarm, which may be one itself."""
+        return sorted(set(self._raised(name, set())))
+
+    def _raised(self, name: str, seen: set[str]) -> Iterator[str]:
+        if name in seen:
+            return
+        seen.add(name)
+        if self.alarms.get(name, {}).get("StateValue") == "ALARM":
+            yield name
+        for child in children_of(self.composites.get(name, {})):
+            yield from self._raised(child, seen)
+
+
+def alarms_in(aws: Aws, environment: Environment) -> tuple[dict[str, Raw], dict[str, Raw]]:
+    """The metric alarms and the composite alarms of an environment, by name."""
+    call, prefix = aws.cloudwatch.describe_alarms, f"{environment.prefix}-"
+    found: dict[str, dict[str, Raw]] = {}
+    for kind in ("MetricAlarm", "CompositeAlarm"):
+        raws = every(call, f"{kind}s", AlarmNamePrefix=prefix, AlarmTypes=[kind], MaxRecords=100)
+        found[kind] = {raw["AlarmName"]: raw for raw in raws}
+    return found["MetricAlarm"], found["CompositeAlarm"]
+
+
+def children_of(composite: Raw) -> list[str]:
+    """The names of the alarms in a composite alarm's rule."""
+    names = (quoted or plain for quoted, plain in NAMED.findall(composite.get("AlarmRule", "")))
+    return [name.rpartition(":alarm:")[2] if name.startswith("arn:") else name for name in names]

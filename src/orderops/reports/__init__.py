@@ -1,0 +1,1 @@
+"""The weekly report: what needs no alarm, and should be looked at."""
