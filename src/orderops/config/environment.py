@@ -15,6 +15,7 @@ from typing import Annotated
 from pydantic import Field
 
 from orderops.config import types as values
+from orderops.config.board import BoardConfig
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
 from orderops.config.drift import DriftConfig
@@ -257,6 +258,8 @@ class Environment(TomlTable):
     """The image repositories."""
     alerts: AlertsConfig = AlertsConfig()
     """The receivers of alarms."""
+    board: BoardConfig = BoardConfig()
+    """The page about the environment."""
     migrations: MigrationsConfig = MigrationsConfig()
     """How migrations are applied."""
     drift: DriftConfig = DriftConfig()
