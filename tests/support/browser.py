@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,15 @@ from typing import Any, BinaryIO
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
+
+# Puts the pipes where chromium looks for them: first out of the way, since each may have the number of the other.
+PLACED = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for place, pipe in zip((3, 4), pipes):
+    os.dup2(pipe, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 @dataclass
@@ -104,8 +114,7 @@ def browser() -> Iterator[Browser]:
     to_hear, to_say = os.pipe()
     with tempfile.TemporaryDirectory(prefix="orderops-browser-", ignore_cleanup_errors=True) as profile:
         program = subprocess.Popen(
-            # The shell puts the pipes where chromium looks for them.
-            ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_say}', "sh", CHROMIUM, *_options(Path(profile))],
+            [sys.executable, "-S", "-c", PLACED, str(to_read), str(to_say), CHROMIUM, *_options(Path(profile))],
             pass_fds=(to_read, to_say),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
