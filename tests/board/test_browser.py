@@ -86,7 +86,7 @@ def test_an_engineer_opens_the_details_and_the_table_of_a_chart(page: Browser, t
 
     # The component that is not well is open from the start, and the others on demand.
     state = "[...document.querySelectorAll('details.component')].map(part => part.open)"
-    assert page.run(state) == [False, False, True, False, False, False]
+    assert page.run(state) == [False, False, True, False, False, False, False]
     page.run("document.querySelector('#component-1 summary').click()")
     page.run("document.querySelector('#latency-order-processor-table summary').click()")
 

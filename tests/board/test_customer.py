@@ -25,7 +25,7 @@ def read(document: dict[str, Any] | None, *, incident: bool = False) -> tuple[st
         pytest.param(health(service="degraded"), "delayed", "Orders are accepted with delays", id="too few tasks"),
         # POST /orders needs no database; reading an order does.
         pytest.param(
-            health(answers="not-ready", database="down", readiness="down"),
+            health(answers="not-ready", database="down", readiness="down", page="down"),
             "down",
             "Orders are accepted with delays, pages are not available",
             id="no database",
@@ -46,17 +46,33 @@ def test_each_state_has_its_words(document: dict[str, Any] | None, state: str, w
     assert read(document) == (state, words)
 
 
-@pytest.mark.parametrize(("status", "words"), [(200, "All systems operational"), (503, "pages are not available")])
-def test_pages_that_were_opened_decide_about_pages(status: int, words: str) -> None:
-    opened = {"customer": {"words": "", "pages": [{"path": "/orders/1", "status": status, "ms": 12}]}}
+@pytest.mark.parametrize(
+    ("states", "pages"),
+    [
+        ({"page": "degraded"}, "delayed"),
+        ({"page": "down"}, "down"),
+        # The page is what customers see, whatever the control plane says of the database.
+        ({"page": "ok", "database": "degraded"}, "ok"),
+    ],
+)
+def test_a_page_that_was_opened_decides_about_pages(states: dict[str, str], pages: str) -> None:
+    assert parts_of(health(**states))["pages"] == pages
 
-    assert words in read({**health(), **opened})[1]
 
+@pytest.mark.parametrize(
+    ("answers", "database", "pages"),
+    [
+        ("ready", "ok", "ok"),
+        ("ready", "degraded", "delayed"),
+        ("ready", "down", "down"),
+        ("not-ready", "ok", "delayed"),
+    ],
+)
+def test_without_a_page_that_can_be_opened_the_database_decides(answers: str, database: str, pages: str) -> None:
+    document = health(answers=answers, database=database)
+    document["components"] = [part for part in document["components"] if part["name"] != "page"]
 
-def test_a_page_without_an_answer_is_not_available() -> None:
-    opened = {"customer": {"words": "", "pages": [{"path": "/", "status": None, "ms": None}]}}
-
-    assert parts_of({**health(), **opened}) == {"orders": "ok", "pages": "down"}
+    assert parts_of(document)["pages"] == pages
 
 
 def test_beside_an_open_incident_nothing_says_that_all_is_well() -> None:

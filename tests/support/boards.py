@@ -20,6 +20,7 @@ OK = {
     "service order-processor": "ok",
     "balancer": "ok",
     "readiness": "ok",
+    "page": "ok",
     "alarms": "ok",
 }
 DETAILS = {
@@ -28,6 +29,7 @@ DETAILS = {
     "service order-processor": "3 of 3 tasks, revision 41",
     "balancer": "3 of 3 targets healthy",
     "readiness": "every dependency answers",
+    "page": "/users answers 200 in 0.1 s",
     "alarms": "none of 14 alarms is raised",
 }
 
@@ -44,6 +46,8 @@ def health(verdict: str = "healthy", cause: str = "", answers: str = "ready", **
         "cause": cause,
         "next": "orderops status --watch --env prod" if cause else "",
         "urls": {"url": "http://orderops-prod-balancer-1234.ap-southeast-2.elb.amazonaws.com"},
+        "notes": [],
+        "denied": [],
         "components": parts,
         "releases": [
             {
@@ -194,7 +198,13 @@ def situations() -> dict[str, BoardReading]:
         },
     }
     down = health(
-        "down", "database is down: storage-full", "not-ready", database="down", readiness="down", balancer="down"
+        "down",
+        "database is down: storage-full",
+        "not-ready",
+        database="down",
+        readiness="down",
+        balancer="down",
+        page="down",
     )
     return {
         "healthy": whole,

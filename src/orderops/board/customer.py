@@ -45,7 +45,7 @@ def parts_of(health: Mapping[str, Any] | None) -> dict[str, str]:
     behind = _worst(_behind(name, state) for name, state in states.items())
     # A service that is not ready answers, and takes orders: what it waits for is behind it.
     orders = _worst((entrance, behind, "delayed" if answers == "not-ready" else "ok"))
-    return {"orders": orders, "pages": _worst((entrance, _pages(health, states, answers)))}
+    return {"orders": orders, "pages": _worst((entrance, _pages(states, answers)))}
 
 
 def words_of(parts: Mapping[str, str], *, incident: bool) -> str:
@@ -87,15 +87,12 @@ def _behind(name: str, state: str) -> str:
     return "delayed" if kind in ("database", "queue", "service") and state not in WELL else "ok"
 
 
-def _pages(health: Mapping[str, Any], states: Mapping[str, str], answers: str) -> str:
-    """What pages need: the database. Where they were opened, their answers decide."""
-    opened = [page.get("status") for page in (health.get("customer") or {}).get("pages") or ()]
-    if opened:
-        return "ok" if all(isinstance(status, int) and status < 500 for status in opened) else "down"
-    database = states.get("database", "unknown")
-    if database in ("down", "absent"):
+def _pages(states: Mapping[str, str], answers: str) -> str:
+    """What pages need: the database. Where a page was opened, its answer decides."""
+    decisive = states.get("page") or states.get("database", "unknown")
+    if decisive in ("down", "absent"):
         return "down"
-    return "delayed" if database in IMPAIRED or answers == "not-ready" else "ok"
+    return "delayed" if decisive in IMPAIRED or ("page" not in states and answers == "not-ready") else "ok"
 
 
 def _worst(states: Iterable[str]) -> str:

@@ -254,6 +254,8 @@ def _incident(incident: Incident) -> IncidentView:
 
 def _facts(health: Mapping[str, Any], now: datetime) -> Iterable[tuple[str, str]]:
     """What an engineer wants to know beside the cause; keys that this health does not have are left out."""
+    if health.get("priority"):
+        yield "Priority", _text(health["priority"])
     if since := health.get("since"):
         moment = datetime.fromisoformat(since)
         yield "Since", f"{_moment(moment)}, {in_words(max(now - moment, timedelta()))} ago"
@@ -269,8 +271,10 @@ def _facts(health: Mapping[str, Any], now: datetime) -> Iterable[tuple[str, str]
         yield f"Release of {plain(release['service'])}", _text(f"{name}, revision {release['revision']}")
     for change in health.get("pending", ()):
         yield f"Pending at {plain(change['name'])}", _text(f"{change['what']}, waits for {change['until']}")
-    for denied in health.get("denied") or ():
-        yield "Not read", _text(denied if isinstance(denied, str) else ", ".join(map(str, dict(denied).values())))
+    for note in health.get("notes", ()):
+        yield f"To do, {plain(note['priority'])}", _text(f"{note['what']}; {note['next']}")
+    if health.get("denied"):
+        yield "Not allowed to read", _text(", ".join(health["denied"]))
 
 
 def _components(reading: BoardReading, health: Mapping[str, Any]) -> Iterable[ComponentView]:
