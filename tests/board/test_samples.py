@@ -10,7 +10,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import BrokenDocument, Bucket
-from orderops.board.samples import HealthSample, keep_sample, kept_samples
+from orderops.board.samples import HealthSample, delete_older, keep_sample, kept_samples
 
 NOON = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 WELL = HealthSample(NOON, "healthy", {"orders": "ok", "pages": "ok"}, {"database": "ok", "balancer": "ok"})
@@ -85,17 +85,19 @@ def test_a_component_that_appears_later_is_not_seen_before(bucket: Bucket) -> No
     assert (set(second.components) - set(first.components), first.components) == ({"queue orders"}, WELL.components)
 
 
-def test_the_first_sample_of_a_day_deletes_days_older_than_90(bucket: Bucket) -> None:
+def test_days_older_than_90_are_deleted(bucket: Bucket) -> None:
     days = [date(2026, 8, 31), date(2026, 9, 1), date(2026, 11, 28)]
     for day in days:
         document = {"form": 1, "day": day.isoformat(), "components": [], "samples": ["12:00:00 h oo "]}
         bucket.put(f"{FOLDER}/{day}.json", document)
 
-    keep_sample(bucket, "dev", WELL)
+    assert keep_sample(bucket, "dev", WELL)
+    assert not keep_sample(bucket, "dev", at(5))
+    delete_older(bucket, "dev", NOON.date())
 
     left = [f"{FOLDER}/{day}.json" for day in ("2026-09-01", "2026-11-28", "2026-11-29")]
     assert bucket.keys(f"{FOLDER}/") == left
-    assert len(kept_samples(bucket, "dev", NOON + timedelta(hours=1)).samples) == 3
+    assert len(kept_samples(bucket, "dev", NOON + timedelta(hours=1)).samples) == 4
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,22 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
 from orderops.aws.documents import Bucket
+from orderops.config.environment import load_environment
+from orderops.errors import OrderopsError, UsageError
+from orderops.infra.workspace import Workspace
+from orderops.operations.board import publish_board
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.recorded_history import Dev
 from support.repository import ENVIRONMENTS
 
+BUCKET = "orderops-dev-board-acme"
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 
@@ -148,6 +154,87 @@ def test_an_incident_on_the_terminal_has_no_control_characters(dev: Dev, orderop
     assert "\x1b[2J" not in said.out
     assert "\u202e" not in said.out
     assert r"late\x1b[2J" in said.out
+
+
+@pytest.fixture
+def published(dev: Dev, tmp_path: Path) -> Workspace:
+    """The environment dev with a bucket for its board, which exists."""
+    workspace = dev.workspace
+    workspace.aws.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
+    return workspace_with(dev, tmp_path, f'[board]\ntitle = "Acme"\nbucket = "{BUCKET}"\n')
+
+
+def workspace_with(dev: Dev, folder: Path, more: str) -> Workspace:
+    (folder / "dev.toml").write_text((ENVIRONMENTS / "dev.toml").read_text() + "\n" + more)
+    return Workspace(load_environment("dev", folder), dev.workspace.aws)
+
+
+def page_in(workspace: Workspace) -> Any:
+    return workspace.aws.s3.get_object(Bucket=BUCKET, Key="index.html")
+
+
+def test_a_page_is_published_for_browsers_and_says_what_renews_it(
+    published: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_board(published, None)
+
+    page = page_in(published)
+    assert page["ContentType"] == "text/html; charset=utf-8"
+    assert page["CacheControl"] == "max-age=30"
+    assert b'data-every="60" data-stale="900"' in page["Body"]
+    assert b"Detail for engineers" not in page["Body"]
+    said = capsys.readouterr().err
+    assert f"published s3://{BUCKET}/index.html" in said
+    assert "nothing renews it: repeat this command every five minutes, or let it run with --every 5m" in said
+
+
+def test_publishing_goes_on_after_a_failure_until_ctrl_c(
+    published: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        s3 = published.aws.s3
+        if len(pauses) == 1:
+            s3.delete_object(Bucket=BUCKET, Key="index.html")
+            s3.delete_bucket(Bucket=BUCKET)
+        elif len(pauses) == 2:
+            s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
+        else:
+            raise KeyboardInterrupt
+
+    publish_board(published, timedelta(minutes=5), pause)
+
+    assert pauses == [300, 300, 300]
+    assert f"not published: there is no bucket {BUCKET}" in capsys.readouterr().err
+    assert b'data-stale="900"' in page_in(published)["Body"]
+
+
+def test_a_bucket_that_does_not_exist_is_an_error_with_the_command_that_makes_it(dev: Dev, tmp_path: Path) -> None:
+    workspace = workspace_with(dev, tmp_path, f'[board]\nbucket = "{BUCKET}"\n')
+
+    with pytest.raises(OrderopsError) as refused:
+        publish_board(workspace, None)
+
+    assert refused.value.message == f"there is no bucket {BUCKET}"
+    assert refused.value.hint == f"create it: aws s3 mb s3://{BUCKET} --region ap-southeast-2"
+
+
+def test_without_a_bucket_in_the_file_nothing_is_published(dev: Dev) -> None:
+    with pytest.raises(UsageError, match=r"dev\.toml names no bucket for the board"):
+        publish_board(dev.workspace, timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("bucket", "why"),
+    [("acme-status", "must begin with orderops-dev-board"), ("orderops-dev-board.acme", "3 to 63 lower-case letters")],
+)
+def test_a_bucket_that_no_policy_allows_is_a_mistake_in_the_file(
+    dev: Dev, tmp_path: Path, bucket: str, why: str
+) -> None:
+    with pytest.raises(UsageError, match=why):
+        workspace_with(dev, tmp_path, f'[board]\nbucket = "{bucket}"\n')
 
 
 def test_the_board_is_served_until_ctrl_c(dev: Dev, tmp_path: Path) -> None:

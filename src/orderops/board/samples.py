@@ -70,23 +70,29 @@ class KeptSamples:
 Days = MutableMapping[str, tuple[HealthSample, ...]]
 
 
-def keep_sample(bucket: Bucket, environment: str, sample: HealthSample) -> None:
-    """Add a sample to its day, also while others add theirs; the first sample of a day deletes what is too old."""
+def keep_sample(bucket: Bucket, environment: str, sample: HealthSample) -> bool:
+    """Add a sample to its day, also while others add theirs. Returns whether it is the first of the day."""
     day = sample.at.astimezone(UTC).date()
     key = f"{prefix_of(environment)}{day.isoformat()}.json"
     for _ in range(TRIES):
         found = bucket.read(key)
         before = _samples(found) if found else ()
         if any(_repeats(sample, earlier) for earlier in before):
-            return
+            return False
         try:
             bucket.write(key, _document(day, (*before, sample)), over=found)
         except DocumentChanged:
             continue
-        if found is None:
-            _delete_older(bucket, environment, day)
-        return
+        return found is None
     raise OrderopsError(f"{bucket.uri(key)} was changed {TRIES} times meanwhile", "the next sample is kept as usual")
+
+
+def delete_older(bucket: Bucket, environment: str, today: date) -> None:
+    """Delete the samples of more than 90 days ago."""
+    first = _first_day(today).isoformat()
+    for key in bucket.keys(prefix_of(environment)):
+        if _day_of(key) < first:
+            bucket.remove(key)
 
 
 def kept_samples(bucket: Bucket, environment: str, now: datetime, known: Days | None = None) -> KeptSamples:
@@ -117,13 +123,6 @@ def prefix_of(environment: str) -> str:
 
 def _repeats(sample: HealthSample, earlier: HealthSample) -> bool:
     return timedelta() <= sample.at - earlier.at < REPEATED and sample.states == earlier.states
-
-
-def _delete_older(bucket: Bucket, environment: str, day: date) -> None:
-    first = _first_day(day).isoformat()
-    for key in bucket.keys(prefix_of(environment)):
-        if _day_of(key) < first:
-            bucket.remove(key)
 
 
 def _first_day(today: date) -> date:

@@ -76,7 +76,7 @@ class IncidentView:
 
 
 @dataclass(frozen=True)
-class CustomerView:
+class CustomerBoard:
     """The board for customers."""
 
     title: str
@@ -112,7 +112,7 @@ class ServiceCharts:
 
 
 @dataclass(frozen=True)
-class EngineerView:
+class EngineerBoard:
     """The details for engineers."""
 
     environment: str
@@ -131,11 +131,11 @@ class EngineerView:
     problems: tuple[str, ...]
 
 
-def customer_view(reading: BoardReading) -> CustomerView:
+def customer_view(reading: BoardReading) -> CustomerBoard:
     """The board for customers."""
     parts, found = reading.parts, reading.incidents or FoundIncidents()
     is_open = bool(found.open)
-    return CustomerView(
+    return CustomerBoard(
         title=plain(reading.title),
         state=state_of(parts, incident=is_open),
         words=words_of(parts, incident=is_open),
@@ -147,13 +147,13 @@ def customer_view(reading: BoardReading) -> CustomerView:
     )
 
 
-def engineer_view(reading: BoardReading) -> EngineerView:
+def engineer_view(reading: BoardReading) -> EngineerBoard:
     """The details for engineers."""
     health: Mapping[str, Any] = reading.health or {}
     verdict = str(health.get("verdict", "not known"))
     day = reading.series
     days = shares(reading.kept.samples, lambda sample: sample.verdict, reading.at, DAYS)
-    return EngineerView(
+    return EngineerBoard(
         environment=plain(reading.environment),
         verdict=verdict,
         state=STATES.get(verdict, "unknown"),

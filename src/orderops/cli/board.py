@@ -96,13 +96,40 @@ def serve(
     serve(open_workspace(where.env, where.environments), host, port, every, detail=detail)
 
 
+@commands.command()
+@grouped()
+def publish(
+    where: EnvironmentOptions,
+    every: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--every",
+            help="Publish again and again in this interval, such as 5m, until Ctrl+C; default: once.",
+            metavar="DURATION",
+            parser=duration,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Put the page for customers into the bucket of `[board]`, and keep a sample of the health."""
+    from orderops.errors import UsageError
+    from orderops.operations.board import publish_board
+    from orderops.operations.workspace import open_workspace
+
+    if every is not None and every < timedelta(seconds=60):
+        raise UsageError("--every is shorter than 60 s", "the page in the bucket reads itself again once a minute")
+    publish_board(open_workspace(where.env, where.environments), every)
+
+
 @incident.command("open")
 @grouped()
 def open_(
     where: EnvironmentOptions,
     options: ChangeOptions,
     title: Annotated[str, typer.Argument(help="What customers notice, in a few words.", metavar="TITLE")],
-    text: Annotated[str, typer.Option("--text", help="More about it, for customers.", metavar="TEXT")] = "",
+    text: Annotated[
+        str | None, typer.Option("--text", help="More about it, for customers.", metavar="TEXT", show_default=False)
+    ] = None,
     affects: Annotated[Affected, typer.Option("--affects", help="What it affects.")] = Affected.EVERYTHING,
 ) -> None:
     """Open an incident on the board. Prints its id."""
@@ -110,7 +137,7 @@ def open_(
     from orderops.operations.workspace import open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    open_incident(workspace, options.of("board incident open"), title, text, affects)
+    open_incident(workspace, options.of("board incident open"), title, text or "", affects)
 
 
 @incident.command()
@@ -135,14 +162,16 @@ def close(
     where: EnvironmentOptions,
     options: ChangeOptions,
     incident_id: Id,
-    text: Annotated[str, typer.Option("--text", help="A last text for customers.", metavar="TEXT")] = "",
+    text: Annotated[
+        str | None, typer.Option("--text", help="A last text for customers.", metavar="TEXT", show_default=False)
+    ] = None,
 ) -> None:
     """Close an incident; it stays on the board for 14 days."""
     from orderops.operations.board import close_incident
     from orderops.operations.workspace import open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    close_incident(workspace, options.of("board incident close", incident_id), incident_id, text)
+    close_incident(workspace, options.of("board incident close", incident_id), incident_id, text or "")
 
 
 @incident.command("list")

@@ -340,6 +340,7 @@ class Environment(TomlTable):
         yield from self.routing.mistakes()
         yield from self._without_tokens()
         yield from self._tags_alike()
+        yield from self.board.misnamed(self.prefix)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
 
     def _workers(self) -> Iterator[Mistake]:

@@ -265,4 +265,8 @@ AddressPattern = Annotated[
     str, spelled(r"[a-z0-9*?-]+/\S+", "an address such as sqs-queue/NAME, in which * stands for any text")
 ]
 Reason = Annotated[str, spelled(r"\w.*", "a reason in words")]
+# S3 user guide, "Bucket naming rules"; without dots, which no certificate of S3 covers.
+BucketName = Annotated[
+    str, spelled(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "3 to 63 lower-case letters, digits and inner hyphens")
+]
 HttpsUrl = Annotated[str, spelled(r"https://[^\s/]+(/\S*)?", "an address that begins with https://")]

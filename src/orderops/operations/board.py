@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from orderops.aws.documents import Bucket
 from orderops.board.incidents import LONGEST_TEXT, Incident, IncidentBook, checked
-from orderops.board.page import board_page
+from orderops.board.page import Refresh, board_page
+from orderops.board.publication import put_page
 from orderops.board.reading import BoardReading, read_board
 from orderops.board.samples import Days
 from orderops.board.server import BoardServer, ServedBoard, serve_board
-from orderops.errors import OrderopsError
+from orderops.errors import OrderopsError, UsageError
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
@@ -25,6 +27,9 @@ from orderops.runs.history import Record
 from orderops.ui import console
 from orderops.ui.board import show_incidents, show_problems
 
+USUAL = timedelta(minutes=5)
+"""How often a page is published; one that is three times as old says so."""
+
 
 def write_board(workspace: Workspace, out: Path, *, detail: bool) -> None:
     """Write the page into a file. Raises OrderopsError, after writing, if the health could not be read."""
@@ -32,6 +37,49 @@ def write_board(workspace: Workspace, out: Path, *, detail: bool) -> None:
     _replace(out, board_page(reading, detail=detail))
     show_problems(reading.problems)
     console.info(f"wrote {out}")
+    _check_was_read(workspace, reading, "the page says that the status is not known")
+
+
+def publish_board(workspace: Workspace, every: timedelta | None, pause: Callable[[float], None] = time.sleep) -> None:
+    """Put the page for customers into the bucket: once, or again and again until Ctrl+C.
+
+    Raises UsageError without a bucket in the environment file.
+    """
+    if every is None:
+        _publish(workspace, {})
+        console.info("nothing renews it: repeat this command every five minutes, or let it run with --every 5m")
+        return
+    known: Days = {}
+    # Ctrl+C is how it ends, so it is no error.
+    with suppress(KeyboardInterrupt):
+        while True:
+            try:
+                _publish(workspace, known, every)
+            except UsageError:
+                raise
+            except OrderopsError as error:
+                # The page says how old it is, and the next attempt may succeed.
+                console.info_error("not published: ", error)
+            pause(every.total_seconds())
+
+
+def _publish(workspace: Workspace, known: Days, every: timedelta = USUAL) -> None:
+    environment = workspace.environment
+    if environment.board.bucket is None:
+        raise UsageError(
+            f"{environment.name}.toml names no bucket for the board",
+            f'create one, and name it there: [board] bucket = "{environment.prefix}-board-NAME"',
+        )
+    reading = read_board(workspace, datetime.now(UTC), detail=False, known=known)
+    refresh = Refresh(timedelta(minutes=1), 3 * every)
+    # Not guarded: the page changes nothing of the environment, so it needs no run.
+    place = put_page(
+        workspace.aws.guarded(lambda: None),
+        environment.board.bucket,
+        board_page(reading, detail=False, refresh=refresh),
+    )
+    show_problems(reading.problems)
+    console.info(f"published {place}")
     _check_was_read(workspace, reading, "the page says that the status is not known")
 
 
