@@ -10,7 +10,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import BrokenDocument, Bucket
-from orderops.board.samples import HealthSample, delete_older, keep_sample, kept_samples
+from orderops.board.samples import HealthSample, keep_sample, kept_samples, key_of
 
 NOON = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 WELL = HealthSample(NOON, "healthy", {"orders": "ok", "pages": "ok"}, {"database": "ok", "balancer": "ok"})
@@ -46,8 +46,8 @@ def test_a_day_is_one_small_document(bucket: Bucket) -> None:
     [key] = bucket.keys(f"{FOLDER}/")
     document = bucket.read(key)
 
-    assert key == f"{FOLDER}/2026-11-29.json"
     assert document is not None
+    assert document.value["day"] == "2026-11-29"
     assert document.value["samples"][0] == "12:00:00 h oo oo"
     # A day of samples every five minutes, with ten components.
     assert 288 * (len("12:00:00 h oo oo") + 8 + 4) < 10_000
@@ -85,19 +85,26 @@ def test_a_component_that_appears_later_is_not_seen_before(bucket: Bucket) -> No
     assert (set(second.components) - set(first.components), first.components) == ({"queue orders"}, WELL.components)
 
 
-def test_days_older_than_90_are_deleted(bucket: Bucket) -> None:
-    days = [date(2026, 8, 31), date(2026, 9, 1), date(2026, 11, 28)]
-    for day in days:
-        document = {"form": 1, "day": day.isoformat(), "components": [], "samples": ["12:00:00 h oo "]}
-        bucket.put(f"{FOLDER}/{day}.json", document)
+def test_what_is_older_than_90_days_is_not_read_and_then_replaced(bucket: Bucket) -> None:
+    # 31 August is 90 days before 29 November, and 30 August is 91 days before it.
+    for month, day in ((8, 30), (8, 31), (9, 1), (11, 28)):
+        keep_sample(bucket, "dev", replace(WELL, at=datetime(2026, month, day, 12, tzinfo=UTC)))
+    assert len(bucket.keys(f"{FOLDER}/")) == 4
 
-    assert keep_sample(bucket, "dev", WELL)
-    assert not keep_sample(bucket, "dev", at(5))
-    delete_older(bucket, "dev", NOON.date())
+    before = kept_samples(bucket, "dev", NOON).samples
+    keep_sample(bucket, "dev", WELL)
+    after = kept_samples(bucket, "dev", NOON).samples
 
-    left = [f"{FOLDER}/{day}.json" for day in ("2026-09-01", "2026-11-28", "2026-11-29")]
-    assert bucket.keys(f"{FOLDER}/") == left
-    assert len(kept_samples(bucket, "dev", NOON + timedelta(hours=1)).samples) == 4
+    assert [f"{sample.at:%m-%d}" for sample in before] == ["09-01", "11-28"]
+    assert [f"{sample.at:%m-%d}" for sample in after] == ["09-01", "11-28", "11-29"]
+    assert len(bucket.keys(f"{FOLDER}/")) == 4
+
+
+def test_a_year_of_samples_is_at_most_91_documents(bucket: Bucket) -> None:
+    keys = {key_of("dev", NOON.date() + timedelta(days=day)) for day in range(365)}
+
+    assert len(keys) == 91
+    assert all(key.startswith(f"{FOLDER}/") for key in keys)
 
 
 @pytest.mark.parametrize(
@@ -111,23 +118,25 @@ def test_days_older_than_90_are_deleted(bucket: Bucket) -> None:
     ],
 )
 def test_a_broken_day_is_named_and_hides_no_other(bucket: Bucket, content: dict[str, object]) -> None:
-    bucket.put(f"{FOLDER}/2026-11-28.json", content)
+    yesterday = key_of("dev", NOON.date() - timedelta(days=1))
+    bucket.put(yesterday, content)
     keep_sample(bucket, "dev", WELL)
 
     kept = kept_samples(bucket, "dev", NOON + timedelta(hours=1))
 
     assert kept.samples == (WELL,)
     [broken] = kept.unreadable
-    assert "2026-11-28.json" in broken.message
+    assert yesterday in broken.message
 
 
 def test_a_broken_document_of_today_is_not_written_over(bucket: Bucket) -> None:
-    bucket.put(f"{FOLDER}/2026-11-29.json", {"by": "hand"})
+    key = key_of("dev", NOON.date())
+    bucket.put(key, {"by": "hand"})
 
     with pytest.raises(BrokenDocument):
         keep_sample(bucket, "dev", WELL)
 
-    document = bucket.read(f"{FOLDER}/2026-11-29.json")
+    document = bucket.read(key)
     assert document and document.value == {"by": "hand"}
 
 
@@ -135,7 +144,7 @@ def test_days_that_are_over_are_read_once(bucket: Bucket) -> None:
     early = replace(WELL, at=NOON - timedelta(days=5))
     keep_sample(bucket, "dev", early)
     keep_sample(bucket, "dev", WELL)
-    known: dict[str, tuple[HealthSample, ...]] = {}
+    known: dict[date, tuple[HealthSample, ...]] = {}
     kept_samples(bucket, "dev", NOON, known)
     keep_sample(bucket, "dev", replace(early, at=early.at + timedelta(hours=1)))
     keep_sample(bucket, "dev", at(5))

@@ -261,8 +261,6 @@ def publish_a_board(operator: Operator) -> None:
     """Make the page, put it into a bucket, and write about an incident."""
     s3, bucket = operator.client("s3"), "orderops-dev-board-acme"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
-    # Older than what is kept, so that the first sample of the day deletes it.
-    s3.put_object(Bucket=f"orderops-{ACCOUNT}-ap-southeast-2", Key="dev/board/samples/2020-01-01.json", Body=b"{}")
     operator("board", "--detail", "--out", str(operator.folder / "board.html"))
     operator.write("dev", f'{shipped("dev")}\n[board]\nbucket = "{bucket}"\n')
     operator("board", "publish")

@@ -12,7 +12,7 @@ from orderops.aws.documents import Bucket
 from orderops.board.customer import parts_of
 from orderops.board.incidents import FoundIncidents, IncidentBook
 from orderops.board.marks import ChangeMark, marks_since
-from orderops.board.samples import Days, HealthSample, KeptSamples, delete_older, keep_sample, kept_samples
+from orderops.board.samples import Days, HealthSample, KeptSamples, keep_sample, kept_samples
 from orderops.board.series import DaySeries, read_series
 from orderops.errors import OrderopsError
 from orderops.health.examination import examine
@@ -70,8 +70,7 @@ def read_board(workspace: Workspace, now: datetime, *, detail: bool, known: Days
         series = pool.submit(trying, lambda: read_series(workspace, now), None, "metrics") if detail else None
         marks = pool.submit(trying, lambda: marks_since(bucket, environment, now - DAY), (), "history")
         health = trying(lambda: examine(workspace).to_dict(), None, "health")
-        if trying(lambda: _keep(workspace, health, now), False, "this sample is not kept"):
-            trying(lambda: delete_older(_unguarded(workspace), environment, now.date()), None, "old samples stay")
+        trying(lambda: _keep(workspace, health, now), None, "this sample is not kept")
         kept = trying(lambda: kept_samples(bucket, environment, now, known), NO_SAMPLES, "samples")
         found = incidents.result()
         read = series.result() if series else None
@@ -87,14 +86,9 @@ def sample_of(health: Mapping[str, Any], now: datetime) -> HealthSample:
     return HealthSample(now.replace(microsecond=0), str(health["verdict"]), parts_of(health), components)
 
 
-def _keep(workspace: Workspace, health: Mapping[str, Any] | None, now: datetime) -> bool:
-    """Keep a sample, and return whether it is the first of the day."""
+def _keep(workspace: Workspace, health: Mapping[str, Any] | None, now: datetime) -> None:
     # An environment that does not exist has no bucket yet, and to look at it must not make one.
-    if not health or health["verdict"] == "absent":
-        return False
-    return keep_sample(_unguarded(workspace), workspace.environment.name, sample_of(health, now))
-
-
-def _unguarded(workspace: Workspace) -> Bucket:
-    """The bucket; a sample changes nothing of the environment, so it needs no run."""
-    return Bucket(workspace.aws.guarded(lambda: None))
+    if health and health["verdict"] != "absent":
+        # Not guarded: a sample changes nothing of the environment, so it needs no run.
+        bucket = Bucket(workspace.aws.guarded(lambda: None))
+        keep_sample(bucket, workspace.environment.name, sample_of(health, now))

@@ -1,4 +1,4 @@
-"""Samples of the health of an environment, one document for each day in the account's bucket, kept for 90 days."""
+"""Samples of the health of an environment: a document for each of the last 90 days in the account's bucket."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from orderops.aws.documents import BrokenDocument, Bucket, Document, DocumentCha
 from orderops.errors import OrderopsError
 
 DAYS = 90
+ROUND = DAYS + 1
 READERS = 16
 # Of several writers, one succeeds in every round.
 TRIES = 20
@@ -67,53 +68,67 @@ class KeptSamples:
     unreadable: tuple[BrokenDocument, ...] = ()
 
 
-Days = MutableMapping[str, tuple[HealthSample, ...]]
+@dataclass(frozen=True)
+class DaySamples:
+    """The samples of one day; None for a day that nothing is known of."""
+
+    day: date | None = None
+    samples: tuple[HealthSample, ...] = ()
 
 
-def keep_sample(bucket: Bucket, environment: str, sample: HealthSample) -> bool:
-    """Add a sample to its day, also while others add theirs. Returns whether it is the first of the day."""
+NOTHING = DaySamples()
+Days = MutableMapping[date, tuple[HealthSample, ...]]
+
+
+def keep_sample(bucket: Bucket, environment: str, sample: HealthSample) -> None:
+    """Add a sample to its day, also while others add theirs. Replaces the day that is too old by now."""
     day = sample.at.astimezone(UTC).date()
-    key = f"{prefix_of(environment)}{day.isoformat()}.json"
+    key = key_of(environment, day)
     for _ in range(TRIES):
         found = bucket.read(key)
-        before = _samples(found) if found else ()
+        kept = _read(found) if found else NOTHING
+        before = kept.samples if kept.day == day else ()
         if any(_repeats(sample, earlier) for earlier in before):
-            return False
+            return
         try:
             bucket.write(key, _document(day, (*before, sample)), over=found)
         except DocumentChanged:
             continue
-        return found is None
+        return
     raise OrderopsError(f"{bucket.uri(key)} was changed {TRIES} times meanwhile", "the next sample is kept as usual")
-
-
-def delete_older(bucket: Bucket, environment: str, today: date) -> None:
-    """Delete the samples of more than 90 days ago."""
-    first = _first_day(today).isoformat()
-    for key in bucket.keys(prefix_of(environment)):
-        if _day_of(key) < first:
-            bucket.remove(key)
 
 
 def kept_samples(bucket: Bucket, environment: str, now: datetime, known: Days | None = None) -> KeptSamples:
     """The samples of the last 90 days. `known` keeps days that are over, which need not be read again."""
     known = {} if known is None else known
-    first, today = _first_day(now.date()).isoformat(), now.date().isoformat()
-    keys = {key: _day_of(key) for key in bucket.keys(prefix_of(environment)) if first <= _day_of(key) <= today}
-    unread = [key for key, day in keys.items() if day not in known]
-    read: dict[str, tuple[HealthSample, ...]] = {}
+    today = now.astimezone(UTC).date()
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    there = set(bucket.keys(prefix_of(environment)))
+    unread = [day for day in days if day not in known and key_of(environment, day) in there]
+    read: dict[date, tuple[HealthSample, ...]] = {}
     unreadable = []
     with ThreadPoolExecutor(READERS) as pool:
-        for key, document in zip(unread, pool.map(bucket.read, unread), strict=True):
+        documents = pool.map(bucket.read, [key_of(environment, day) for day in unread])
+        for day, document in zip(unread, documents, strict=True):
             try:
-                read[keys[key]] = _samples(document) if document else ()
+                kept = _read(document) if document else NOTHING
             except BrokenDocument as error:
                 unreadable.append(error)
-    whole = {day: known.get(day, read.get(day, ())) for day in keys.values()}
+            else:
+                # Any other is left from a round before.
+                read[day] = kept.samples if kept.day == day else ()
+    samples = tuple(sample for day in days for sample in known.get(day, read.get(day, ())))
     # A writer whose clock is behind may still add to yesterday.
-    closed = (now - timedelta(days=1)).date().isoformat()
-    known.update({day: samples for day, samples in read.items() if day < closed})
-    return KeptSamples(tuple(sample for day in sorted(whole) for sample in whole[day]), tuple(unreadable))
+    known.update({day: found for day, found in read.items() if day < today - timedelta(days=1)})
+    return KeptSamples(samples, tuple(unreadable))
+
+
+def key_of(environment: str, day: date) -> str:
+    """The S3 key of a day. Days 91 days apart have the same, so that the new one replaces the old one.
+
+    Nothing has to be deleted, which a pipeline may not.
+    """
+    return f"{prefix_of(environment)}{day.toordinal() % ROUND:02}.json"
 
 
 def prefix_of(environment: str) -> str:
@@ -123,14 +138,6 @@ def prefix_of(environment: str) -> str:
 
 def _repeats(sample: HealthSample, earlier: HealthSample) -> bool:
     return timedelta() <= sample.at - earlier.at < REPEATED and sample.states == earlier.states
-
-
-def _first_day(today: date) -> date:
-    return today - timedelta(days=DAYS - 1)
-
-
-def _day_of(key: str) -> str:
-    return key.rpartition("/")[2].removesuffix(".json")
 
 
 def _document(day: date, samples: tuple[HealthSample, ...]) -> dict[str, object]:
@@ -149,11 +156,11 @@ def _letter(state: str) -> str:
     return LETTERS.get(state, LETTERS["unknown"])
 
 
-def _samples(document: Document) -> tuple[HealthSample, ...]:
+def _read(document: Document) -> DaySamples:
     shape = document.parsed(DayShape)
     try:
         day = date.fromisoformat(shape.day)
-        return tuple(_sample(day, line, shape.components) for line in shape.samples)
+        return DaySamples(day, tuple(_sample(day, line, shape.components) for line in shape.samples))
     except ValueError:
         raise BrokenDocument(document.uri, "has a day or a sample that orderops does not write") from None
 

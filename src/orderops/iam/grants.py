@@ -213,11 +213,7 @@ NARROW = (
     # No condition on the prefix: reading a missing object needs ListBucket, and such a request has no prefix.
     Grant("Record", ("s3:CreateBucket", "s3:ListBucket", "s3:TagResource"), (RECORD,)),
     Grant("RecordOfRuns", ("s3:GetObject", "s3:PutObject"), (f"{RECORD}/{{environment}}/*",)),
-    Grant(
-        "Jobs",
-        ("s3:DeleteObject",),
-        (f"{RECORD}/{{environment}}/jobs/*", f"{RECORD}/{{environment}}/board/samples/*"),
-    ),
+    Grant("Jobs", ("s3:DeleteObject",), (f"{RECORD}/{{environment}}/jobs/*",)),
     Grant("Board", ("s3:PutObject",), (f"arn:{{partition}}:s3:::{PREFIX}board*/index.html",)),
     Grant(
         "Roles",
