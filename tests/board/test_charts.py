@@ -25,7 +25,8 @@ def test_a_gap_interrupts_the_line_and_a_single_value_is_a_dot() -> None:
     values = (0.5, 0.25, None, 0.5, *NOTHING[:284])
 
     # 288 periods on 1000 units, and the highest value at the top of 100.
-    assert made(values).lines[0].path == "M1.7 0.00 L5.2 50.00 M12.2 0.00 h0.01"
+    [line] = made(values).lines
+    assert (line.path, line.dots) == ("M1.7 0.00 L5.2 50.00", "M12.2 0.00 h0.01")
 
 
 def test_a_chart_says_its_last_and_highest_value_and_its_gaps() -> None:

@@ -28,14 +28,18 @@ def test_a_run_that_released_and_one_that_migrated_are_marked_when_they_did(aws:
         {"at": "2026-11-28T05:02:00.000Z", "address": "ecs-service/orders", "action": "update"},
         {"at": "2026-11-28T05:02:01.000Z", "address": "ecs-service/worker", "action": "update"},
     )
-    record(bucket, "2026-11-28T06:00:00.002Z", {"at": "2026-11-28T06:00:01.000Z", "migration": "V7", "action": "apply"})
+    record(
+        bucket,
+        "2026-11-28T06:00:00.002Z",
+        {"at": "2026-11-28T06:00:01.000Z", "migration": "V007__add_status.sql", "action": "apply"},
+    )
     record(bucket, "2026-11-28T07:00:00.003Z", {"address": "sqs-queue/orders", "action": "update"})
 
     marks = marks_since(bucket, "dev", START)
 
     assert [(mark.kind, mark.what, f"{mark.at:%H:%M}") for mark in marks] == [
         ("release", "orders, worker", "05:02"),
-        ("migration", "V7", "06:00"),
+        ("migration", "V007", "06:00"),
     ]
 
 

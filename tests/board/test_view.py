@@ -146,6 +146,7 @@ def test_the_history_of_each_part_is_in_its_bars_and_in_words() -> None:
 
     # 85 minutes of 63 days and 3 hours are 0.09 %.
     assert orders.summary == "99.90 % available in the last 90 days, faults on 3 days. Recorded on 64 of these days."
+    assert orders.available == "99.90 % available, 64 days recorded"
     assert [bar.state for bar in orders.bars].count("none") == 26
     assert orders.faults[-1] == "20 October 2026: not available for 1 h 25 min"
     assert pages.faults == ("26 November 2026: delayed for 20 min", "20 October 2026: not available for 1 h 25 min")

@@ -29,6 +29,8 @@ class ChartLine:
     path: str
     area: str
     style: str
+    dots: str = ""
+    """Single values between two gaps."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class ChartKind:
 
 
 KINDS = (
-    ChartKind("latency", "Latency, 95th percentile", "s", "no requests were measured"),
+    ChartKind("latency", "Latency, 95th percentile", "s", "no response times were recorded"),
     ChartKind("errors", "Requests answered with 5xx", "%", "no requests were counted"),
     ChartKind("requests", "Requests", "/min", "no requests were counted"),
     ChartKind("waiting", "Messages waiting", "", "SQS sends no metrics of an idle queue"),
@@ -94,7 +96,7 @@ def chart(
     limits = [value for value in limit or () if value is not None]
     top = _top(max([*present, *limits], default=0.0), whole=not kind.unit)
     lines = [ChartLine("wanted", _path(limit, top), "", "limit")] if limit and limits else []
-    lines.append(ChartLine(kind.title, _path(values, top), _area(values, top), "value"))
+    lines.append(ChartLine(kind.title, _path(values, top), _area(values, top), "value", _dots(values, top)))
     return ChartView(
         id=f"{kind.metric}-{service}",
         title=kind.title,
@@ -149,12 +151,14 @@ def _runs(values: Values) -> Iterator[list[tuple[float, float]]]:
 
 
 def _path(values: Values | None, top: float) -> str:
-    pieces = []
-    for part in _runs(values or ()):
-        points = [f"{x:.1f} {_y(value, top):.2f}" for x, value in part]
-        # A line of no length with a round end is a dot: a single value between two gaps stays visible.
-        pieces.append("M" + " L".join(points) + (" h0.01" if len(points) == 1 else ""))
-    return " ".join(pieces)
+    parts = (part for part in _runs(values or ()) if len(part) > 1)
+    return " ".join("M" + " L".join(f"{x:.1f} {_y(value, top):.2f}" for x, value in part) for part in parts)
+
+
+def _dots(values: Values, top: float) -> str:
+    # A line of no length with round ends is a dot.
+    single = (part[0] for part in _runs(values) if len(part) == 1)
+    return " ".join(f"M{x:.1f} {_y(value, top):.2f} h0.01" for x, value in single)
 
 
 def _area(values: Values, top: float) -> str:

@@ -44,7 +44,7 @@ def _marks(run: Mapping[str, Any]) -> Iterator[ChangeMark]:
     if released:
         yield _mark(run, "release", released, (str(step["address"]).removeprefix(SERVICE) for step in released))
     if migrated:
-        yield _mark(run, "migration", migrated, (str(step["migration"]) for step in migrated))
+        yield _mark(run, "migration", migrated, (str(step["migration"]).partition("__")[0] for step in migrated))
 
 
 def _is_release(step: Mapping[str, Any]) -> bool:

@@ -190,11 +190,19 @@ def _days_view(key: str, name: str, state: str, words: str, days: Sequence[DaySh
         name=name,
         state=state,
         words=words,
-        available=f"{in_percent(share)} available" if share is not None else "",
+        available=_available(days, share),
         summary=_summary(days, share),
         bars=tuple(_bar(index, day, len(days)) for index, day in enumerate(days)),
         faults=faults,
     )
+
+
+def _available(days: Sequence[DayShare], share: float | None) -> str:
+    """The share for the page, with the number of days that it is of, unless it is of all."""
+    if share is None:
+        return ""
+    seen = sum(bool(day.state) for day in days)
+    return f"{in_percent(share)} available" + (f", {counted(seen, 'day')} recorded" if seen < len(days) else "")
 
 
 def _summary(days: Sequence[DayShare], share: float | None) -> str:
