@@ -60,6 +60,14 @@ def test_open_incidents_come_first_and_old_ones_leave(book: IncidentBook) -> Non
     assert book.read().open == (book.find(now.id),)
 
 
+def test_an_id_leads_to_no_document_of_another_folder(book: IncidentBook) -> None:
+    incident = opened(book)
+    book.bucket.put("dev/board/incidents/more/1.json", incident.to_dict())
+
+    with pytest.raises(UsageError, match="no incident has the id 'more/1'"):
+        book.find("more/1")
+
+
 def test_a_closed_incident_takes_no_text_and_is_closed_once(book: IncidentBook) -> None:
     incident = opened(book)
     first = book.close(incident.id, "", NOW)

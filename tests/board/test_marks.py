@@ -8,6 +8,7 @@ from typing import Any
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
 from orderops.board.marks import marks_since
+from orderops.health.changes import changing_run
 
 START = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
 
@@ -41,6 +42,17 @@ def test_a_run_that_released_and_one_that_migrated_are_marked_when_they_did(aws:
         ("release", "orders, worker", "05:02"),
         ("migration", "V007", "06:00"),
     ]
+
+
+def test_a_text_about_an_incident_is_no_change_before_a_fault() -> None:
+    steps = ({"action": "incident opened"},)
+    run = {"outcome": "done", "started": "2026-11-28T05:00:00.001Z", "who": "ana", "steps": steps}
+    runs = [{**run, "command": "board incident open --env dev"}, {**run, "command": "up --env dev"}]
+
+    change = changing_run(runs, datetime(2026, 11, 28, 6, 0, tzinfo=UTC))
+
+    assert change
+    assert change.what == "up --env dev"
 
 
 def test_older_runs_and_broken_records_make_no_mark(aws: Aws) -> None:

@@ -125,7 +125,7 @@ def test_an_incident_is_opened_updated_and_closed_each_on_record(dev: Dev, order
 
 
 def test_a_dry_run_shows_the_text_and_writes_nothing(dev: Dev, orderops: Orderops) -> None:
-    said = orderops("board", "incident", "open", "Orders are late", "--dry-run")
+    said = orderops("board", "incident", "open", "Orders are late", "--dry-run", "--yes")
 
     assert "customers will read: Orders are late" in said.err
     assert orderops("board", "incident", "list", "--json").json == []
