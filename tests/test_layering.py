@@ -23,6 +23,7 @@ LAYERS = """
 cli
 operations
 ui
+board
 health doctor reports
 iam
 rehearsal
@@ -46,7 +47,7 @@ INNER_LAYERS = {
         / translate / call_log diagnosis ownership / redaction partition
     """,
     "cli": """
-        remote_entrypoint / __init__ / root / alerts ci env infra service queue report migrate restore local
+        remote_entrypoint / __init__ / root / alerts board ci env infra service queue report migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help command_tree
     """,
     "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",
@@ -66,6 +67,7 @@ PACKAGES = {
     "cryptography": {"local"},
     "cyclonedx": {"images"},
     "httpx": {"local"},
+    "jinja2": {"board"},
     "moto": {"local"},
     "packageurl": {"images"},
     "platformdirs": {"local", "config", "aws", "database"},
@@ -98,6 +100,7 @@ KNOWS_LOCAL = {
 CALLS_AWS = {
     "alerts",
     "aws",
+    "board",
     "database",
     "doctor",
     "engine",

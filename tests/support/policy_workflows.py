@@ -34,7 +34,7 @@ from support.repository import ENVIRONMENTS, ROOT, SQL
 
 IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
 LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
-GROUPS = ("alerts", "report", "infra", "service", "migrate", "restore", "queue")
+GROUPS = ("alerts", "report", "board", "infra", "service", "migrate", "restore", "queue")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nmax_tasks = 2\nsecrets = ["TOKEN"]\n'
 CHANGES: Mapping[str, str] = {
     "zones = 2": "zones = 3",
@@ -74,7 +74,7 @@ class Operator:
     key: tuple[str, str] = ("testing", "testing")
 
     def __call__(self, *argv: str, env: str = "dev", expect: int | None = 0) -> Said:
-        words = 3 if argv[:2] == ("queue", "dlq") else 2 if argv[0] in GROUPS else 1
+        words = 3 if argv[:2] in (("queue", "dlq"), ("board", "incident")) else 2 if argv[0] in GROUPS else 1
         command = [*argv[:words]]
         command = [argument for argument in command if not argument.startswith("-")]
         self.account.command = " ".join([*command, *(argument for argument in argv if argument == "--prune")])
@@ -163,6 +163,7 @@ def run_all_workflows(operator: Operator) -> None:
     create_from_nothing(operator)
     release(operator)
     look_after_queues(operator)
+    publish_a_board(operator)
     change_the_file(operator)
     damage_and_repair(operator)
     adopt(operator)
@@ -260,6 +261,22 @@ def look_after_queues(operator: Operator) -> None:
     operator("queue", "dlq", "show", ids[0])
     operator("queue", "dlq", "replay", ids[0], "--yes")
     operator("queue", "dlq", "purge", "--all", "--yes", "--confirm", name)
+
+
+def publish_a_board(operator: Operator) -> None:
+    """Make the page, put it into a bucket, and write about an incident."""
+    s3, bucket = operator.client("s3"), "orderops-dev-board-acme"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
+    operator("board", "--detail", "--out", str(operator.folder / "board.html"))
+    operator.write("dev", f'{shipped("dev")}\n[board]\nbucket = "{bucket}"\n')
+    operator("board", "publish")
+    operator.write("dev", shipped("dev"))
+    incident = operator("board", "incident", "open", "Orders are late", "--yes").out.strip()
+    operator("board", "incident", "update", incident, "Found.", "--yes")
+    operator("board", "incident", "close", incident, "--yes")
+    operator("board", "incident", "list")
+    s3.delete_object(Bucket=bucket, Key="index.html")
+    s3.delete_bucket(Bucket=bucket)
 
 
 def change_the_file(operator: Operator) -> None:

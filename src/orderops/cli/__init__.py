@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from orderops.cli import alerts, ci, env, infra, local, migrate, queue, report, restore, service
+from orderops.cli import alerts, board, ci, env, infra, local, migrate, queue, report, restore, service
 from orderops.cli import root as app
 from orderops.cli.command_tree import options_below
 from orderops.cli.help import HELP_OPTIONS, load_renderer, wants_help
@@ -48,6 +48,7 @@ commands.add_typer(service.commands, name="service")
 commands.add_typer(queue.commands, name="queue")
 commands.add_typer(alerts.commands, name="alerts")
 commands.add_typer(report.commands, name="report")
+commands.add_typer(board.commands, name="board")
 commands.add_typer(migrate.commands, name="migrate")
 commands.add_typer(restore.commands, name="restore")
 commands.add_typer(env.commands, name="env")

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from orderops.config import types as values
 from orderops.config.alerts import AlertsConfig
+from orderops.config.board import BoardConfig
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
 from orderops.config.drift import DriftConfig
@@ -231,6 +232,8 @@ class Environment(TomlTable):
     """The image repositories."""
     alerts: AlertsConfig = AlertsConfig()
     """The receivers of alarms."""
+    board: BoardConfig = BoardConfig()
+    """The page about the environment."""
     migrations: MigrationsConfig = MigrationsConfig()
     """How migrations are applied."""
     drift: DriftConfig = DriftConfig()
@@ -313,6 +316,7 @@ class Environment(TomlTable):
         yield from self.routing.mistakes()
         yield from self._without_tokens()
         yield from self._tags_alike()
+        yield from self.board.misnamed(self.prefix)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
 
     def _workers(self) -> Iterator[Mistake]:

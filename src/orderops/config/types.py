@@ -273,3 +273,7 @@ WebReceiver = Annotated[
         "an address that begins with https://, or on the laptop with http://127.0.0.1:PORT/",
     ),
 ]
+# S3 user guide, "Bucket naming rules"; without dots, which no certificate of S3 covers.
+BucketName = Annotated[
+    str, spelled(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "3 to 63 lower-case letters, digits and inner hyphens")
+]

@@ -16,6 +16,8 @@ from orderops.trail.subject import TrailSubject
 # Runs that changed nothing are on record too.
 SEARCHED = 10
 OURS = "orderops"
+WRITING = "board incident"
+"""Runs that write for customers, and change nothing of the environment."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def changing_run(runs: Iterable[Mapping[str, Any]], before: datetime | None) -> 
     limit = in_seconds(before or datetime.now(UTC))
     for run in runs:
         if run["outcome"] == RunOutcome.UNREADABLE or not run["steps"] or run["started"] > limit:
+            continue
+        if run["command"].startswith(WRITING):
             continue
         outcome = "" if run["outcome"] == RunOutcome.DONE else f", {run['outcome']}"
         return LastChange(f"{run['started'][:19]}Z", run["who"], f"{run['command']}{outcome}", OURS)

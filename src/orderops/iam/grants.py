@@ -218,6 +218,7 @@ NARROW = (
     Grant("Record", ("s3:CreateBucket", "s3:ListBucket", "s3:TagResource"), (RECORD,)),
     Grant("RecordOfRuns", ("s3:GetObject", "s3:PutObject"), (f"{RECORD}/{{environment}}/*",)),
     Grant("Jobs", ("s3:DeleteObject",), (f"{RECORD}/{{environment}}/jobs/*",)),
+    Grant("Board", ("s3:PutObject",), (f"arn:{{partition}}:s3:::{PREFIX}board*/index.html",)),
     Grant(
         "Roles",
         ("iam:*Role", "iam:*RolePolicy", "iam:*RolePolicies", "iam:DeleteRolePermissionsBoundary"),

@@ -36,6 +36,9 @@ MIGRATING = ("migrate info", "migrate apply")
 ENTERING = ("service exec",)
 DRILLING = ("alerts fire-drill",)
 QUEUES = ("queue peek", "queue dlq list", "queue dlq show", "queue dlq replay", "queue dlq purge")
+# A viewer may make a board too, whose sample is then not kept.
+BOARD = ("board", "board publish")
+INCIDENTS = ("board incident open", "board incident update", "board incident close", "board incident list")
 RESTORING = (
     "migrate rehearsal",
     "restore",
@@ -60,7 +63,18 @@ class Persona(StrEnum):
     def commands(self) -> tuple[str, ...]:
         """The commands that the persona runs."""
         return {
-            Persona.OPERATOR: (*READING, *RELEASING, *MIGRATING, *ENTERING, *DRILLING, *QUEUES, *RESTORING, *REMOVING),
-            Persona.PIPELINE: (*READING, *RELEASING),
+            Persona.OPERATOR: (
+                *READING,
+                *RELEASING,
+                *MIGRATING,
+                *ENTERING,
+                *DRILLING,
+                *QUEUES,
+                *BOARD,
+                *INCIDENTS,
+                *RESTORING,
+                *REMOVING,
+            ),
+            Persona.PIPELINE: (*READING, *RELEASING, *BOARD),
             Persona.VIEWER: READING,
         }[self]

@@ -16,7 +16,7 @@ from orderops.engine.resource import Resource
 from orderops.errors import OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.infra.zones import zones_of
-from orderops.runs.run import ANSWERS, COPIES, ChangeGuard, Runs
+from orderops.runs.run import ANSWERS, BOARD, COPIES, ChangeGuard, Runs
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Workspace:
     def answer_runs(self) -> Runs:
         """Runs that answer a release under way, beside the run that watches it."""
         return Runs(self.aws, self.environment.name, self.guard, part=ANSWERS)
+
+    @cached_property
+    def board_runs(self) -> Runs:
+        """Runs that change the incidents on the board, beside a run that changes the environment."""
+        return Runs(self.aws, self.environment.name, self.guard, part=BOARD)
 
     @cached_property
     def stack(self) -> Stack:

@@ -77,6 +77,10 @@ ANSWERS = "answers"
 """The part that consists of answers to a release under way, whose run has the lease of the environment."""
 
 
+BOARD = "board"
+"""The part that consists of the incidents on the board, which must not wait for a release to end."""
+
+
 class Runs:
     """Runs that change an environment, or a part of it: one at a time, each on record."""
 
@@ -88,7 +92,7 @@ class Runs:
         self._aws = aws.guarded(lambda: None)
         self._environment = environment
         self._leased = f"{environment}/{part}" if part else environment
-        self._parts = (environment, f"{environment}/{COPIES}", f"{environment}/{ANSWERS}")
+        self._parts = (environment, f"{environment}/{COPIES}", f"{environment}/{ANSWERS}", f"{environment}/{BOARD}")
         self._gate = gate
         self._timing = timing
         self._file = file

@@ -14,7 +14,7 @@ Taken = Mapping[Command, Collection[str]]
 """Which of REPEATED each command takes."""
 
 REPEATED = {"--env": "--env", "-e": "--env", "--environments": "--environments", "--sql": "--sql"}
-GROUPS = r"(?:env|infra|local|migrate|queue(?: dlq)?|restore|service)(?: [a-z]+)?"
+GROUPS = r"(?:board(?: incident)?|env|infra|local|migrate|queue(?: dlq)?|restore|service)(?: [a-z]+)?"
 # The command, then everything up to where it ends in a sentence at the latest.
 COMMAND = re.compile(
     rf"\borderops (?P<words>{GROUPS}|up|down|status|history|doctor)(?![\w-])(?P<rest>(?:(?!\borderops )[^;,)\n])*)"
