@@ -107,7 +107,7 @@ PERMISSIONS = {
     "a read that is not allowed": Case(
         (f"permission rds:DescribeDBInstances is missing for {ANN}",
          '{"Effect":"Allow","Action":"rds:DescribeDBInstances"'),
-        STATUS,
+        PLAN,
         "rds",
         "DescribeDBInstances",
         error("AccessDenied", f"{USER} rds:DescribeDBInstances on resource: * because no identity-based policy "
@@ -115,7 +115,7 @@ PERMISSIONS = {
     ),
     "an explicit deny": Case(
         ("explicitly denies elasticloadbalancing:DescribeLoadBalancers", "simulate-principal-policy"),
-        STATUS,
+        PLAN,
         "elasticloadbalancing",
         "DescribeLoadBalancers",
         error("AccessDenied", f"{USER} elasticloadbalancing:DescribeLoadBalancers on resource: * with an explicit "
@@ -123,19 +123,19 @@ PERMISSIONS = {
     ),
     "a permissions boundary": Case(
         (f"the permissions boundary of {ANN}", "aws iam get-user --user-name ann"),
-        STATUS,
+        PLAN,
         "ecs",
-        "DescribeServices",
-        error("AccessDeniedException", f"{USER} ecs:DescribeServices on resource: * because no permissions boundary "
-                "allows the ecs:DescribeServices action"),
+        "ListClusters",
+        error("AccessDeniedException", f"{USER} ecs:ListClusters on resource: * because no permissions boundary "
+                "allows the ecs:ListClusters action"),
     ),
     "the organization": Case(
-        ("the organization does not allow sqs:GetQueueUrl", "ask the organization's administrators"),
-        STATUS,
+        ("the organization does not allow sqs:ListQueues", "ask the organization's administrators"),
+        PLAN,
         "sqs",
-        "GetQueueUrl",
-        error("AccessDenied", f"{USER} sqs:GetQueueUrl on resource: * because no service control policy allows the "
-                "sqs:GetQueueUrl action", 403),
+        "ListQueues",
+        error("AccessDenied", f"{USER} sqs:ListQueues on resource: * because no service control policy allows the "
+                "sqs:ListQueues action", 403),
     ),
     "a denial without details": Case(
         ("permission rds:DescribeDBInstances is missing for these credentials", '"Action":"rds:DescribeDBInstances"'),

@@ -156,6 +156,15 @@ def test_a_plan_shows_the_error_and_hint_of_a_refused_step(capsys: pytest.Captur
     )
 
 
+UNEXPLAINED: dict[str, Any] = {
+    "priority": None,
+    "cause_component": None,
+    "since": None,
+    "last_change": None,
+    "notes": [],
+    "denied": [],
+}
+"""Of a status that names no cause."""
 WAITING = PendingChange(
     "DBInstanceClass",
     "DBInstanceClass db.t3.micro -> db.t3.medium",
@@ -207,13 +216,14 @@ def test_the_status_shows_what_aws_holds_back(capsys: pytest.CaptureFixture[str]
     status: dict[str, Any] = {
         "environment": "dev",
         "verdict": "healthy",
+        **UNEXPLAINED,
         "cause": "",
         "urls": {},
         "next": "",
         "runs": [],
         "proven_restore": None,
     }
-    components = [{"name": "database", "state": "ok", "detail": "postgres [16]"}]
+    components = [{"name": "database", "state": "ok", "detail": "postgres [16]", "waits_on": None}]
 
     terminal_status.show_status(
         {**status, "components": components, "pending": [{"name": "database", **WAITING.to_dict()}]}
@@ -277,13 +287,14 @@ def test_an_id_that_repeats_the_name_is_omitted(capsys: pytest.CaptureFixture[st
 def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     detail = "0 of 2 tasks, revision 7; last stop: Essential container in task exited (exit code 1, after 12 s)"
     components = [
-        {"name": "database", "state": "ok", "detail": "postgres 16"},
-        {"name": "service orders", "state": "down", "detail": detail},
+        {"name": "database", "state": "ok", "detail": "postgres 16", "waits_on": None},
+        {"name": "service orders", "state": "down", "detail": detail, "waits_on": None},
     ]
 
-    told = {
+    told: dict[str, Any] = {
         "environment": "dev",
         "verdict": "down",
+        **UNEXPLAINED,
         "components": components,
         "cause": "",
         "urls": {},
@@ -305,9 +316,10 @@ def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.
 def test_control_characters_in_a_status_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "failed: \x1b[2J[bold]gone[/]"
     run = {"command": hostile, "who": hostile, "host": hostile, "since": "2026-11-10T08:00:00.000Z"}
-    told = {
+    told: dict[str, Any] = {
         "environment": "dev",
         "verdict": "down",
+        **UNEXPLAINED,
         "cause": hostile,
         "urls": {"url": hostile},
         "next": "",
@@ -315,7 +327,7 @@ def test_control_characters_in_a_status_do_not_reach_the_terminal(capsys: pytest
         "pending": [{"name": hostile, "what": hostile, "until": hostile, "class": hostile, "command": hostile}],
     }
 
-    components = [{"name": "balancer", "state": "down", "detail": hostile}]
+    components = [{"name": "balancer", "state": "down", "detail": hostile, "waits_on": None}]
     terminal_status.show_status({**told, "components": components, "proven_restore": None})
 
     lines = capsys.readouterr().out.splitlines()
@@ -326,9 +338,10 @@ def test_control_characters_in_a_status_do_not_reach_the_terminal(capsys: pytest
 
 def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.CaptureFixture[str]) -> None:
     ago = (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat()
-    told = {
+    told: dict[str, Any] = {
         "environment": "dev",
         "verdict": "healthy",
+        **UNEXPLAINED,
         "components": [],
         "cause": "",
         "urls": {},
@@ -340,7 +353,7 @@ def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.Ca
     terminal_status.show_status(
         {
             **told,
-            "components": [{"name": "database", "state": "ok", "detail": ""}],
+            "components": [{"name": "database", "state": "ok", "detail": "", "waits_on": None}],
             "proven_restore": {"started": ago, "recovery_seconds": 454.0},
         }
     )

@@ -112,7 +112,8 @@ RELEASE = {
 
 
 def status(text: str) -> None:
-    parts = {"name": text, "state": text, "detail": "d"}
+    parts = {"name": text, "state": text, "detail": "d", "waits_on": text}
+    change = {"at": "2026-11-22T12:03:00Z", "who": text, "what": text, "tool": text}
     pending = {"name": "n", "what": "w", "until": "u", "class": "c", "command": text}
     show_status(
         {
@@ -123,7 +124,13 @@ def status(text: str) -> None:
             "runs": [],
             "unreadable": [BrokenDocument("s3://bucket/key", "is empty").to_dict()],
             "pending": [pending | {"command": "c"}],
-            "cause": "",
+            "priority": "P0",
+            "cause": text,
+            "cause_component": text,
+            "since": "2026-11-22T12:03:00Z",
+            "last_change": change,
+            "notes": [{"what": text, "next": text}],
+            "denied": [text],
             "urls": {text: "u"},
             "proven_restore": None,
             "next": text,

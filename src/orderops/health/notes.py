@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from orderops.drift.report import compare
-from orderops.errors import OrderopsError
+from orderops.errors import AwsError, OrderopsError
+from orderops.health.reads import DENIED
 from orderops.health.releases import ServiceRelease
 from orderops.infra.readiness import AppliedMigrations, ReadyAnswer
 from orderops.infra.workspace import Workspace
@@ -62,9 +63,32 @@ def _missing(versions: Sequence[int], applied: AppliedMigrations) -> int:
 
 
 def drifted(workspace: Workspace) -> Iterator[Note]:
-    """The resources that are not as the environment file says, but for what it says to ignore."""
-    addresses = list(dict.fromkeys(drift.address for drift in compare(workspace).drift))
+    """The resources that are not as the environment file says, but for what it says to ignore.
+
+    It waits for nothing: a comparison that would have to is a note of its own.
+    """
+    try:
+        report = compare(workspace, on_wait=_refuse_to_wait)
+    except AwsError as error:
+        if error.code in DENIED:
+            raise
+        yield _not_compared(workspace, error)
+        return
+    except OrderopsError as error:
+        yield _not_compared(workspace, error)
+        return
+    addresses = list(dict.fromkeys(drift.address for drift in report.drift))
     if addresses:
         differ = "differs" if len(addresses) == 1 else "differ"
         what = f"{joined(addresses, max_names=3)} {differ} from {workspace.environment.name}.toml"
         yield Note(what, "orderops infra drift")
+
+
+def _refuse_to_wait(name: str, waits_for: str) -> None:
+    if waits_for:
+        raise OrderopsError(f"{name} waits for {waits_for}")
+
+
+def _not_compared(workspace: Workspace, error: OrderopsError) -> Note:
+    what = f"the account was not compared with {workspace.environment.name}.toml: {plain(error.message)}"
+    return Note(what, "orderops infra drift")

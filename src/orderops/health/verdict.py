@@ -115,7 +115,9 @@ class Health:
 def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mapping[str, str]) -> Health:
     """The verdict on components: the fault that explains the most urgent others is the cause."""
     vital = [component for component in components if component.name not in APART]
-    if all(component.state is ComponentState.ABSENT for component in vital):
+    there = [component for component in vital if component.state is not ComponentState.ABSENT]
+    # What cannot be read says nothing against it, unless that is everything.
+    if len(there) < len(vital) and all(component.denied for component in there):
         command = with_environment("orderops up", environment)
         return Health(environment, HealthVerdict.ABSENT, "it does not exist", command, {}, components)
     components = suspected(components)

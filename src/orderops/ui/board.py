@@ -15,8 +15,8 @@ def show_incidents(incidents: Iterable[Incident]) -> None:
     for incident in incidents:
         state = "[dim]closed[/]" if incident.closed else "[yellow]open  [/]"
         until = f" to {incident.closed}" if incident.closed else ""
-        title = escape(incident.title)
-        out.print(f"{escape(incident.id)}  {state}  {escape(incident.affects)}: {title}")
+        what = f"{incident.affects}: {incident.title}"
+        out.print(f"{escape(incident.id)}  {state}  {escape(what)}")
         out.print(f"    [dim]{escape(incident.opened + until)}[/]")
         for update in incident.updates:
             text = " ".join(update.text.split())

@@ -43,8 +43,9 @@ STATE_COLOURS = {
 def show_status(status: Mapping[str, Any]) -> None:
     """Show the verdict, the health table, the cause with what explains it, and the next command."""
     colour = STATE_COLOURS.get(status["verdict"], "white")
-    urgency = f" [bold]{status['priority']}[/]: {URGENCY[status['priority']]}" if status["cause_component"] else ""
-    out.print(f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]{urgency}")
+    out.print(
+        f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]{escape(_urgency(status))}"
+    )
     _show_components(status["components"])
     for release in status.get("releases", ()):
         out_folded(f"release: {escape(_release(release))}")
@@ -72,6 +73,14 @@ def show_status(status: Mapping[str, Any]) -> None:
         out_folded(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
     if status["next"]:
         out.print(f"next:  [bold]{escape(completed(status['next']))}[/]")
+
+
+def _urgency(status: Mapping[str, Any]) -> str:
+    """How soon to act, behind the verdict; nothing where there is no fault."""
+    priority = status["priority"]
+    if not status["cause_component"]:
+        return ""
+    return f", {priority}: {URGENCY[priority]}" if priority else f": {URGENCY[priority]}"
 
 
 def _show_cause(status: Mapping[str, Any]) -> None:
