@@ -65,6 +65,18 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         _deletes("DeleteAlarms", "alarmNames"),
         *_tags("resourceARN", *TAG_CALLS),
     ),
+    "cloudwatch-composite-alarm": (
+        Setter("PutCompositeAlarm", "alarmName", (ALL,)),
+        Setter("DisableAlarmActions", "alarmNames", ("ActionsEnabled",)),
+        Setter("EnableAlarmActions", "alarmNames", ("ActionsEnabled",)),
+        _deletes("DeleteAlarms", "alarmNames"),
+        *_tags("resourceARN", *TAG_CALLS),
+    ),
+    "cloudwatch-dashboard": (
+        Setter("PutDashboard", "dashboardName", (ALL,)),
+        _deletes("DeleteDashboards", "dashboardNames"),
+        *_tags("resourceARN", *TAG_CALLS),
+    ),
     "ec2-address": (_deletes("ReleaseAddress", "allocationId"), *EC2_TAGS),
     "ec2-flow-log": (_deletes("DeleteFlowLogs", "DeleteFlowLogsRequest.FlowLogId.content"), *EC2_TAGS),
     "ec2-internet-gateway": (
@@ -223,7 +235,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "Rollout": ("taskDefinition", "forceNewDeployment", "deploymentConfiguration"),
 }
 # Kinds whose events list no resource, so that only the name of the call finds them.
-UNLISTED = frozenset({"autoscaling-target", "cloudwatch-alarm"})
+UNLISTED = frozenset({"autoscaling-target", "cloudwatch-alarm", "cloudwatch-composite-alarm", "cloudwatch-dashboard"})
 # IAM is the same in every region, and its events are in the first region of the partition.
 HOME_REGIONS = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 AT_HOME = frozenset({"iam"})
