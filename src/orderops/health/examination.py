@@ -65,7 +65,7 @@ def examine(
     these credentials may not read is left out. Raises AwsError if that is everything.
     """
     reads = Reads()
-    # The zones decide only where subnets are, of which nothing is said here.
+    # The zones decide only where subnets are; who may not read them may not compare the account with the file either.
     vars(workspace)["zones"] = reads.value(lambda: tuple(workspace.zones), nominal_zones(workspace.environment))
     with ThreadPoolExecutor(READERS) as pool:
         drift = pool.submit(reads.value, lambda: tuple(drifted(workspace)), ()) if compare else None
