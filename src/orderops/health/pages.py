@@ -13,6 +13,7 @@ from orderops.infra.alert_rules import Priority
 from orderops.infra.page import NoAnswer, PageAnswer, ask_page
 from orderops.infra.readiness import ReadyAnswer, ReadyState, asked_service, on_this_machine
 from orderops.infra.workspace import Workspace
+from orderops.text.durations import measured
 from orderops.text.outside import plain
 
 USERS = "/users"
@@ -62,7 +63,7 @@ def page_status(workspace: Workspace, seen: CustomerView) -> ComponentStatus:
     command = looking_into(workspace, service)
     if seen.problem:
         return ComponentStatus(LABEL, ComponentState.DOWN, f"{seen.path}: {seen.problem}", command, follows=follows)
-    took = f"{seen.path} answers {seen.status} in {seen.milliseconds / 1000:.1f} s"
+    took = f"{seen.path} answers {seen.status} in {measured(seen.milliseconds / 1000)}"
     if seen.milliseconds >= SLOW:
         state, priority = ComponentState.DEGRADED, Priority.P2
         return ComponentStatus(LABEL, state, f"{took}, which is slow", command, priority=priority, follows=follows)
