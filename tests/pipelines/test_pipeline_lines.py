@@ -99,13 +99,16 @@ def script_of(stage: str) -> str:
     return str(aws_step(stage)["inputs"]["inlineScript"])
 
 
-def built(agent: Agent, environment: str) -> str:
-    """Put the image of this checkout into the environment's registry, as a builder would; answers its URI."""
-    agent(f"orderops infra apply --env {environment} --yes")
+def built(agent: Agent, environment: str, *more: str) -> str:
+    """Put the image of this checkout into the environment's registry, as a builder would; answers its URI.
+
+    `more` are further tags.
+    """
+    agent(f"orderops infra apply --env {environment} --yes --confirm {environment}")
     aws = Aws(REGION, endpoint_url=agent.url, session=boto3.Session("testing", "testing", region_name=REGION))
     checkout = agent.folder / "checkout"
     repository = f"orderops-{environment}-order-processor"
-    return f"{HOST}/{repository}@{put(aws, repository, content_tag(checkout, checkout / DOCKERFILE))}"
+    return f"{HOST}/{repository}@{put(aws, repository, content_tag(checkout, checkout / DOCKERFILE), *more)}"
 
 
 @pytest.mark.slow
@@ -118,12 +121,14 @@ def test_the_lines_of_each_stage_do_what_they_say(agent: Agent) -> None:
     agent(script_of("staging").replace("$(orderops service build --env staging)", image))
     assert agent.outputs["image"] == image
 
+    # Neither is anything copied between registries: prod's has the release already, under the name of such a copy.
+    built(agent, "prod", f"sha256-{image.rpartition(':')[2][:16]}")
     environ = {name: value.replace(value, image) for name, value in aws_step("plan_prod")["env"].items()}
     planned = agent(script_of("plan_prod"), environ)
     assert "##vso[task.uploadsummary]" in planned
     plan = agent.folder / "checkout" / "plan"
-    assert "rds-instance" in (plan / "prod.md").read_text()
-    assert agent("orderops status --env prod", code=3).startswith("prod is absent")
+    assert "ecs-service/orderops-prod-order-processor" in (plan / "prod.md").read_text()
+    assert "is not released in prod" in agent("orderops service releases --env prod", code=1)
 
     artifact = agent.folder / "workspace" / "plan-prod-1"
     artifact.mkdir(parents=True)

@@ -67,9 +67,9 @@ def _working(primary: Instance, where: str, measured: Measured, looking: str) ->
 def _measures(primary: Instance, measured: Measured) -> Iterator[str]:
     properties = primary.observed.properties
     if measured.connections is not None:
-        yield f"{measured.connections:.0f} connections"
+        yield f"{measured.connections:.0f} sessions"
     if measured.free_storage is not None:
-        yield f"{measured.free_storage / GIB:.1f} of {properties['AllocatedStorageNow']} GB free"
+        yield f"{measured.free_storage / GIB:.0f} GB free"
     restorable = properties.get("LatestRestorableTime")
     if restorable and (age := datetime.now(UTC) - restorable) > LATE_BACKUP:
         yield f"restorable only until {in_words(age)} ago"
