@@ -43,7 +43,7 @@ text
 # The same inside a package, of its sub-packages and modules. What is not named may import all that is.
 INNER_LAYERS = {
     "aws": """
-        documents / validation / client / sessions / event_handlers service_models / private_cache
+        documents metrics / validation / client / sessions / event_handlers service_models / private_cache
         / translate / call_log diagnosis ownership / redaction partition
     """,
     "cli": """

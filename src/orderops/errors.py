@@ -57,6 +57,20 @@ class Meaning(StrEnum):
     """May have taken effect: no response arrived, or AWS failed in the middle."""
 
 
+DENIED = (
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "UnauthorizedOperation",
+    "UnauthorizedException",
+    "NotAuthorized",
+    "ForbiddenException",
+    "403",
+)
+"""Codes of AWS's services for a call that the credentials may not make."""
+
+
 class AwsError(OrderopsError):
     """A call to AWS that failed. `explanation` and hint come from the catalogue of known errors."""
 
@@ -78,6 +92,11 @@ class AwsError(OrderopsError):
         self.text = text
         self.meaning = meaning
         self.request_id = request_id
+
+    @property
+    def denied(self) -> bool:
+        """Whether these credentials may not make the call."""
+        return self.code in DENIED
 
     @property
     def lines(self) -> list[str]:

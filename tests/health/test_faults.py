@@ -196,17 +196,18 @@ def disk_nearly_full(system: System) -> Iterator[None]:
         file.unlink()
 
 
+def queue_growing(system: System) -> AbstractContextManager[None]:
+    return left_waiting(system, 1100)
+
+
+def consumer_stuck(system: System) -> AbstractContextManager[None]:
+    return left_waiting(system, 1)
+
+
 @contextmanager
-def queue_growing(system: System) -> Iterator[None]:
+def left_waiting(system: System, messages: int) -> Iterator[None]:
     """Nobody takes the messages: the service that runs is one without a consumer."""
-    system.send(1100)
-    yield
-    system.aws.sqs.purge_queue(QueueUrl=system.aws.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"])
-
-
-@contextmanager
-def consumer_stuck(system: System) -> Iterator[None]:
-    system.send(1)
+    system.send(messages)
     yield
     system.aws.sqs.purge_queue(QueueUrl=system.aws.sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"])
 

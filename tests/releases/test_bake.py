@@ -79,8 +79,12 @@ def cloud(session: boto3.Session) -> dict[str, Any]:
 
 
 def metrics(requests: int, errors: int) -> dict[str, Any]:
-    counts = {"requestcount": requests, "httpcode_target_5xx_count": errors}
-    return {"MetricDataResults": [{"Id": name, "Values": [count / 2] * 2} for name, count in counts.items()]}
+    minutes = [datetime(2026, 11, 28, 12, minute, tzinfo=UTC) for minute in (1, 0)]
+    results = [
+        {"Id": f"m{index}", "Timestamps": minutes, "Values": [count / 2] * 2}
+        for index, count in enumerate((requests, errors))
+    ]
+    return {"MetricDataResults": results}
 
 
 def bake(aws: Aws, service: Service, *, seconds: float = 0, **baseline: Any) -> Bake:

@@ -7,10 +7,11 @@ from time import monotonic
 
 from orderops.alerts.fire_drill import DrillTarget, MessagesTaken
 from orderops.alerts.fire_drill_record import EndReached
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws
+from orderops.aws.metrics import MetricQuery, read_metrics
 
 MINUTE = timedelta(minutes=1)
-METRICS = {"d": "NumberOfNotificationsDelivered", "f": "NumberOfNotificationsFailed"}
+METRICS = ("NumberOfNotificationsDelivered", "NumberOfNotificationsFailed")
 
 
 class DeliveryWatch:
@@ -59,17 +60,16 @@ class DeliveryWatch:
 
     def _counts(self, topic: str) -> tuple[int, int]:
         """How many messages SNS has delivered since the minute in which the watch began, and how many not."""
-        metric = {"Namespace": "AWS/SNS", "Dimensions": [{"Name": "TopicName", "Value": topic.rpartition(":")[2]}]}
-        queries = [
-            {"Id": key, "MetricStat": {"Metric": {**metric, "MetricName": name}, "Period": 60, "Stat": "Sum"}}
-            for key, name in METRICS.items()
-        ]
-        start = self._since.replace(second=0, microsecond=0)
-        call, until = self._aws.cloudwatch.get_metric_data, datetime.now(UTC) + MINUTE
-        sums = dict.fromkeys(METRICS, 0.0)
-        for result in every(call, "MetricDataResults", MetricDataQueries=queries, StartTime=start, EndTime=until):
-            sums[result["Id"]] += sum(result["Values"])
-        return int(sums["d"]), int(sums["f"])
+        name = {"TopicName": topic.rpartition(":")[2]}
+        found = read_metrics(
+            self._aws,
+            [MetricQuery("AWS/SNS", metric, "Sum", name) for metric in METRICS],
+            period=MINUTE,
+            start=self._since.replace(second=0, microsecond=0),
+            end=datetime.now(UTC) + MINUTE,
+        )
+        delivered, failed = (int(sum(value for _, value in points)) for points in found)
+        return delivered, failed
 
 
 def _seconds(value: float | None) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket
 from orderops.aws.validation import Time
+from orderops.runs.history import timestamp
 
 # Each drill is read by `alerts check`; an unfinished one is among the newest.
 MOST_READ = 20
@@ -100,18 +101,14 @@ def fire_drills(bucket: Bucket, environment: str, runs: Iterable[str] = ()) -> F
 
 def end(bucket: Bucket, environment: str, drill: FireDrill, now: datetime) -> FireDrill:
     """Note that the alarm is set back."""
-    ended = replace(drill, ended=_text(now))
+    ended = replace(drill, ended=timestamp(now))
     save(bucket, environment, ended)
     return ended
 
 
 def begun(run: str, priority: str, alarm: str, who: str, now: datetime, *, composite: bool) -> FireDrill:
     """A drill that begins now."""
-    return FireDrill(run, priority, alarm, composite, _text(now), who)
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return FireDrill(run, priority, alarm, composite, timestamp(now), who)
 
 
 def _prefix(environment: str) -> str:

@@ -84,12 +84,14 @@ class AlertsRead:
 
 def alarms_in(aws: Aws, environment: Environment) -> tuple[dict[str, Raw], dict[str, Raw]]:
     """The metric alarms and the composite alarms of an environment, by name."""
+    return alarms_of(aws, environment, "MetricAlarm"), alarms_of(aws, environment, "CompositeAlarm")
+
+
+def alarms_of(aws: Aws, environment: Environment, sort: str) -> dict[str, Raw]:
+    """The alarms of an environment of one sort, MetricAlarm or CompositeAlarm, by name."""
     call, prefix = aws.cloudwatch.describe_alarms, f"{environment.prefix}-"
-    found: dict[str, dict[str, Raw]] = {}
-    for kind in ("MetricAlarm", "CompositeAlarm"):
-        raws = every(call, f"{kind}s", AlarmNamePrefix=prefix, AlarmTypes=[kind], MaxRecords=100)
-        found[kind] = {raw["AlarmName"]: raw for raw in raws}
-    return found["MetricAlarm"], found["CompositeAlarm"]
+    found = every(call, f"{sort}s", AlarmNamePrefix=prefix, AlarmTypes=[sort], MaxRecords=100)
+    return {raw["AlarmName"]: raw for raw in found}
 
 
 def children_of(composite: Raw) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from orderops.aws.documents import BrokenDocument, Bucket, Document, DocumentChanged
 from orderops.aws.validation import Time
 from orderops.errors import OrderopsError, UsageError
+from orderops.runs.history import in_seconds
 
 READERS = 16
 TRIES = 20
@@ -94,7 +95,7 @@ class IncidentBook:
 
     def new(self, title: str, text: str, affects: str, now: datetime) -> Incident:
         """An incident that begins now, not yet written. Raises UsageError for texts that no page can show."""
-        at = _time(now)
+        at = in_seconds(now)
         # Random, so that two operators open two; the time in front keeps the keys in order.
         name = f"{now.astimezone(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
         updates = (IncidentUpdate(at, self.who, checked(text, LONGEST_TEXT, "text")),) if text else ()
@@ -114,7 +115,7 @@ class IncidentBook:
         def closed(incident: Incident) -> Incident:
             if incident.closed:
                 return incident
-            return replace(self._with_text(incident, text, now) if text else incident, closed=_time(now))
+            return replace(self._with_text(incident, text, now) if text else incident, closed=in_seconds(now))
 
         return self._changed(incident_id, closed)
 
@@ -143,7 +144,7 @@ class IncidentBook:
             )
         if len(incident.updates) >= MOST_UPDATES:
             raise UsageError(f"incident {incident.id} has {MOST_UPDATES} updates already", "close it, and open another")
-        update = IncidentUpdate(_time(now), self.who, checked(text, LONGEST_TEXT, "text"))
+        update = IncidentUpdate(in_seconds(now), self.who, checked(text, LONGEST_TEXT, "text"))
         return replace(incident, updates=(*incident.updates, update))
 
     def _changed(self, incident_id: str, change: Callable[[Incident], Incident]) -> Incident:
@@ -171,7 +172,3 @@ def checked(text: str, longest: int, name: str) -> str:
     if not all(character.isprintable() or character == "\n" for character in text):
         raise UsageError(f"the {name} has a control character", "leave it out; line ends are allowed in a text")
     return text
-
-
-def _time(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

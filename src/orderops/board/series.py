@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from orderops.aws.client import every, if_found
+from orderops.aws.client import if_found
+from orderops.aws.metrics import MetricQuery, read_metrics
 from orderops.health.entrance import read_entrance
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 
 PERIOD = timedelta(minutes=5)
 COUNT = 288
-# GetMetricData: "A single GetMetricData call can include up to 500 MetricDataQuery structures".
-QUERIES_A_CALL = 500
 ELB, SQS, INSIGHTS = "AWS/ApplicationELB", "AWS/SQS", "ECS/ContainerInsights"
 
 Values = tuple[float | None, ...]
@@ -46,19 +44,10 @@ class DaySeries:
 
 
 @dataclass(frozen=True)
-class _Query:
+class _ServiceQuery:
     service: str
     metric: str
-    statistic: str
-    namespace: str
-    name: str
-    dimensions: Mapping[str, str] = field(default_factory=dict)
-
-    def to_dict(self, number: int) -> dict[str, Any]:
-        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions.items()]
-        metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
-        stat = {"Metric": metric, "Period": int(PERIOD.total_seconds()), "Stat": self.statistic}
-        return {"Id": f"m{number}", "MetricStat": stat}
+    query: MetricQuery
 
 
 def read_series(workspace: Workspace, now: datetime) -> DaySeries:
@@ -67,10 +56,8 @@ def read_series(workspace: Workspace, now: datetime) -> DaySeries:
     end = datetime.fromtimestamp(now.timestamp() // seconds * seconds, UTC)
     queries = list(_queries(workspace))
     read: dict[tuple[str, str], list[Values]] = {}
-    for first in range(0, len(queries), QUERIES_A_CALL):
-        part = queries[first : first + QUERIES_A_CALL]
-        for query, values in zip(part, _values(workspace, part, end), strict=True):
-            read.setdefault((query.service, query.metric), []).append(values)
+    for query, values in zip(queries, _values(workspace, queries, end), strict=True):
+        read.setdefault((query.service, query.metric), []).append(values)
     services = workspace.environment.services
     return DaySeries(
         end,
@@ -78,21 +65,23 @@ def read_series(workspace: Workspace, now: datetime) -> DaySeries:
     )
 
 
-def _queries(workspace: Workspace) -> Iterator[_Query]:
+def _queries(workspace: Workspace) -> Iterator[_ServiceQuery]:
     balancer, groups = _entrance(workspace)
     cluster, insights = workspace.stack.cluster.name, workspace.environment.cluster.container_insights
     for key, base in workspace.stack.services.items():
         for dimensions in _dimensions(base, balancer, groups):
-            yield _Query(key, "latency", "p95", ELB, "TargetResponseTime", dimensions)
-            yield _Query(key, "requests", "Sum", ELB, "RequestCount", dimensions)
-            yield _Query(key, "failed", "Sum", ELB, "HTTPCode_Target_5XX_Count", dimensions)
+            yield _ServiceQuery(key, "latency", MetricQuery(ELB, "TargetResponseTime", "p95", dimensions))
+            yield _ServiceQuery(key, "requests", MetricQuery(ELB, "RequestCount", "Sum", dimensions))
+            yield _ServiceQuery(key, "failed", MetricQuery(ELB, "HTTPCode_Target_5XX_Count", "Sum", dimensions))
         if not base.works_for:
             waiting = {"QueueName": base.queue.name}
-            yield _Query(key, "waiting", "Maximum", SQS, "ApproximateNumberOfMessagesVisible", waiting)
+            yield _ServiceQuery(
+                key, "waiting", MetricQuery(SQS, "ApproximateNumberOfMessagesVisible", "Maximum", waiting)
+            )
         if insights:
             tasks = {"ClusterName": cluster, "ServiceName": workspace.environment.service_name(key)}
-            yield _Query(key, "running", "Minimum", INSIGHTS, "RunningTaskCount", tasks)
-            yield _Query(key, "wanted", "Maximum", INSIGHTS, "DesiredTaskCount", tasks)
+            yield _ServiceQuery(key, "running", MetricQuery(INSIGHTS, "RunningTaskCount", "Minimum", tasks))
+            yield _ServiceQuery(key, "wanted", MetricQuery(INSIGHTS, "DesiredTaskCount", "Maximum", tasks))
 
 
 def _entrance(workspace: Workspace) -> tuple[str, Mapping[str, str]]:
@@ -114,20 +103,13 @@ def _dimensions(base: ServiceBase, balancer: str, groups: Mapping[str, str]) -> 
     return [{"LoadBalancer": balancer, "TargetGroup": groups[name]} for name in names if name in groups]
 
 
-def _values(workspace: Workspace, queries: list[_Query], end: datetime) -> list[Values]:
+def _values(workspace: Workspace, queries: list[_ServiceQuery], end: datetime) -> list[Values]:
     start = end - COUNT * PERIOD
+    wanted = [query.query for query in queries]
     found: list[list[float | None]] = [[None] * COUNT for _ in queries]
-    results = every(
-        workspace.aws.cloudwatch.get_metric_data,
-        "MetricDataResults",
-        MetricDataQueries=[query.to_dict(number) for number, query in enumerate(queries)],
-        StartTime=start,
-        EndTime=end,
-    )
-    # A metric may be spread over several pages.
-    for result in results:
-        values = found[int(result["Id"][1:])]
-        for time, value in zip(result["Timestamps"], result["Values"], strict=True):
+    read = read_metrics(workspace.aws, wanted, period=PERIOD, start=start, end=end)
+    for values, points in zip(found, read, strict=True):
+        for time, value in points:
             index = (time - start) // PERIOD
             if 0 <= index < COUNT:
                 values[index] = float(value)

@@ -18,6 +18,7 @@ from orderops.board.customer import part_words, state_of, words_of
 from orderops.board.incidents import FoundIncidents, Incident
 from orderops.board.reading import BoardReading
 from orderops.board.samples import DAYS, PARTS, HealthSample
+from orderops.runs.history import in_seconds
 from orderops.text.durations import in_words
 from orderops.text.lists import counted
 from orderops.text.outside import plain
@@ -140,7 +141,7 @@ def customer_view(reading: BoardReading) -> CustomerBoard:
         state=state_of(parts, incident=is_open),
         words=words_of(parts, incident=is_open),
         at=_moment(reading.at),
-        at_iso=reading.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at_iso=in_seconds(reading.at),
         parts=tuple(_part(reading, part, parts[part]) for part in PARTS),
         incidents=tuple(_incident(incident) for incident in found.shown(reading.at)),
         no_incident=_no_incident(reading),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from orderops.config.files import replace_file
 from orderops.config.loader import Key, dotted, key_lines
 from orderops.errors import OrderopsError
 
@@ -35,18 +33,8 @@ def with_values(text: str, values: Mapping[Key, Any]) -> str:
 
 def write_file(file: Path, text: str) -> None:
     """Replace the content of a file at once; a link stays one. Raises OrderopsError if it cannot be written."""
-    target = file.resolve()
     try:
-        # In the same folder, as a rename stays inside a file system; hidden, as every other *.toml is an environment.
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-                out.write(text)
-            shutil.copymode(target, name)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(file, text)
     except OSError as error:
         raise OrderopsError(f"{file}: {error.strerror}", "check the permissions of the folder") from None
 

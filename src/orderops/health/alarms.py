@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orderops.aws.client import every
+from orderops.alerts.reading import alarms_of
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.infra.alarms import WatchedPart, limit_of, rules_in, runbook_of
 from orderops.infra.alert_rules import AlertRule, Priority, Source
@@ -43,8 +43,7 @@ class AlarmsSeen:
 def read_alarms(workspace: Workspace) -> AlarmsSeen:
     """Read the alarms of the environment."""
     prefix = f"{workspace.environment.prefix}-"
-    found = every(workspace.aws.cloudwatch.describe_alarms, "MetricAlarms", AlarmNamePrefix=prefix)
-    alarms = {raw["AlarmName"]: raw for raw in found}
+    alarms = alarms_of(workspace.aws, workspace.environment, "MetricAlarm")
     rules = {name: (part, rule) for name, part, rule in rules_in(workspace.environment)}
     raised = [
         _raised(workspace, prefix, name, raw["StateUpdatedTimestamp"], *rules.get(name, (None, None)))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws
+from orderops.aws.metrics import MetricQuery, read_metrics
 from orderops.infra.service import ServiceBase
 
 # SQS and RDS send a point a minute, and late.
 WINDOW = timedelta(minutes=10)
-PERIOD = 60
+PERIOD = timedelta(minutes=1)
 DATABASE = {
     "storage": ("FreeStorageSpace", "Minimum"),
     "connections": ("DatabaseConnections", "Maximum"),
@@ -38,41 +38,21 @@ class Measured:
 
 def read_measured(aws: Aws, instance: str | None, bases: Iterable[ServiceBase]) -> Measured:
     """Read the newest values of a database instance and of the queues of these services."""
-    queues = {f"queue{index}": base for index, base in enumerate(bases)}
-    now = datetime.now(UTC)
-    found = every(
-        aws.cloudwatch.get_metric_data,
-        "MetricDataResults",
-        MetricDataQueries=[*_of_database(instance), *_of_queues(queues)],
-        StartTime=now - WINDOW,
-        EndTime=now,
-        ScanBy="TimestampDescending",
-    )
-    # The results come in pages, and those of a later page continue the ones before.
-    values: dict[str, float] = {}
-    for result in found:
-        if result["Values"]:
-            values.setdefault(result["Id"], result["Values"][0])
+    queues, now = list(bases), datetime.now(UTC)
+    named = {"DBInstanceIdentifier": instance} if instance else None
+    of_database = [MetricQuery("AWS/RDS", *metric, named) for metric in DATABASE.values() if named]
+    of_queues = [
+        MetricQuery("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", {"QueueName": base.queue.name})
+        for base in queues
+    ]
+    found = read_metrics(aws, [*of_database, *of_queues], period=PERIOD, start=now - WINDOW, end=now)
+    newest = [points[-1][1] if points else None for points in found]
+    values = dict(zip(DATABASE, newest[: len(of_database)], strict=False))
+    ages = zip(queues, newest[len(of_database) :], strict=True)
     return Measured(
         free_storage=values.get("storage"),
         connections=values.get("connections"),
         cpu=values.get("cpu"),
         load=values.get("load"),
-        oldest={base.key: values[id_] for id_, base in queues.items() if id_ in values},
+        oldest={base.key: age for base, age in ages if age is not None},
     )
-
-
-def _of_database(instance: str | None) -> Iterator[dict[str, Any]]:
-    for id_, (metric, statistic) in DATABASE.items() if instance else ():
-        yield _query(id_, "AWS/RDS", metric, statistic, "DBInstanceIdentifier", instance)
-
-
-def _of_queues(queues: Mapping[str, ServiceBase]) -> Iterator[dict[str, Any]]:
-    for id_, base in queues.items():
-        yield _query(id_, "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", "QueueName", base.queue.name)
-
-
-def _query(id_: str, namespace: str, metric: str, statistic: str, key: str, value: str | None) -> dict[str, Any]:
-    dimensions = [{"Name": key, "Value": value}]
-    measured = {"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions}
-    return {"Id": id_, "MetricStat": {"Metric": measured, "Period": PERIOD, "Stat": statistic}}

@@ -9,7 +9,6 @@ from typing import Any
 
 from orderops.drift.report import compare
 from orderops.errors import AwsError, OrderopsError
-from orderops.health.reads import DENIED
 from orderops.health.releases import ServiceRelease
 from orderops.infra.readiness import AppliedMigrations, ReadyAnswer
 from orderops.infra.workspace import Workspace
@@ -69,13 +68,11 @@ def drifted(workspace: Workspace) -> Iterator[Note]:
     """
     try:
         report = compare(workspace, on_wait=_refuse_to_wait)
-    except AwsError as error:
-        if error.code in DENIED:
-            raise
-        yield _not_compared(workspace, error)
-        return
     except OrderopsError as error:
-        yield _not_compared(workspace, error)
+        if isinstance(error, AwsError) and error.denied:
+            raise
+        what = f"the account was not compared with {workspace.environment.name}.toml: {plain(error.message)}"
+        yield Note(what, "orderops infra drift")
         return
     addresses = list(dict.fromkeys(drift.address for drift in report.drift))
     if addresses:
@@ -87,8 +84,3 @@ def drifted(workspace: Workspace) -> Iterator[Note]:
 def _refuse_to_wait(name: str, waits_for: str) -> None:
     if waits_for:
         raise OrderopsError(f"{name} waits for {waits_for}")
-
-
-def _not_compared(workspace: Workspace, error: OrderopsError) -> Note:
-    what = f"the account was not compared with {workspace.environment.name}.toml: {plain(error.message)}"
-    return Note(what, "orderops infra drift")

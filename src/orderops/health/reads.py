@@ -9,17 +9,6 @@ from orderops.errors import AwsError
 from orderops.health.component import ComponentState, ComponentStatus
 
 T = TypeVar("T")
-DENIED = (
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthorizationError",
-    "AuthorizationErrorException",
-    "UnauthorizedOperation",
-    "UnauthorizedException",
-    "NotAuthorized",
-    "ForbiddenException",
-    "403",
-)
 
 
 class Reads:
@@ -38,7 +27,7 @@ class Reads:
         try:
             return read()
         except AwsError as error:
-            if error.code not in DENIED:
+            if not error.denied:
                 raise
             self._errors.append(error)
             return otherwise
@@ -48,7 +37,7 @@ class Reads:
         try:
             return read()
         except AwsError as error:
-            if error.code not in DENIED:
+            if not error.denied:
                 raise
             self._errors.append(error)
             detail = f"these credentials may not call {error.call}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +14,7 @@ from typing import Any
 
 from orderops.aws.redaction import masked, without_secrets
 from orderops.aws.validation import Malformed, Time, check_form, json_object, validated
+from orderops.config.files import replace_file
 from orderops.engine.resource import unknown_in
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
@@ -77,15 +76,7 @@ class SavedPlan:
         """Write the file, readable by its owner alone. Raises OrderopsError if it cannot be written."""
         try:
             # Replaced as a whole: a half-written plan is none.
-            handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as out:
-                    json.dump(asdict(self), out, indent=2, sort_keys=True)
-                    out.write("\n")
-                Path(name).replace(file)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            replace_file(file, f"{json.dumps(asdict(self), indent=2, sort_keys=True)}\n", mode=0o600)
         except OSError as error:
             raise OrderopsError(f"{file}: {error.strerror}", "name another file: --out FILE") from None
 

@@ -13,6 +13,7 @@ from orderops.errors import OrderopsError
 from orderops.infra.alarms import rules_in, runbook_of
 from orderops.infra.workspace import Workspace
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.runs.history import in_seconds
 from orderops.text.lists import counted
 from orderops.ui import console
 from orderops.ui.alerts import show_findings, show_rules
@@ -49,7 +50,7 @@ def _row(
         "alarm": name,
         "priority": priority,
         "state": raw.get("StateValue", "ABSENT"),
-        "since": since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None,
+        "since": in_seconds(since) if since else None,
         "threshold": threshold,
         "route": read.route(name),
         "next": next_,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from orderops.board.publication import put_page
 from orderops.board.reading import BoardReading, read_board
 from orderops.board.samples import Days
 from orderops.board.server import BoardServer, ServedBoard, serve_board
+from orderops.config.files import replace_file
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
@@ -34,7 +34,7 @@ USUAL = timedelta(minutes=5)
 def write_board(workspace: Workspace, out: Path, *, detail: bool) -> None:
     """Write the page into a file. Raises OrderopsError, after writing, if the health could not be read."""
     reading = read_board(workspace, datetime.now(UTC), detail=detail)
-    _replace(out, board_page(reading, detail=detail))
+    replace_file(out, board_page(reading, detail=detail), mode=0o644)
     show_problems(reading.problems)
     console.info(f"wrote {out}")
     _check_was_read(workspace, reading, "the page says that the status is not known")
@@ -186,19 +186,3 @@ def _check_was_read(workspace: Workspace, reading: BoardReading, consequence: st
         why = next((problem for problem in reading.problems if problem.startswith("health: ")), "health: not read")
         name = workspace.environment.name
         raise OrderopsError(f"{why}; {consequence}", f"find the cause: orderops status --env {name}")
-
-
-def _replace(out: Path, page: str) -> None:
-    """Write a file as a whole: a reader, or a web server, never sees half of a page."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=out.parent, prefix=f".{out.name}-", delete=False
-    ) as file:
-        file.write(page)
-    written = Path(file.name)
-    try:
-        # As any other new file: a temporary one is for its owner only.
-        written.chmod(0o644)
-        written.replace(out)
-    except OSError:
-        written.unlink(missing_ok=True)
-        raise

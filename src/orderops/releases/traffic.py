@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws
+from orderops.aws.metrics import MetricQuery, read_metrics
 
 METRICS = ("RequestCount", "HTTPCode_Target_5XX_Count")
 FEWEST_ERRORS = 5
 HIGHEST_SHARE = 0.05
 """The share of errors that the policy for alarms names, from which on somebody is woken."""
-MINUTE = 60
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -38,30 +39,16 @@ def traffic(aws: Aws, target_group_arn: str, since: datetime, until: datetime | 
     described = aws.elbv2.describe_target_groups(TargetGroupArns=[target_group_arn])["TargetGroups"][0]
     if not described["LoadBalancerArns"]:
         return NO_TRAFFIC
-    dimensions = [
-        {"Name": "LoadBalancer", "Value": described["LoadBalancerArns"][0].rpartition(":loadbalancer/")[2]},
-        {"Name": "TargetGroup", "Value": target_group_arn.rpartition(":")[2]},
-    ]
-    queries = [
-        {
-            "Id": metric.lower(),
-            "MetricStat": {
-                "Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": metric, "Dimensions": dimensions},
-                "Period": MINUTE,
-                "Stat": "Sum",
-            },
-        }
-        for metric in METRICS
-    ]
-    counts = {
-        result["Id"]: int(sum(result["Values"]))
-        for result in every(
-            aws.cloudwatch.get_metric_data,
-            "MetricDataResults",
-            MetricDataQueries=queries,
-            StartTime=since.replace(second=0, microsecond=0),
-            EndTime=until or datetime.now(UTC) + timedelta(seconds=MINUTE),
-        )
+    dimensions = {
+        "LoadBalancer": described["LoadBalancerArns"][0].rpartition(":loadbalancer/")[2],
+        "TargetGroup": target_group_arn.rpartition(":")[2],
     }
-    requests, errors = (counts.get(metric.lower(), 0) for metric in METRICS)
+    found = read_metrics(
+        aws,
+        [MetricQuery("AWS/ApplicationELB", metric, "Sum", dimensions) for metric in METRICS],
+        period=MINUTE,
+        start=since.replace(second=0, microsecond=0),
+        end=until or datetime.now(UTC) + MINUTE,
+    )
+    requests, errors = (int(sum(value for _, value in points)) for points in found)
     return Traffic(requests, errors)

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Ownership, to_pairs
+from orderops.aws.client import Aws
+from orderops.aws.metrics import MetricQuery, Point, read_metrics
+from orderops.aws.ownership import Ownership
 from orderops.infra.alert_rules import ELB, RDS, SQS
 from orderops.infra.stack import Stack
 from orderops.reports.line import ReportLine, judged, unknown
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 
-WEEK, HOUR = timedelta(days=7), 3600
-# GetMetricData takes 500 queries in a call.
-MOST_QUERIES = 500
+WEEK, HOUR = timedelta(days=7), timedelta(hours=1)
 MEGABYTE, GIGABYTE = 1e6, 1e9
 # From which value on a rise is worth a look.
 LARGEST_RISE = 1.5
 LEAST_LOG_BYTES, LEAST_SECONDS, LEAST_AGE, LEAST_CPU = 100 * MEGABYTE, 0.1, 300.0, 40.0
 FULL_WITHIN_WEEKS = 8
-
-
-@dataclass(frozen=True)
-class HourlyMetric:
-    """A metric and its statistic of each hour."""
-
-    namespace: str
-    name: str
-    statistic: str
-    dimensions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -50,13 +39,13 @@ def trends(aws: Aws, stack: Stack, now: datetime) -> Iterator[ReportLine]:
     env = stack.environment.name
     status = f"orderops status --env {env}"
     groups = [resource.name for resource in stack.infra if resource.kind in ("logs-group", "logs-service-group")]
-    logs = [HourlyMetric("AWS/Logs", "IncomingBytes", "Sum", {"LogGroupName": name}) for name in groups]
+    logs = [MetricQuery("AWS/Logs", "IncomingBytes", "Sum", {"LogGroupName": name}) for name in groups]
     yield _logs(_values(aws, logs, now), f"orderops service logs --env {env}")
     balancers = [observed.properties["ArnSuffix"] for observed in Elbv2LoadBalancer.listing(aws, Ownership(env))]
-    times = [HourlyMetric(ELB, "TargetResponseTime", "p95", {"LoadBalancer": suffix}) for suffix in balancers]
+    times = [MetricQuery(ELB, "TargetResponseTime", "p95", {"LoadBalancer": suffix}) for suffix in balancers]
     yield _compared("p95 of the response time", _joined(_values(aws, times, now)), _mean, "s", LEAST_SECONDS, status)
     queues = {key: base.queue.name for key, base in stack.services.items() if base.works_for is None}
-    ages = [HourlyMetric(SQS, "ApproximateAgeOfOldestMessage", "Maximum", {"QueueName": q}) for q in queues.values()]
+    ages = [MetricQuery(SQS, "ApproximateAgeOfOldestMessage", "Maximum", {"QueueName": q}) for q in queues.values()]
     for key, values in zip(queues, _values(aws, ages, now), strict=True):
         look = f"orderops queue status --service {key} --env {env}"
         yield _compared(f"oldest message of {key}", values, max, "s", LEAST_AGE, look)
@@ -64,8 +53,8 @@ def trends(aws: Aws, stack: Stack, now: datetime) -> Iterator[ReportLine]:
     cpu, free = _values(
         aws,
         [
-            HourlyMetric(RDS, "CPUUtilization", "Average", instance),
-            HourlyMetric(RDS, "FreeStorageSpace", "Minimum", instance),
+            MetricQuery(RDS, "CPUUtilization", "Average", instance),
+            MetricQuery(RDS, "FreeStorageSpace", "Minimum", instance),
         ],
         now,
     )
@@ -112,31 +101,13 @@ def _storage(free: TwoWeeks, next_: str) -> ReportLine:
     return judged(subject, fact, next_, look=weeks < FULL_WITHIN_WEEKS)
 
 
-def _values(aws: Aws, metrics: Sequence[HourlyMetric], now: datetime) -> list[TwoWeeks]:
-    """The values of two weeks for each metric."""
-    found: list[TwoWeeks] = []
-    for start in range(0, len(metrics), MOST_QUERIES):
-        part = metrics[start : start + MOST_QUERIES]
-        queries = [{"Id": f"m{index}", "MetricStat": _stat(metric)} for index, metric in enumerate(part)]
-        call = aws.cloudwatch.get_metric_data
-        points: dict[str, list[tuple[datetime, float]]] = {f"m{index}": [] for index in range(len(part))}
-        times = {"StartTime": now - 2 * WEEK, "EndTime": now}
-        for result in every(call, "MetricDataResults", MetricDataQueries=queries, **times):
-            points[result["Id"]] += zip(result["Timestamps"], result["Values"], strict=True)
-        found += [_split(sorted(values), now - WEEK) for values in points.values()]
-    return found
+def _values(aws: Aws, metrics: Sequence[MetricQuery], now: datetime) -> list[TwoWeeks]:
+    """The hourly values of two weeks for each metric."""
+    found = read_metrics(aws, metrics, period=HOUR, start=now - 2 * WEEK, end=now)
+    return [_split(points, now - WEEK) for points in found]
 
 
-def _stat(metric: HourlyMetric) -> dict[str, object]:
-    named = {
-        "Namespace": metric.namespace,
-        "MetricName": metric.name,
-        "Dimensions": to_pairs(metric.dimensions, "Name"),
-    }
-    return {"Metric": named, "Period": HOUR, "Stat": metric.statistic}
-
-
-def _split(points: Iterable[tuple[datetime, float]], middle: datetime) -> TwoWeeks:
+def _split(points: Iterable[Point], middle: datetime) -> TwoWeeks:
     before: list[float] = []
     now: list[float] = []
     for time, value in points:

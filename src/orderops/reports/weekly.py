@@ -19,6 +19,7 @@ from orderops.infra.workspace import Workspace
 from orderops.reports.line import ReportLine, judged, unknown
 from orderops.reports.trends import WEEK, trends
 from orderops.restore.drill_record import Drills, drills
+from orderops.runs.history import in_seconds
 from orderops.text.durations import in_words
 from orderops.text.lists import counted
 
@@ -43,8 +44,8 @@ class WeeklyReport:
         """As JSON, with stable keys."""
         return {
             "environment": self.environment,
-            "since": _text(self.since),
-            "until": _text(self.until),
+            "since": in_seconds(self.since),
+            "until": in_seconds(self.until),
             "lines": [line.to_dict() for line in self.lines],
         }
 
@@ -157,7 +158,3 @@ def _is(run: Mapping[str, Any], commands: Sequence[str]) -> bool:
 def _few(words: Sequence[str]) -> str:
     more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
     return ", ".join([*words[:SHOWN], *more])
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
+from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
-from orderops.resources.cloudwatch_mark import marked, unmarked
+from orderops.resources.cloudwatch_mark import marked, owner_of, unmarked
 from orderops.resources.sns_topic import SnsTopic
 
 # PutCompositeAlarm overwrites all of these, so all of them are compared.
@@ -68,11 +68,7 @@ class CloudwatchCompositeAlarm(Resource):
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
-        found: Tags = observed.properties["Mark"]
-        # An alarm copied in the console has the mark of its original.
-        if found.get(ADDRESS) == f"{cls.kind}/{observed.name}":
-            return {**found, "Name": observed.name}
-        return from_pairs(aws.cloudwatch.list_tags_for_resource(ResourceARN=observed.arn).get("Tags"))
+        return owner_of(aws, observed, cls.kind)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Tags
+from orderops.aws.client import Aws
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Tags, from_pairs
+from orderops.engine.resource import Observed
 
 LONGEST_DESCRIPTION = 1024
 MARK = re.compile(rf" ?\[({ENVIRONMENT}=[^\]]*)\]$")
@@ -28,3 +30,12 @@ def unmarked(description: str) -> tuple[str, dict[str, str]]:
         return description, {}
     pairs = (word.partition("=") for word in mark[1].split(" "))
     return description[: mark.start()], {unquote(key): unquote(text) for key, _, text in pairs}
+
+
+def owner_of(aws: Aws, observed: Observed, kind: str) -> Tags:
+    """The tags of an alarm of this kind: those of its mark, or else what AWS lists."""
+    found: Tags = observed.properties["Mark"]
+    # An alarm copied in the console has the mark of its original.
+    if found.get(ADDRESS) == f"{kind}/{observed.name}":
+        return {**found, "Name": observed.name}
+    return from_pairs(aws.cloudwatch.list_tags_for_resource(ResourceARN=observed.arn).get("Tags"))

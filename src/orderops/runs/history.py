@@ -190,9 +190,9 @@ def prefix_of(environment: str) -> str:
     return f"{environment}/runs/"
 
 
-def timestamp() -> str:
-    """The current time in UTC, in milliseconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+def timestamp(moment: datetime | None = None) -> str:
+    """A time in UTC, in milliseconds; the current one by default."""
+    return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def in_seconds(moment: datetime) -> str:

@@ -108,8 +108,7 @@ class Trail:
         try:
             return self._search(subject, since)
         except AwsError as error:
-            denied = "AccessDenied" in error.code or "Unauthorized" in error.code
-            state = TrailState.NOT_ALLOWED if denied else TrailState.UNAVAILABLE
+            state = TrailState.NOT_ALLOWED if error.denied else TrailState.UNAVAILABLE
             self._failed = TrailAnswer(state, problem=error.message)
             return self._failed
 
