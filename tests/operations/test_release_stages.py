@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -193,10 +194,14 @@ def test_errors_of_the_new_tasks_alone_send_it_back(
             if dimension["Name"] == "TargetGroup"
         ),
     )
-    counts = {"requestcount": 40, "httpcode_target_5xx_count": 10}
+    requests, errors = 40, 10
+    minute = [datetime(2026, 11, 28, 12, tzinfo=UTC)]
     release = staged(aws, balancer.url, seconds=300, stage=stage)
     cloud.answers["cloudwatch.GetMetricData"] = {
-        "MetricDataResults": [{"Id": name, "Values": [count]} for name, count in counts.items()]
+        "MetricDataResults": [
+            {"Id": f"m{index}", "Timestamps": minute, "Values": [count]}
+            for index, count in enumerate((requests, errors))
+        ]
     }
 
     assert not release.look(stage)
