@@ -25,6 +25,8 @@ NO_READS = {
     "migrate new": "writes two files",
     "service exec": "needs AWS's session-manager-plugin",
     "service sbom": "reads an image, and the laptop's service is a process",
+    "board serve": "serves until Ctrl+C",
+    "board publish": "puts a page into a bucket",
     "local start": "starts what this test stops",
     "local stop": "called by this test",
     "local reset": "deletes everything",
