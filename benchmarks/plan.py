@@ -2,20 +2,17 @@
 
     python benchmarks/plan.py
 
-Each run has a plain moto_server of its own; the time is of the whole command, the interpreter's start included.
+Each number of services has an emulated account of its own; the time is of the whole command, the interpreter's start
+included.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -24,6 +21,7 @@ from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
+from slow_aws import SlowAws, served
 
 SERVICES = (1, 5, 20)
 SERVICE = """
@@ -32,30 +30,6 @@ paths = ["/extra-{number:02}/*"]
 priority = {priority}
 """
 RUNS = 3
-
-
-@contextmanager
-def moto_server() -> Iterator[str]:
-    """A plain emulator in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=5)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def environments(services: int, folder: Path) -> Path:
@@ -83,7 +57,7 @@ def main() -> None:
     """Print a line for each number of services."""
     os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
     for services in SERVICES:
-        with moto_server() as url, tempfile.TemporaryDirectory() as place:
+        with served(SlowAws(0.0, {})) as url, tempfile.TemporaryDirectory() as place:
             folder = environments(services, Path(place))
             env = {**os.environ, "AWS_ENDPOINT_URL": url}
             orderops = [sys.executable, "-m", "orderops", "infra"]

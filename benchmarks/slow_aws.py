@@ -7,11 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.core.base_backend import BackendDict
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict import make_strict
+from orderops.local.strict.delays import Delays
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -21,6 +25,10 @@ READY = {
     "ec2-nat-gateway": (rb"<natGatewayId>(nat-.+?)<", b"<state>available<", b"<state>pending<"),
     "elbv2-load-balancer": (rb"<LoadBalancerName>(.+?)<", b"<Code>active<", b"<Code>provisioning<"),
 }
+
+
+AT_ONCE = Delays(**dict.fromkeys((field.name for field in fields(Delays)), 0.0))
+"""What a benchmark says of the time that things take, it says itself."""
 
 
 @dataclass
@@ -68,8 +76,11 @@ class _Silent(WSGIRequestHandler):  # type: ignore[misc]  # werkzeug is read wit
 
 @contextmanager
 def served(slow: SlowAws) -> Iterator[str]:
-    """Serve it on a free port of this machine; answers the endpoint's URL."""
-    application = slow.around(DomainDispatcherApplication(create_backend_app))
+    """Serve an empty account, strict as AWS, on a free port of this machine; answers the endpoint's URL."""
+    emulator = Emulator()
+    make_strict(emulator, AT_ONCE)
+    BackendDict.reset()
+    application = slow.around(emulator)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Silent)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -3,9 +3,9 @@
     python benchmarks/startup.py [--aws PATH] [--runs 10] [--latency 0.04]
 
 `aws` is looked for on the PATH; `pip install awscli` in an environment of its own brings one. `infra plan` and `status`
-are those of an unchanged dev, in a plain moto_server whose own time does not count; with --latency, in one that takes
-so many seconds longer for each call. All runs but the first, which is
-left out, find the bytecode and the service models of an earlier one, as an operator's do.
+are those of an unchanged dev, in an emulated account whose own CPU does not count; with --latency, in one that takes so
+many seconds longer for each call. All runs but the first, which is left out, find the bytecode and the service models
+of an earlier one, as an operator's do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from plan import calls_of_a_plan, environments, moto_server
+from plan import calls_of_a_plan, environments
 from slow_aws import SlowAws, served
 
 UNHEALTHY = (0, 3, 10, 11, 12)
@@ -37,8 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.aws:
         sys.exit("no aws on the PATH: name one with --aws")
-    emulator = served(SlowAws(options.latency, {})) if options.latency else moto_server()
-    with emulator as url, tempfile.TemporaryDirectory() as place:
+    with served(SlowAws(options.latency, {})) as url, tempfile.TemporaryDirectory() as place:
         # The bytecode of modules is kept, as in every installation; this machine may have that switched off.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
+from orderops.resources.cloudwatch_mark import described
 from orderops.resources.sns_topic import DELETED, PENDING, shown_endpoint
 
 # An alarm in the rule of a composite alarm: in quotes, or as it is.
@@ -84,14 +85,13 @@ class AlertsRead:
 
 def alarms_in(aws: Aws, environment: Environment) -> tuple[dict[str, Raw], dict[str, Raw]]:
     """The metric alarms and the composite alarms of an environment, by name."""
-    return alarms_of(aws, environment, "MetricAlarm"), alarms_of(aws, environment, "CompositeAlarm")
+    once = aws.remembering()
+    return alarms_of(once, environment, "MetricAlarms"), alarms_of(once, environment, "CompositeAlarms")
 
 
-def alarms_of(aws: Aws, environment: Environment, sort: str) -> dict[str, Raw]:
-    """The alarms of an environment of one sort, MetricAlarm or CompositeAlarm, by name."""
-    call, prefix = aws.cloudwatch.describe_alarms, f"{environment.prefix}-"
-    found = every(call, f"{sort}s", AlarmNamePrefix=prefix, AlarmTypes=[sort], MaxRecords=100)
-    return {raw["AlarmName"]: raw for raw in found}
+def alarms_of(aws: Aws, environment: Environment, sort: Literal["MetricAlarms", "CompositeAlarms"]) -> dict[str, Raw]:
+    """The alarms of an environment of one sort, by name."""
+    return {raw["AlarmName"]: raw for raw in described(aws, f"{environment.prefix}-", sort)}
 
 
 def children_of(composite: Raw) -> list[str]:

@@ -68,7 +68,8 @@ class Mistakes(ValueError):
 class TomlTable(BaseModel):
     """A table of an environment file: no unknown keys, no conversion of types, immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built with the table that holds it, and not a second time for itself: that takes a part of every start.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     def mistakes(self) -> Iterator[Mistake]:
         """Mistakes by the rules over several keys."""

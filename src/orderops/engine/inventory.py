@@ -16,7 +16,7 @@ from orderops.errors import AwsError, NotOurs, OrderopsError
 
 READERS = 16
 # Services whose tags come from the tagging API, in one call for all; EC2's listings include the tags.
-INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "sns", "sqs"]
+INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "s3", "sns", "sqs"]
 # Parts of the ARNs of a network or a database. Only an environment that has one of them exists.
 EXISTING = (":vpc/", ":db:")
 
@@ -67,15 +67,23 @@ class Owned:
 class Inventory:
     """One reading of an environment, shared by all resources; starts at once, all kinds concurrently."""
 
-    def __init__(self, aws: Aws, environment: str, kinds: Sequence[type[Resource]], tags: Tags | None = None) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        environment: str,
+        kinds: Sequence[type[Resource]],
+        tags: Tags | None = None,
+        shared: Aws | None = None,
+    ) -> None:
+        """`tags` are those that each resource has besides; `shared` is a view of `aws` that sends equal reads once."""
         self.aws = aws
         self.environment = environment
         self._extra = dict(tags or {})
         self._kinds = tuple(kinds)
-        shared = aws.remembering()
+        shared = shared or aws.remembering()
         whole = Ownership(environment)
         self._listings = {kind: Once(partial(_list, kind, shared, whole)) for kind in kinds}
-        self._index = Once(lambda: _tag_index(shared, whole))
+        self._index = Once(lambda: tag_index(shared, whole))
         self._shared = shared
         self._start_reading()
 
@@ -234,7 +242,8 @@ def _pick(resource: Resource, found: Iterable[Observed]) -> Observed | None:
     return None
 
 
-def _tag_index(aws: Aws, owner: Ownership) -> dict[str, dict[str, str]]:
+def tag_index(aws: Aws, owner: Ownership) -> dict[str, dict[str, str]]:
+    """The tags of an environment's resources by ARN, as the tagging API knows them: it may lag by minutes."""
     wanted = [{"Key": ENVIRONMENT, "Values": [owner.environment]}]
     call = aws.resourcegroupstaggingapi.get_resources
     found = every(call, "ResourceTagMappingList", TagFilters=wanted, ResourceTypeFilters=INDEXED, ResourcesPerPage=100)

@@ -23,12 +23,14 @@ def held_back(steps: Iterable[Step], resources: Iterable[Resource]) -> dict[str,
     to agree on, one of them, or a third that changes with them, needs the other.
     """
     changing = {step.address: step for step in steps if _matters(step)}
+    refused = {address for address, step in changing.items() if step.error}
+    if not refused:
+        return {}
     needs = _all_needs(resources)
     groups = {address: {address} for address in changing}
     for address in changing:
         for need in needs.get(address, set()) & changing.keys():
             _join(groups, address, need)
-    refused = {address for address, step in changing.items() if step.error}
     return {
         address: min(causes)
         for address, group in groups.items()

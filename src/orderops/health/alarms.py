@@ -43,7 +43,7 @@ class AlarmsSeen:
 def read_alarms(workspace: Workspace) -> AlarmsSeen:
     """Read the alarms of the environment."""
     prefix = f"{workspace.environment.prefix}-"
-    alarms = alarms_of(workspace.aws, workspace.environment, "MetricAlarm")
+    alarms = alarms_of(workspace.aws, workspace.environment, "MetricAlarms")
     rules = {name: (part, rule) for name, part, rule in rules_in(workspace.environment)}
     raised = [
         _raised(workspace, prefix, name, raw["StateUpdatedTimestamp"], *rules.get(name, (None, None)))

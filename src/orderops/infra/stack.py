@@ -171,9 +171,11 @@ class Stack:
         ]
 
 
-def take_inventory(aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...] = KINDS) -> Inventory:
-    """Read an environment from the account."""
-    return Inventory(aws, environment.name, kinds, environment.tags)
+def take_inventory(
+    aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...] = KINDS, shared: Aws | None = None
+) -> Inventory:
+    """Read an environment from the account; `shared` is a view of it that sends equal reads once."""
+    return Inventory(aws, environment.name, kinds, environment.tags, shared)
 
 
 def stack(environment: Environment, account: str, zones: Sequence[str] | None = None) -> Stack:

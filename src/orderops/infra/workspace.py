@@ -61,7 +61,12 @@ class Workspace:
     @cached_property
     def zones(self) -> Sequence[str]:
         """The availability zones of its subnets."""
-        return zones_of(self.aws, self.environment)
+        return zones_of(self._read_with_zones, self.environment)
+
+    @cached_property
+    def _read_with_zones(self) -> Aws:
+        # The first inventory lists the subnets as well.
+        return self.aws.remembering()
 
     def ignores(self, address: str, key: str) -> bool:
         """Whether the file says to ignore a difference of this property, and the date until which has not passed."""
@@ -91,7 +96,9 @@ class Workspace:
 
     def inventory(self, *, infra_only: bool = False) -> Inventory:
         """Read the account again; with `infra_only`, without the kinds that a release consists of."""
-        return take_inventory(self.aws, self.environment, INFRA_KINDS if infra_only else KINDS)
+        fresh = self.aws.remembering()
+        vars(self).setdefault("_read_with_zones", fresh)
+        return take_inventory(self.aws, self.environment, INFRA_KINDS if infra_only else KINDS, fresh)
 
     def declared(self, images: Mapping[str, str] | None = None) -> dict[str, Resource]:
         """All declared resources, by address."""

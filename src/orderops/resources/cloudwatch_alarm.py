@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
-from orderops.resources.cloudwatch_mark import marked, owner_of, unmarked
+from orderops.resources.cloudwatch_mark import described, marked, owner_of, unmarked
 from orderops.resources.sns_topic import SnsTopic
 
 # PutMetricAlarm overwrites all of these, so all of them are compared. AWS computes the others.
@@ -94,10 +94,7 @@ class CloudwatchAlarm(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        call = aws.cloudwatch.describe_alarms
-        for raw in every(
-            call, "MetricAlarms", AlarmNamePrefix=owner.prefix, AlarmTypes=["MetricAlarm"], MaxRecords=100
-        ):
+        for raw in described(aws, owner.prefix, "MetricAlarms"):
             yield Observed(raw["AlarmName"], _properties_of(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
 
     @classmethod

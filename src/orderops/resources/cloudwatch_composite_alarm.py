@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
-from orderops.resources.cloudwatch_mark import marked, owner_of, unmarked
+from orderops.resources.cloudwatch_mark import described, marked, owner_of, unmarked
 from orderops.resources.sns_topic import SnsTopic
 
 # PutCompositeAlarm overwrites all of these, so all of them are compared.
@@ -61,9 +61,7 @@ class CloudwatchCompositeAlarm(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        # Without the type, AWS returns only metric alarms.
-        call, kinds = aws.cloudwatch.describe_alarms, ["CompositeAlarm"]
-        for raw in every(call, "CompositeAlarms", AlarmNamePrefix=owner.prefix, AlarmTypes=kinds, MaxRecords=100):
+        for raw in described(aws, owner.prefix, "CompositeAlarms"):
             yield Observed(raw["AlarmName"], _properties_of(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
 
     @classmethod

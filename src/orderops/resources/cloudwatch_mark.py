@@ -1,16 +1,25 @@
-"""The owner of an alarm, written after its description, so that one listing shows the owners of all alarms."""
+"""The listing of all alarms, and the owner of each, written after its description so that the listing shows it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
-from orderops.aws.client import Aws
+from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Tags, from_pairs
 from orderops.engine.resource import Observed
 
 LONGEST_DESCRIPTION = 1024
 MARK = re.compile(rf" ?\[({ENVIRONMENT}=[^\]]*)\]$")
+
+
+def described(aws: Aws, prefix: str, sort: Literal["MetricAlarms", "CompositeAlarms"]) -> Iterator[dict[str, Any]]:
+    """The alarms of one sort whose names begin so, from a call that both sorts share."""
+    # Without the types, AWS returns only metric alarms.
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    return every(aws.cloudwatch.describe_alarms, sort, AlarmNamePrefix=prefix, AlarmTypes=kinds, MaxRecords=100)
 
 
 def marked(description: str, tags: Tags) -> str:

@@ -43,14 +43,11 @@ class EcsCluster(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        names = [arn.rpartition("/")[2] for arn in every(aws.ecs.list_clusters, "clusterArns")]
-        ours = [name for name in names if name.startswith(owner.prefix)]
-        for start in range(0, len(ours), CLUSTERS_A_CALL):
-            chunk = ours[start : start + CLUSTERS_A_CALL]
-            # DescribeClusters returns these only if they are requested.
-            for raw in aws.ecs.describe_clusters(clusters=chunk, include=["TAGS", "SETTINGS"])["clusters"]:
-                if raw["status"] != "INACTIVE":
-                    yield _observed(raw)
+        name = owner.name or cluster_name(owner.prefix)
+        # DescribeClusters returns these only if they are requested.
+        for raw in aws.ecs.describe_clusters(clusters=[name], include=["TAGS", "SETTINGS"])["clusters"]:
+            if raw["status"] != "INACTIVE":
+                yield _observed(raw)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -74,6 +71,11 @@ class EcsCluster(Resource):
     def blockers(cls, aws: Aws, observed: Observed) -> str:
         environment = (observed.tags or {}).get(ENVIRONMENT, "")
         return named([*_foreign_services(aws, observed, environment), *_foreign_tasks(aws, observed, environment)])
+
+
+def cluster_name(prefix: str) -> str:
+    """The name of the one cluster of an environment, whose names begin with `prefix`."""
+    return f"{prefix}cluster"
 
 
 def _observed(raw: Mapping[str, Any]) -> Observed:

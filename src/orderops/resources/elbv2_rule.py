@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.inventory import tag_index
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs, OrderopsError
 from orderops.resources.elbv2_listener import Elbv2Listener, listeners
@@ -44,7 +45,9 @@ class Elbv2Rule(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         raws = [raw for raw in _rules(aws, owner) if raw["Priority"] != "default"]
-        tags = _tags_of(aws, [raw["RuleArn"] for raw in raws])
+        # The index of all tags does for an environment. It lags, so a single rule is asked for its own after a change.
+        tags: dict[str, Tags] = {} if owner.address else {**tag_index(aws, owner)}
+        tags |= _tags_of(aws, [raw["RuleArn"] for raw in raws if raw["RuleArn"] not in tags])
         for raw in raws:
             yield _observed(raw, tags.get(raw["RuleArn"], {}))
 

@@ -79,7 +79,7 @@ class IamRole(Resource):
         if owner.address:
             yield from _one(aws, owner.name)
             return
-        for raw in every(aws.iam.get_account_authorization_details, "RoleDetailList", Filter=["Role"]):
+        for raw in roles(aws):
             if raw["RoleName"].startswith(owner.prefix):
                 inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in raw.get("RolePolicyList", ())}
                 yield _observed(raw, inline, raw.get("AttachedManagedPolicies", ()))
@@ -145,6 +145,11 @@ class IamRole(Resource):
     def blockers(cls, aws: Aws, observed: Observed) -> str:
         profiles = every(aws.iam.list_instance_profiles_for_role, "InstanceProfiles", RoleName=observed.name)
         return named(f"instance profile {raw['InstanceProfileName']}" for raw in profiles)
+
+
+def roles(aws: Aws) -> Iterator[dict[str, Any]]:
+    """All roles of the account with their policies, in one call for a hundred of them."""
+    return every(aws.iam.get_account_authorization_details, "RoleDetailList", Filter=["Role"])
 
 
 def canonical(policy: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource
+from orderops.resources.iam_role import roles
 
 ROOT = "/aws-service-role/"
 OF_USE = frozenset(
@@ -33,9 +34,9 @@ class IamServiceLinkedRole(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        root = f"{ROOT}{owner.name}/" if owner.address else ROOT
-        for raw in every(aws.iam.list_roles, "Roles", PathPrefix=root):
-            yield Observed(raw["RoleId"], tags={}, name=raw["Path"].removeprefix(ROOT).strip("/"), arn=raw["Arn"])
+        for raw in _one(aws, owner.name) if owner.address else roles(aws):
+            if raw["Path"].startswith(ROOT):
+                yield Observed(raw["RoleId"], tags={}, name=raw["Path"].removeprefix(ROOT).strip("/"), arn=raw["Arn"])
 
     def desired(self, outputs: Outputs) -> Properties:
         return {}
@@ -55,3 +56,7 @@ class IamServiceLinkedRole(Resource):
         roles = [observed.arn.rpartition("/")[2] for observed in cls.listing(aws, owner) if observed.name in OF_USE]
         command = "aws iam delete-service-linked-role --role-name NAME"
         yield Leftover("role of the whole account", command, tuple(sorted(roles)))
+
+
+def _one(aws: Aws, service: str) -> Iterator[dict[str, Any]]:
+    return every(aws.iam.list_roles, "Roles", PathPrefix=f"{ROOT}{service}/")

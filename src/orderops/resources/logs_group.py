@@ -11,6 +11,9 @@ from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
+EVERYWHERE = "orderops"
+"""A part of the names of all groups of all environments."""
+
 
 @dataclass(frozen=True, eq=False)
 class LogsGroup(Resource):
@@ -28,8 +31,7 @@ class LogsGroup(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        # The filter is a prefix, so the name is compared as well.
-        for raw in every(aws.logs.describe_log_groups, "logGroups", logGroupNamePrefix=owner.path()):
+        for raw in groups_named(aws, owner, owner.path()):
             yield observed_group(raw)
 
     @classmethod
@@ -52,6 +54,14 @@ class LogsGroup(Resource):
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
         aws.logs.delete_log_group(logGroupName=observed.id)
+
+
+def groups_named(aws: Aws, owner: Ownership, *prefixes: str) -> Iterator[dict[str, Any]]:
+    """The groups whose names begin with one of these; for a whole environment from one call that all kinds share."""
+    named = {"logGroupNamePrefix": owner.name} if owner.name else {"logGroupNamePattern": EVERYWHERE}
+    for raw in every(aws.logs.describe_log_groups, "logGroups", **named):
+        if raw["logGroupName"].startswith(prefixes):
+            yield raw
 
 
 def observed_group(raw: Mapping[str, Any]) -> Observed:

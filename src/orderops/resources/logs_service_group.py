@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws
 from orderops.aws.ownership import ENVIRONMENT, Ownership
 from orderops.engine.resource import Leftover, Observed
-from orderops.resources.logs_group import LogsGroup, observed_group
+from orderops.resources.logs_group import LogsGroup, groups_named, observed_group
 
 DATABASE = "/aws/rds/instance/"
 # Of RDS's log exports and of Container Insights; with the names of our instances and of our cluster.
@@ -28,9 +28,8 @@ class LogsServiceGroup(LogsGroup):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        for prefix in [owner.name] if owner.name else [form.format(owner.environment) for form in PREFIXES]:
-            for raw in every(aws.logs.describe_log_groups, "logGroups", logGroupNamePrefix=prefix):
-                yield observed_group(raw)
+        for raw in groups_named(aws, owner, *([owner.name] if owner.name else _prefixes(owner.environment))):
+            yield observed_group(raw)
 
     @classmethod
     def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:
@@ -47,6 +46,10 @@ def database_log_groups(instance: str, exports: tuple[str, ...], retention_days:
 def insights_log_group(cluster: str, retention_days: int) -> LogsServiceGroup:
     """The group to which Container Insights writes the metrics of a cluster."""
     return LogsServiceGroup(f"/aws/ecs/containerinsights/{cluster}/performance", retention_days)
+
+
+def _prefixes(environment: str) -> Iterator[str]:
+    return (form.format(environment) for form in PREFIXES)
 
 
 def belongs_to_database(name: str, instance: str) -> bool:

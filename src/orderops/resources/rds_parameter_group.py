@@ -50,15 +50,16 @@ class RdsParameterGroup(Resource):
                 )
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        # Not with Source="user": RDS returns a parameter that was set to the family's default as one of the engine or
-        # of the system (hashicorp/terraform-provider-aws#23335), so what is requested is read by name.
-        found = every(aws.rds.describe_db_parameters, "Parameters", DBParameterGroupName=observed.id)
-        parameters = {
-            raw["ParameterName"]: self._value(raw)
-            for raw in found
-            if "ParameterValue" in raw
-            and (raw["ParameterName"] in self.parameters or raw.get("Source", "user") == "user")
-        }
+        parameters: dict[str, str] = {}
+        # RDS returns a parameter that was set to the family's default as one of the system or of the engine
+        # (hashicorp/terraform-provider-aws#23335). The engine has four hundred, so those are read last.
+        for source in ("user", "system", "engine-default"):
+            read = aws.rds.describe_db_parameters
+            for raw in every(read, "Parameters", DBParameterGroupName=observed.id, Source=source):
+                if "ParameterValue" in raw and (source == "user" or raw["ParameterName"] in self.parameters):
+                    parameters[raw["ParameterName"]] = self._value(raw)
+            if self.parameters.keys() <= parameters.keys():
+                break
         return replace(observed, properties={**observed.properties, "Parameters": parameters})
 
     def _value(self, raw: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ class SnsTopic(Resource):
         raw = aws.sns.get_topic_attributes(TopicArn=observed.id)["Attributes"]
         ends = {
             shown_endpoint(subscription["Protocol"], subscription["Endpoint"]): subscription["SubscriptionArn"]
-            for subscription in every(aws.sns.list_subscriptions, "Subscriptions")
+            for subscription in self._subscriptions(aws, raw)
             if subscription["TopicArn"] == observed.id and subscription["SubscriptionArn"] != DELETED
         }
         marks, declared = _marks(observed), self._ends().keys()
@@ -73,6 +73,12 @@ class SnsTopic(Resource):
                 PENDING: sorted(end for end, arn in ends.items() if arn == PENDING),
             },
         )
+
+    def _subscriptions(self, aws: Aws, attributes: Mapping[str, str]) -> Iterator[dict[str, str]]:
+        # Not asked for where none is declared and the topic counts none.
+        counted = {attributes.get(f"Subscriptions{state}", "?") for state in ("Confirmed", "Pending")}
+        if self._ends() or counted != {"0"}:
+            yield from every(aws.sns.list_subscriptions, "Subscriptions")
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:

@@ -54,3 +54,17 @@ def test_a_group_that_exists_is_used_as_it_is(strict: Client) -> None:
     strict("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL, EnableCloudwatchLogsExports=["postgresql"])
 
     assert groups(strict) == {name: 30}
+
+
+def test_groups_are_found_by_a_part_of_their_names(moto: Client, strict: Client, refused: Refused) -> None:
+    for name in ("/orderops/dev/a", "/aws/rds/instance/orderops-dev-database/postgresql", "/Orderops/b", "/others"):
+        moto("logs").create_log_group(logGroupName=name)
+
+    found = strict("logs").describe_log_groups(logGroupNamePattern="orderops")["logGroups"]
+
+    assert [group["logGroupName"] for group in found] == [
+        "/aws/rds/instance/orderops-dev-database/postgresql",
+        "/orderops/dev/a",
+    ]
+    with refused("InvalidParameterException"):
+        strict("logs").describe_log_groups(logGroupNamePattern="orderops", logGroupNamePrefix="/orderops/")

@@ -49,3 +49,22 @@ def test_the_tag_index_filters_by_type(strict: Client) -> None:
 def _kinds(client: Client, **filters: Any) -> set[str]:
     mappings = client("resourcegroupstaggingapi").get_resources(**OURS, **filters)["ResourceTagMappingList"]
     return {mapping["ResourceARN"].split(":", 5)[5] for mapping in mappings}
+
+
+@pytest.mark.usefixtures("made")
+def test_the_tag_index_contains_listeners_and_rules(strict: Client) -> None:
+    ours = [{"Name": "cidr-block", "Values": ["10.0.0.0/24", "10.0.1.0/24"]}]
+    subnets = [subnet["SubnetId"] for subnet in strict("ec2").describe_subnets(Filters=ours)["Subnets"]]
+    elb = strict("elbv2")
+    balancer = elb.create_load_balancer(Name="orders", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+    nothing = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
+    listener = elb.create_listener(
+        LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=nothing, Tags=TAGS
+    )["Listeners"][0]["ListenerArn"]
+    paths = [{"Field": "path-pattern", "Values": ["/orders"]}]
+    rule = elb.create_rule(ListenerArn=listener, Priority=1, Conditions=paths, Actions=nothing, Tags=TAGS)
+
+    found = _kinds(strict, ResourceTypeFilters=["elasticloadbalancing"])
+
+    assert found == {arn.split(":", 5)[5] for arn in (listener, rule["Rules"][0]["RuleArn"])}
+    assert len(_kinds(strict, ResourceTypeFilters=["elasticloadbalancing:listener"])) == 1

@@ -1,4 +1,4 @@
-"""Resource Groups Tagging API: adds ECR repositories and RDS groups, which moto leaves out."""
+"""Resource Groups Tagging API: adds ECR repositories, RDS groups, listeners and rules, which moto leaves out."""
 
 from __future__ import annotations
 
@@ -36,12 +36,17 @@ def _add_missing(request: Request, response: Response) -> Response | None:
 
 
 def _missing_from_moto(region: str) -> Iterator[tuple[str, str, Tags]]:
-    ecr, rds = (get_backend(name)[DEFAULT_ACCOUNT_ID][region] for name in ("ecr", "rds"))
+    ecr, rds, elb = (get_backend(name)[DEFAULT_ACCOUNT_ID][region] for name in ("ecr", "rds", "elbv2"))
     for repository in ecr.repositories.values():
         yield "ecr:repository", repository.arn, ecr.tagger.get_tag_dict_for_resource(repository.arn)
     for kind, groups in {"rds:subgrp": rds.subnet_groups, "rds:pg": rds.db_parameter_groups}.items():
         for group in groups.values():
             yield kind, group.arn, {tag["Key"]: tag["Value"] for tag in group.get_tags()}
+    for balancer in elb.load_balancers.values():
+        for listener in balancer.listeners.values():
+            for arn in (listener.arn, *(rule.arn for rule in listener.rules.values())):
+                kind = f"elasticloadbalancing:{arn.rpartition(':')[2].partition('/')[0]}"
+                yield kind, arn, elb.tagging_service.get_tag_dict_for_resource(arn)
 
 
 def _matches(parameters: dict[str, Any], kind: str, arn: str, tags: Tags) -> bool:

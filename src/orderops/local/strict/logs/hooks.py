@@ -1,8 +1,10 @@
-"""CloudWatch Logs: only the retention periods that AWS offers."""
+"""CloudWatch Logs: only the retention periods that AWS offers, and groups by a part of their names."""
 
 from __future__ import annotations
 
-from orderops.local.emulator.protocol import ApiError, Request
+import json
+
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.logs import service_groups
@@ -16,6 +18,8 @@ RETENTION_DAYS = frozenset(
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject what AWS rejects."""
     emulator.on_before("logs", "PutRetentionPolicy", _check_retention)
+    emulator.on_before("logs", "DescribeLogGroups", _check_one_filter)
+    emulator.on_after("logs", "DescribeLogGroups", _with_pattern)
     service_groups.register(emulator)
 
 
@@ -23,3 +27,20 @@ def _check_retention(request: Request) -> None:
     days = request.json.get("retentionInDays")
     if days not in RETENTION_DAYS:
         raise ApiError("InvalidParameterException", f"Invalid retentionInDays value: {days}")
+
+
+def _check_one_filter(request: Request) -> None:
+    if {"logGroupNamePrefix", "logGroupNamePattern"} <= request.json.keys():
+        raise ApiError(
+            "InvalidParameterException", "LogGroup name prefix and LogGroup name pattern are mutually exclusive"
+        )
+
+
+def _with_pattern(request: Request, response: Response) -> Response | None:
+    """Leave out of moto's page, which knows no pattern, what does not contain it: upper and lower case differ."""
+    pattern = request.json.get("logGroupNamePattern")
+    if not pattern:
+        return None
+    document = json.loads(response.body)
+    document["logGroups"] = [group for group in document["logGroups"] if pattern in group["logGroupName"]]
+    return Response(response.status, json.dumps(document).encode(), response.headers)
