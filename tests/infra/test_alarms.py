@@ -115,6 +115,11 @@ CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
         points(RDS, "CPUUtilization", DATABASE, *[80.1] * 10),
         points(RDS, "CPUUtilization", DATABASE, *[80.1] * 9, 80),
     ),
+    "nearly full storage": (
+        "database-storage-low",
+        points(RDS, "FreeStorageSpace", DATABASE, *[2**31 - 1] * 5),
+        points(RDS, "FreeStorageSpace", DATABASE, *[2**31 - 1] * 4, 2**31),
+    ),
     "a long queue": (
         "shop-queue-depth",
         points(SQS, DEPTH, QUEUE, *[1001] * 5),

@@ -54,6 +54,11 @@ class DatabaseConfig(TomlTable):
     maintenance_window: values.WeeklyWindow = "sun:17:00-sun:17:30"
     """Weekly window in which RDS may change the instance, UTC."""
 
+    @property
+    def low_storage_gb(self) -> float:
+        """Gigabytes of free storage below which an operator has to act: a tenth, as in RDS's own growing."""
+        return self.storage_gb / 10
+
     def mistakes(self) -> Iterator[Mistake]:
         """Check the room to grow, and that the windows do not overlap."""
         if not 1 <= self.backup_days <= 35:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from orderops.config.database import DatabaseConfig
 from orderops.config.environment import Environment
 from orderops.config.service import ServiceConfig
 from orderops.engine.resource import Output
@@ -32,7 +33,7 @@ class WatchedPart:
     groups: tuple[Dimensions, ...] = ()
     key: str = ""
     """The service's key in the environment file."""
-    declared: ServiceConfig | None = None
+    declared: ServiceConfig | DatabaseConfig | None = None
 
 
 def routes_of(environment: Environment) -> dict[Priority, SnsTopic]:
@@ -94,7 +95,12 @@ def shared_parts(environment: Environment, balancer: Elbv2LoadBalancer, instance
     """What all services share: the load balancer, and the database instance of this name."""
     return [
         WatchedPart(environment.prefix, (RuleSubject.BALANCER,), {Source.BALANCER: _balancer(balancer)}),
-        WatchedPart(environment.prefix, (RuleSubject.DATABASE,), {Source.DATABASE: {"DBInstanceIdentifier": instance}}),
+        WatchedPart(
+            environment.prefix,
+            (RuleSubject.DATABASE,),
+            {Source.DATABASE: {"DBInstanceIdentifier": instance}},
+            declared=environment.database,
+        ),
     ]
 
 
@@ -127,7 +133,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
     declares = {
         Need.INSIGHTS: insights,
         Need.NO_INSIGHTS: not insights,
-        Need.SCALING: service is not None and service.max_tasks > service.min_tasks,
+        Need.SCALING: isinstance(service, ServiceConfig) and service.max_tasks > service.min_tasks,
         Need.PERFORMANCE_INSIGHTS: environment.database.performance_insights,
     }
     return [need for need in rule.needs if not declares[need]]
@@ -188,7 +194,8 @@ def _balancer(balancer: Elbv2LoadBalancer) -> dict[str, str | Output]:
 
 def rules_in(environment: Environment) -> Iterator[tuple[str, WatchedPart, AlertRule]]:
     """Every rule for an environment, with the name of its alarm and what is watched, also where it has no alarm."""
-    parts = [WatchedPart(environment.prefix, (RuleSubject.BALANCER, RuleSubject.DATABASE))]
+    shared = (RuleSubject.BALANCER, RuleSubject.DATABASE)
+    parts = [WatchedPart(environment.prefix, shared, declared=environment.database)]
     for key, declared in environment.services.items():
         subjects = (RuleSubject.TASKS,) if declared.works_for else (RuleSubject.SERVICE, RuleSubject.TASKS)
         parts.append(WatchedPart(environment.service_name(key), subjects, key=key, declared=declared))

@@ -68,7 +68,7 @@ class AlertRule:
     subject: RuleSubject
     sentence: str
     limit: float | str
-    """The threshold, or the key of the service that declares it."""
+    """The threshold, or the key of the service or of the database that declares it."""
     measures: Mapping[str, Measure]
     missing: str
     missing_because: str
@@ -214,6 +214,20 @@ RULES: tuple[AlertRule, ...] = (
         "an overloaded instance may skip a point, which must not end the alarm",
         STATUS,
         periods=10,
+    ),
+    AlertRule(
+        "database-storage-low",
+        Priority.P1,
+        RuleSubject.DATABASE,
+        "less than {limit} GB of the database's storage are free",
+        "low_storage_gb",
+        {"s": Measure(RDS, "FreeStorageSpace", "Minimum", Source.DATABASE)},
+        "ignore",
+        "a database with full storage stops, and its last measured value stays the best one known",
+        "orderops status --env {env}",
+        # RDS measures bytes.
+        expression="s / 1073741824",
+        below=True,
     ),
     AlertRule(
         "queue-depth",

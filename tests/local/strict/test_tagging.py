@@ -55,7 +55,11 @@ def _kinds(client: Client, **filters: Any) -> set[str]:
 def test_the_tag_index_contains_listeners_and_rules(strict: Client) -> None:
     ours = [{"Name": "cidr-block", "Values": ["10.0.0.0/24", "10.0.1.0/24"]}]
     subnets = [subnet["SubnetId"] for subnet in strict("ec2").describe_subnets(Filters=ours)["Subnets"]]
-    elb = strict("elbv2")
+    elb, ec2 = strict("elbv2"), strict("ec2")
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(
+        InternetGatewayId=gateway, VpcId=ec2.describe_subnets(Filters=ours)["Subnets"][0]["VpcId"]
+    )
     balancer = elb.create_load_balancer(Name="orders", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
     nothing = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
     listener = elb.create_listener(
