@@ -120,6 +120,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "urls",
         "components",
         "releases",
+        "secrets",
         "readiness",
         "runs",
         "pending",

@@ -63,6 +63,7 @@ def health(verdict: str = "healthy", cause: str = "", answers: str = "ready", **
                 "next": None,
             }
         ],
+        "secrets": [],
         "readiness": {"state": answers, "detail": "", "url": "", "reasons": {}},
         "runs": [],
         "pending": [],

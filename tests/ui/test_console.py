@@ -220,6 +220,7 @@ def test_the_status_shows_what_aws_holds_back(capsys: pytest.CaptureFixture[str]
         "cause": "",
         "urls": {},
         "next": "",
+        "secrets": [],
         "runs": [],
         "proven_restore": None,
     }
@@ -299,6 +300,7 @@ def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.
         "cause": "",
         "urls": {},
         "next": "",
+        "secrets": [],
         "runs": [],
         "pending": [],
     }
@@ -323,6 +325,7 @@ def test_control_characters_in_a_status_do_not_reach_the_terminal(capsys: pytest
         "cause": hostile,
         "urls": {"url": hostile},
         "next": "",
+        "secrets": [],
         "runs": [run],
         "pending": [{"name": hostile, "what": hostile, "until": hostile, "class": hostile, "command": hostile}],
     }
@@ -346,6 +349,7 @@ def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.Ca
         "cause": "",
         "urls": {},
         "next": "",
+        "secrets": [],
         "runs": [],
         "pending": [],
     }

@@ -121,6 +121,7 @@ def status(text: str) -> None:
             "verdict": "healthy",
             "components": [parts],
             "releases": [RELEASE | {"service": text, "version": text, "image": text, "changed_secrets": [text]}],
+            "secrets": [{"name": text, "since": "2026-11-22T12:03:00Z"}],
             "runs": [],
             "unreadable": [BrokenDocument("s3://bucket/key", "is empty").to_dict()],
             "pending": [pending | {"command": "c"}],

@@ -23,6 +23,7 @@ from orderops.health.pages import AskPage, page_status, read_page
 from orderops.health.queue import queue_status
 from orderops.health.reads import Reads
 from orderops.health.releases import ServiceRelease, read_releases
+from orderops.health.secrets import SecretAge, read_secret_ages
 from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
 from orderops.infra.alert_rules import Priority
@@ -43,6 +44,7 @@ READERS = 16
 SILENT = (ReadyState.UNKNOWN, ReadyState.UNREACHABLE, ReadyState.NOT_ASKED)
 """Answers that say nothing of the dependencies of the service."""
 NO_RELEASES: tuple[ServiceRelease, ...] = ()
+NO_SECRETS: tuple[SecretAge, ...] = ()
 # Commands that create components, with the beginnings of the names of what they create.
 CREATING = {
     "up": ("",),
@@ -93,6 +95,7 @@ class _Examination:
         self._measured = self._begun(self._measure, Measured())
         self._ready: Future[ReadyAnswer | None] = pool.submit(lambda: read_readiness(workspace, entrance.result(), ask))
         self._page = pool.submit(lambda: read_page(workspace, entrance.result(), self._ready.result(), page))
+        self._secrets = self._begun(lambda: read_secret_ages(workspace), NO_SECRETS)
         self._releases = self._begun(lambda: read_releases(workspace, self._services.result()), NO_RELEASES)
 
     def judged(self) -> Health:
@@ -115,6 +118,7 @@ class _Examination:
             unreadable=(*running.unreadable, *proven.unreadable),
             ready=ready,
             releases=self._releases.result(),
+            secrets=self._secrets.result(),
         )
 
     def _begun(self, read: Callable[[], T], otherwise: T) -> Future[T]:

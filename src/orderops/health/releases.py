@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
+from orderops.health.secrets import value_since
 from orderops.health.service import current_deployment
 from orderops.images.ecr import version_of
 from orderops.infra.workspace import Workspace
@@ -31,7 +32,6 @@ READERS = 8
 TASKS_A_CALL = 100
 # Releases among which the one that began what runs is looked for: restarts are on record as releases too.
 SEARCHED = 5
-CURRENT = "AWSCURRENT"
 # Secrets Manager: "we automatically add a hyphen and six random characters" to the name.
 SUFFIX = 7
 
@@ -192,11 +192,7 @@ def _changed_at(aws: Aws, arn: str) -> datetime | None:
 @_unless_unreadable(UNKNOWN)
 def _version_created(aws: Aws, arn: str) -> datetime | None:
     """When the value that a secret has now was written."""
-    for raw in every(aws.secretsmanager.list_secret_version_ids, "Versions", SecretId=arn):
-        if CURRENT in raw.get("VersionStages", ()):
-            created: datetime = raw["CreatedDate"]
-            return created
-    return None
+    return value_since(aws, arn)
 
 
 @_unless_unreadable("")

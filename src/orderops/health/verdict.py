@@ -15,6 +15,7 @@ from orderops.health.component import GONE, ComponentState, ComponentStatus
 from orderops.health.notes import Note
 from orderops.health.pages import CustomerView
 from orderops.health.releases import ServiceRelease
+from orderops.health.secrets import SecretAge
 from orderops.infra.readiness import ReadyAnswer
 from orderops.restore.drill_record import Drill
 from orderops.runs.history import in_seconds
@@ -69,6 +70,8 @@ class Health:
     """What the service answers through the load balancer."""
     releases: tuple[ServiceRelease, ...] = ()
     """What runs of each service."""
+    secrets: tuple[SecretAge, ...] = ()
+    """The declared secrets, the one with the oldest value first."""
 
     @property
     def exit_code(self) -> int:
@@ -93,6 +96,7 @@ class Health:
             "urls": dict(self.urls),
             "components": parts,
             "releases": [release.to_dict(self.environment) for release in self.releases],
+            "secrets": [secret.to_dict() for secret in self.secrets],
             "readiness": self.ready.to_dict() if self.ready else None,
             "runs": [asdict(run) for run in self.runs],
             "pending": pending,

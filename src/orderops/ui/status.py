@@ -49,6 +49,8 @@ def show_status(status: Mapping[str, Any]) -> None:
     _show_components(status["components"])
     for release in status.get("releases", ()):
         out_folded(f"release: {escape(_release(release))}")
+    if secrets := status["secrets"]:
+        out_folded(f"secrets: {escape(joined([_secret(secret) for secret in secrets], max_names=3))}")
     for run in status["runs"]:
         out_folded(f"run:   {escape(_under_way(run))}")
     for broken in status.get("unreadable", ()):
@@ -111,6 +113,11 @@ def _release(release: Mapping[str, Any]) -> str:
         since = f", since {_moment(release['since'])}"
     going_on = ", being rolled out" if release["rollout"] == "in_progress" else ""
     return f"{release['service']} {name}, revision {release['revision']}{since}{going_on}"
+
+
+def _secret(secret: Mapping[str, Any]) -> str:
+    age = datetime.now(UTC) - datetime.fromisoformat(secret["since"])
+    return f"{plain(secret['name'])} is {in_words(age)} old"
 
 
 def _under_way(run: Mapping[str, str]) -> str:

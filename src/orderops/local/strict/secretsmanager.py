@@ -33,6 +33,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
     emulator.on_after(SERVICE, "DeleteSecret", _hold_name(delays))
     for action in DATED:
         emulator.on_after(SERVICE, action, _date)
+    emulator.on_before(SERVICE, "ListSecretVersionIds", _check_exists)
     emulator.on_after(SERVICE, "ListSecretVersionIds", _date_versions)
     for action in NOT_WHILE_DELETED:
         emulator.on_before(SERVICE, action, _check_not_deleted)
@@ -75,6 +76,11 @@ def _date_versions(request: Request, response: Response) -> Response:
     for version in answer["Versions"]:
         version["CreatedDate"] = secret.versions[version["VersionId"]]["createdate"]
     return replace(response, body=json.dumps(answer).encode())
+
+
+def _check_exists(request: Request) -> None:
+    if _secret(request, request.json.get("SecretId", "")) is None:
+        raise ApiError("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 
 
 def _check_not_deleted(request: Request) -> None:
