@@ -331,3 +331,18 @@ def test_no_page_says_live_beside_a_database_that_is_away(app: OrderApp) -> None
         assert 'class="fresh stale"' in page
         assert ">Live" not in page
     assert app.get("/orders", accept="text/html").status_code == 503
+
+
+def test_a_crowd_behind_a_slow_database_is_refused_at_once_and_told_when_to_return(
+    app: OrderApp, orders: OrderDatabase
+) -> None:
+    with orders.session() as blocker, blocker.transaction():
+        blocker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        answers = app.crowd("/orders", clients=60)
+
+    served = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) > 30
+    assert len(served) + len(refused) == 60
+    assert {answer.headers["retry-after"] for answer in refused} == {"2"}
+    assert app.get("/orders").status_code == 200

@@ -67,6 +67,16 @@ class OrderApp:
 
         return asyncio.run(once())
 
+    def crowd(self, path: str, *, clients: int) -> list[httpx.Response]:
+        """Send the same request from many clients at once."""
+
+        async def all_at_once() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.asgi)
+            async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=60) as client:
+                return list(await asyncio.gather(*(client.get(path) for _ in range(clients))))
+
+        return asyncio.run(all_at_once())
+
     def get(self, path: str, **headers: str) -> httpx.Response:
         return self.send("GET", path, headers=headers)
 

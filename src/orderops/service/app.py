@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -32,6 +32,7 @@ from orderops.service.problems import RefusedRequest, document, problem_answer
 from orderops.service.queues import Depth, Queue
 from orderops.service.readiness import CHECK_SECONDS, readiness
 from orderops.service.settings import ProcessRole, Settings
+from orderops.service.threads import Threads
 from orderops.service.tokens import Tokens
 from orderops.service.tracing import Tracing
 
@@ -40,8 +41,8 @@ Result = TypeVar("Result")
 
 # A page of this size still renders at once on a phone.
 USERS_SHOWN = 100
-# More than the pool's maximum of connections would only wait for one; the rest serves SQS.
-THREADS = 16
+# More than the pool's maximum of connections would only wait for one; the rest serves SQS. Half of them serve checks.
+THREADS, CHECKING_THREADS = 16, 8
 
 
 def create_app(
@@ -57,7 +58,8 @@ def create_app(
 ) -> ASGIApp:
     """Create the application; it closes the database when it ends."""
     tracing = tracing or Tracing()
-    service = OrderService(settings, database, queue, started_at, background)
+    threads = Threads(THREADS)
+    service = OrderService(settings, database, queue, started_at, threads, background)
     routes = [
         Route("/", service.index, methods=["GET"]),
         Route("/health", service.health, methods=["GET"]),
@@ -69,7 +71,7 @@ def create_app(
         routes.append(Route("/users", service.users, methods=["GET"]))
     if settings.role is not ProcessRole.WORKER:
         pages = service.pages if settings.demonstration else None
-        orders = OrderRoutes(OrderReader(database), queue, tokens, metrics or Metrics(), pages, tracing)
+        orders = OrderRoutes(OrderReader(database), queue, tokens, metrics or Metrics(), pages, tracing, threads)
         routes.append(Route("/orders", orders.orders, methods=["GET", "POST"]))
         routes.append(Route("/orders/{id}", orders.order, methods=["GET"]))
     handlers: Mapping[Any, Any] = {
@@ -89,9 +91,11 @@ class OrderService:
         database: OrderStore,
         queue: Queue,
         started_at: datetime,
+        threads: Threads,
         background: BackgroundThreads | None = None,
     ) -> None:
         self._database = database
+        self._threads = threads
         self._queue = queue
         self._background = background
         self._about = {
@@ -115,7 +119,9 @@ class OrderService:
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         """Provide threads for blocking work and run the consumer; close the database after the last of both."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
+        # Checks have threads of their own, so that many clients do not make the service look broken.
+        checking = ThreadPoolExecutor(CHECKING_THREADS, thread_name_prefix="check")
+        asyncio.get_running_loop().set_default_executor(checking)
         if self._background:
             self._background.start()
         yield
@@ -132,7 +138,7 @@ class OrderService:
     async def ready(self, _request: Request) -> Response:
         """Report whether both dependencies answer, and why not."""
         # A server that hangs answers neither: this, like the checks, is waited for only for a while.
-        limited = asyncio.wait_for(_try(self._database.about), CHECK_SECONDS)
+        limited = asyncio.wait_for(_try(asyncio.to_thread(self._database.about)), CHECK_SECONDS)
         state, about = await asyncio.gather(self._readiness(), limited, return_exceptions=True)
         if isinstance(state, BaseException):
             raise state
@@ -158,7 +164,8 @@ class OrderService:
     async def users(self, request: Request) -> Response:
         """Show the depth of the queue and the newest users, or the part that is available."""
         depth, users = await asyncio.gather(
-            _try(self._queue.depth), _try(lambda: self._database.users(USERS_SHOWN + 1))
+            _try(self._threads.answer(self._queue.depth)),
+            _try(self._threads.answer(lambda: self._database.users(USERS_SHOWN + 1))),
         )
         content = _content(depth, users)
         if wants_page(request):
@@ -192,9 +199,9 @@ class OrderService:
         return {"ready": result.ready, "checks": asdict(result)["checks"]}
 
 
-async def _try(question: Callable[[], Result]) -> Result | Unavailable:
+async def _try(answer: Awaitable[Result]) -> Result | Unavailable:
     try:
-        return await asyncio.to_thread(question)
+        return await answer
     except Unavailable as error:
         return error
 

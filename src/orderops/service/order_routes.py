@@ -21,6 +21,7 @@ from orderops.service.orders import KEY_PATTERN, LARGEST_REQUEST, InvalidOrder, 
 from orderops.service.pages import Pages, iso, json_answer, wants_page
 from orderops.service.problems import RefusedRequest
 from orderops.service.queues import Queue
+from orderops.service.threads import Threads
 from orderops.service.tokens import Tokens
 from orderops.service.tracing import Tracing
 
@@ -47,6 +48,7 @@ class OrderRoutes:
         metrics: Metrics,
         pages: Pages | None,
         tracing: Tracing,
+        threads: Threads,
     ) -> None:
         """Show pages only if they are given; ask for a token only if tokens are."""
         self._reader = reader
@@ -55,6 +57,7 @@ class OrderRoutes:
         self._metrics = metrics
         self._pages = pages
         self._tracing = tracing
+        self._threads = threads
 
     async def orders(self, request: Request) -> Response:
         """Place an order with POST, list orders with GET."""
@@ -65,7 +68,7 @@ class OrderRoutes:
         """Show an order."""
         await self._admit(request)
         identifier = _identifier(request.path_params["id"])
-        state = await _answer(lambda: self._reader.order(identifier)) if identifier else None
+        state = await self._answer(lambda: self._reader.order(identifier)) if identifier else None
         if state is None:
             raise RefusedRequest(404, "no order with this id is known; see GET /orders/{id} in /openapi.json")
         if self._pages and wants_page(request):
@@ -76,7 +79,7 @@ class OrderRoutes:
         if self._tokens is None:
             return
         tokens, given = self._tokens, request.headers.get("authorization", "")
-        if not await _answer(lambda: tokens.admits(given)):
+        if not await self._answer(lambda: tokens.admits(given)):
             raise RefusedRequest(401, "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
 
     async def _place(self, request: Request) -> Response:
@@ -97,25 +100,43 @@ class OrderRoutes:
 
     async def _send(self, placed: PlacedOrder, known: KeyState | None) -> None:
         with self._tracing.sending() as attributes:
-            await _answer(lambda: self._queue.send(placed.message(), attributes))
+            await self._answer(lambda: self._queue.send(placed.message(), attributes))
         self._metrics.add("Accepted")
         log.info("order accepted", extra={"order_id": placed.id})
         # The order is accepted, whatever happens now: the queue holds it.
-        await _if_possible(lambda: self._reader.queued(placed, known.checked_at if known else None))
+        await self._if_possible(lambda: self._reader.queued(placed, known.checked_at if known else None))
 
     async def _key(self, placed: PlacedOrder) -> KeyState | None:
         """Return what is known of the key; None while the database does not answer."""
-        return await _if_possible(lambda: self._reader.key(placed))
+        return await self._if_possible(lambda: self._reader.key(placed))
 
     async def _list(self, request: Request) -> Response:
         limit, before = _limit(request), _cursor(request)
-        states = await _answer(lambda: self._reader.page(limit + 1, before))
+        states = await self._answer(lambda: self._reader.page(limit + 1, before))
         shown = states[:limit]
         more = f"/orders?limit={limit}&before={_text(shown[-1])}" if len(states) > limit else None
         content = {"orders": [order_json(state) for state in shown], "next": more, "read_at": iso(datetime.now(UTC))}
         if self._pages and wants_page(request):
             return self._pages.page("orders.html", content=content, first=before is None)
         return json_answer(content)
+
+    async def _answer(self, question: Callable[[], Result]) -> Result:
+        """Return the answer of a dependency. Raises RefusedRequest 503 if there is none."""
+        try:
+            return await self._threads.answer(question)
+        except Unavailable as error:
+            log.warning("not served: %s", error)
+            raise RefusedRequest(503, f"try again later: {error.public}", headers=RETRY_AFTER) from None
+
+    async def _if_possible(self, question: Callable[[], Result]) -> Result | None:
+        """Return the answer of the database; None if it gives none in time."""
+        try:
+            return await asyncio.wait_for(self._threads.answer(question), DATABASE_SECONDS)
+        except TimeoutError:
+            log.info("an order is accepted without the database: no answer within %g s", DATABASE_SECONDS)
+        except Unavailable as error:
+            log.info("an order is accepted without the database: %s", error)
+        return None
 
 
 def order_json(state: OrderState) -> dict[str, Any]:
@@ -133,26 +154,6 @@ def order_json(state: OrderState) -> dict[str, Any]:
         "items": state.items or None,
     }
     return {name: value for name, value in content.items() if value is not None}
-
-
-async def _answer(question: Callable[[], Result]) -> Result:
-    """Return the answer of a dependency. Raises RefusedRequest 503 if there is none."""
-    try:
-        return await asyncio.to_thread(question)
-    except Unavailable as error:
-        log.warning("not served: %s", error)
-        raise RefusedRequest(503, f"try again later: {error.public}", headers=RETRY_AFTER) from None
-
-
-async def _if_possible(question: Callable[[], Result]) -> Result | None:
-    """Return the answer of the database; None if it gives none in time."""
-    try:
-        return await asyncio.wait_for(asyncio.to_thread(question), DATABASE_SECONDS)
-    except TimeoutError:
-        log.info("an order is accepted without the database: no answer within %g s", DATABASE_SECONDS)
-    except Unavailable as error:
-        log.info("an order is accepted without the database: %s", error)
-    return None
 
 
 async def _order(request: Request) -> Order:

@@ -33,7 +33,7 @@ class Pool:
     """Lends at most `size` connections at a time, and keeps returned ones that are healthy."""
 
     def __init__(
-        self, connect: Callable[[], Connection], size: int, *, wait_seconds: float = 2.0, lifetime_seconds: float = 60.0
+        self, connect: Callable[[], Connection], size: int, *, wait_seconds: float = 1.0, lifetime_seconds: float = 60.0
     ) -> None:
         self._connect = connect
         self._size = size
