@@ -120,6 +120,11 @@ CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
         points(RDS, "FreeStorageSpace", DATABASE, *[2**31 - 1] * 5),
         points(RDS, "FreeStorageSpace", DATABASE, *[2**31 - 1] * 4, 2**31),
     ),
+    "too many connections": (
+        "database-connections-high",
+        points(RDS, "DatabaseConnections", DATABASE, *[73] * 5),
+        points(RDS, "DatabaseConnections", DATABASE, *[73] * 4, 72),
+    ),
     "a long queue": (
         "shop-queue-depth",
         points(SQS, DEPTH, QUEUE, *[1001] * 5),

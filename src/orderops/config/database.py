@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orderops.config import types as values
+from orderops.config.capacity import most_connections
 from orderops.config.loader import Mistake, TomlTable
 from orderops.config.types import between, counted, unreserved
 
@@ -58,6 +59,12 @@ class DatabaseConfig(TomlTable):
     def low_storage_gb(self) -> float:
         """Gigabytes of free storage below which an operator has to act: a tenth, as in RDS's own growing."""
         return self.storage_gb / 10
+
+    @property
+    def many_connections(self) -> int | None:
+        """Connections from which on an operator has to act; None for a class of unknown memory."""
+        most = most_connections(self.instance_class)
+        return most * 9 // 10 if most is not None else None
 
     def mistakes(self) -> Iterator[Mistake]:
         """Check the room to grow, and that the windows do not overlap."""

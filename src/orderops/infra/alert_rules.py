@@ -46,6 +46,7 @@ class Need(StrEnum):
     INSIGHTS = "[cluster] container_insights = true"
     NO_INSIGHTS = "[cluster] container_insights = false"
     SCALING = "max_tasks above min_tasks"
+    KNOWN_CLASS = "an instance_class under [database] whose memory is known"
     PERFORMANCE_INSIGHTS = "[database] performance_insights = true"
 
 
@@ -224,10 +225,22 @@ RULES: tuple[AlertRule, ...] = (
         {"s": Measure(RDS, "FreeStorageSpace", "Minimum", Source.DATABASE)},
         "ignore",
         "a database with full storage stops, and its last measured value stays the best one known",
-        "orderops status --env {env}",
+        STATUS,
         # RDS measures bytes.
         expression="s / 1073741824",
         below=True,
+    ),
+    AlertRule(
+        "database-connections-high",
+        Priority.P1,
+        RuleSubject.DATABASE,
+        "the database has more than {limit} connections, nine tenths of what its class surely allows",
+        "many_connections",
+        {"c": Measure(RDS, "DatabaseConnections", "Maximum", Source.DATABASE)},
+        "ignore",
+        "an overloaded instance may skip a point, which must not end the alarm",
+        STATUS,
+        needs=(Need.KNOWN_CLASS,),
     ),
     AlertRule(
         "queue-depth",
