@@ -17,14 +17,16 @@ from orderops.config.environment import Environment
 from orderops.engine.resource import Observed, Outputs
 from orderops.errors import OrderopsError
 from orderops.infra.alarms import check_pages
-from orderops.infra.alert_rules import RULES
+from orderops.infra.alert_rules import RULES, Priority
 from orderops.infra.stack import Stack, stack
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
 from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
 from support.alarm_data import (
+    AGE,
     BALANCER,
     DATABASE,
     DEAD,
@@ -48,6 +50,8 @@ from support.alarm_data import (
 )
 from support.strict_clients import served
 
+# A mean of 0.15 seconds, and a band up to 0.3.
+USUAL_SECONDS = [0.1, 0.2] * 6
 # Alarm, data that must raise it, data that must not.
 CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
     "every task is unhealthy": (
@@ -155,6 +159,36 @@ CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
         points(ECS, "MemoryUtilization", TASKS, *[91] * 5),
         points(ECS, "MemoryUtilization", TASKS, *[90] * 5),
     ),
+    "slow answers after hours of usual ones": (
+        "balancer-latency-unusual",
+        [seconds(0.31, 0.31, 0.31, *USUAL_SECONDS, group=BALANCER)],
+        [seconds(0.31, 0.31, 0.29, *USUAL_SECONDS, group=BALANCER)],
+    ),
+    "slow answers of a group that idled": (
+        "balancer-latency-unusual",
+        [seconds(0.31, 0.31, 0.31, *USUAL_SECONDS, group=BALANCER)],
+        [seconds(0.31, 0.31, 0.31, *USUAL_SECONDS, group=SECOND), seconds(*[0.2] * 3, *USUAL_SECONDS, group=BALANCER)],
+    ),
+    "slow answers that are usual": (
+        "balancer-latency-unusual",
+        [seconds(0.9, 0.9, 0.9, *[0.1, 0.3] * 6, group=BALANCER)],
+        [seconds(0.45, 0.45, 0.45, *[0.1, 0.3] * 6, group=BALANCER)],
+    ),
+    "messages that wait after hours of usual ones": (
+        "shop-queue-age-unusual",
+        points(SQS, AGE, QUEUE, 60, 60, 60, *[1, 3] * 6),
+        points(SQS, AGE, QUEUE, 5, 5, 5, *[1, 3] * 6),
+    ),
+    "messages that wait in two periods of three": (
+        "shop-queue-age-unusual",
+        points(SQS, AGE, QUEUE, 60, 60, 60, *[1, 3] * 6),
+        points(SQS, AGE, QUEUE, 60, None, 60, *[1, 3] * 6),
+    ),
+    "values without anything to compare them with": (
+        "shop-queue-age-unusual",
+        points(SQS, AGE, QUEUE, 60, 60, 60, *[1, 3] * 6),
+        points(SQS, AGE, QUEUE, 60, 60, 60, *[1] * 11),
+    ),
     "a dead letter": ("shop-dead-letters", points(SQS, DEPTH, DEAD, 1), points(SQS, DEPTH, DEAD, 0)),
 }
 # A first release may take three minutes: the newer case of the two has to wait as well.
@@ -221,6 +255,38 @@ def test_a_service_that_cannot_scale_is_not_at_its_maximum() -> None:
     assert "shop-max-capacity" not in alarms(services={"shop": {"min_tasks": 2, "max_tasks": 2}})
 
 
+@pytest.mark.parametrize("name", ["balancer-latency-unusual", "shop-queue-age-unusual"])
+def test_a_band_that_is_not_learned_yet_is_no_data(aws: Aws, name: str) -> None:
+    assert state(aws, name, []) == "INSUFFICIENT_DATA"
+
+
+@pytest.mark.parametrize(
+    ("declared", "is_protected", "number"), [(None, False, 0), (None, True, 2), (True, False, 2), (False, True, 0)]
+)
+def test_a_protected_environment_watches_for_what_is_unusual_unless_the_file_says_otherwise(
+    declared: bool | None, is_protected: bool, number: int
+) -> None:
+    environment = protected({} if declared is None else {"anomaly_detection": declared}, is_protected=is_protected)
+
+    found = stack(environment, "1" * 12).infra
+
+    assert sum(isinstance(resource, CloudwatchAnomalyDetector) for resource in found) == number
+    assert sum("unusual" in resource.name for resource in found if isinstance(resource, CloudwatchAlarm)) == number
+
+
+def test_the_hours_of_a_band_are_those_of_the_time_zone() -> None:
+    found = alarms(alerts={"anomaly_detection": True, "time_zone": "Australia/Sydney"})
+
+    alarm = found["shop-queue-age-unusual"]
+    assert isinstance(alarm, CloudwatchAlarm)
+    assert alarm.band
+    assert alarm.band.time_zone == "Australia/Sydney"
+
+
+def test_a_rule_with_a_band_pages_nobody() -> None:
+    assert {rule.priority for rule in RULES if rule.band} == {Priority.P2}
+
+
 def test_a_priority_without_receivers_uses_the_topic_of_the_environment() -> None:
     found = alarms(alerts={"emails": ["a@example.com"], "p0": {"https": ["https://pager.example.com/key"]}})
 
@@ -245,11 +311,11 @@ def test_a_protected_environment_needs_a_receiver_of_pages_or_a_reason() -> None
     check_pages(protected({"no_pages_because": "a trial without customers"}))
 
 
-def protected(alerts: Mapping[str, Any]) -> Environment:
+def protected(alerts: Mapping[str, Any], *, is_protected: bool = True) -> Environment:
     return Environment.model_validate(
         {
             "name": "live",
-            "protected": True,
+            "protected": is_protected,
             "alerts": alerts,
             "balancer": {"deletion_protection": True},
             "database": {"deletion_protection": True},
@@ -265,7 +331,7 @@ def _default() -> Stack:
 
 def _stack(more: Mapping[str, Any]) -> Stack:
     shop = {"min_tasks": 1, "max_tasks": 4, "strategy": "blue-green"}
-    table = {"name": "dev", "database": {}, "services": {"shop": shop}, **more}
+    table = {"name": "dev", "database": {}, "services": {"shop": shop}, "alerts": {"anomaly_detection": True}, **more}
     return stack(Environment.model_validate(table), "1" * 12)
 
 

@@ -15,7 +15,7 @@ TASKS = {"ClusterName": "orderops-dev-cluster", "ServiceName": "orderops-dev-sho
 LOGS = {"Environment": "dev", "Service": "shop"}
 QUEUE, DEAD = {"QueueName": "orderops-dev-shop-queue"}, {"QueueName": "orderops-dev-shop-dlq"}
 DATABASE = {"DBInstanceIdentifier": "orderops-dev-database"}
-DEPTH = "ApproximateNumberOfMessagesVisible"
+DEPTH, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,8 @@ def _scaling(call: Request) -> Iterator[Question]:
 
 def _alarms(call: Request) -> Iterator[Question]:
     params, action = call.json, f"cloudwatch:{call.action}"
-    if call.action in ("DescribeAlarmHistory", "DescribeAlarms", "GetMetricData", "ListDashboards"):
+    everywhere = ("DescribeAlarmHistory", "DescribeAlarms", "GetMetricData", "ListDashboards")
+    if call.action in everywhere or "AnomalyDetector" in call.action:
         yield Question(action)
         return
     names = [params["AlarmName"]] if "AlarmName" in params else params.get("AlarmNames", [])

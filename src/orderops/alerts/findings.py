@@ -15,7 +15,7 @@ from orderops.alerts.reading import AlertsRead
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.infra.alarms import lacking, rules_in, runbook_of
-from orderops.infra.alert_rules import Need
+from orderops.infra.alert_rules import CHOICES
 from orderops.infra.stack import Stack
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.sns_topic import PENDING
@@ -69,7 +69,7 @@ def _of_rules(
     exists: Callable[[str], bool],
 ) -> Iterator[AlertFinding]:
     for name, part, rule in rules_in(environment):
-        missing = [need for need in lacking(environment, part, rule) if need is not Need.SCALING]
+        missing = [need for need in lacking(environment, part, rule) if need not in CHOICES]
         if missing:
             if name not in declared:
                 needed = f"set {missing[0]} in {environment.name}.toml"

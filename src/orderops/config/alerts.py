@@ -38,6 +38,11 @@ class AlertsConfig(RouteConfig):
     dashboard: bool | None = None
     """Whether the environment has a CloudWatch dashboard; when left out, if it is protected. AWS charges for the fourth
     dashboard of an account and all further ones."""
+    anomaly_detection: bool | None = None
+    """Whether alarms watch for a response time and an age of messages that are unusual for the hour; when left out, if
+    the environment is protected. AWS charges about 0.30 USD a month for each of them."""
+    time_zone: values.TimeZone | None = None
+    """The time zone whose days and hours decide what is usual, such as Australia/Sydney; when left out, UTC."""
     no_pages_because: values.Reason | None = None
     """Why P0 alarms of a protected environment page no operator; without a reason, `orderops up` refuses it."""
 

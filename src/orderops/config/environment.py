@@ -248,6 +248,12 @@ class Environment(TomlTable):
         return any(service.demonstration for service in self.services.values())
 
     @property
+    def anomaly_detection(self) -> bool:
+        """Whether alarms watch for what is unusual: as declared, or else if the environment is protected."""
+        declared = self.alerts.anomaly_detection
+        return self.protected if declared is None else declared
+
+    @property
     def prefix(self) -> str:
         """The prefix of the names of its resources."""
         return f"orderops-{self.name}"

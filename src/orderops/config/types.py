@@ -204,6 +204,10 @@ ServiceName = Annotated[
     str,
     spelled(r"[a-z](-?[a-z0-9])*", "a name of lower-case letters, digits and single hyphens that begins with a letter"),
 ]
+TimeZone = Annotated[
+    str,
+    spelled(r"[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}", "a time zone of the tz database such as Australia/Sydney"),
+]
 Account = Annotated[str, spelled(r"[0-9]{12}", "an account number of 12 digits, in quotes")]
 Region = Annotated[str, spelled(r"[a-z]{2,5}(-[a-z]+)+-[0-9]", "an AWS region such as ap-southeast-2")]
 TagKey = Annotated[

@@ -67,6 +67,7 @@ ANYTHING = Grant(
         "cloudtrail:LookupEvents",
         "cloudwatch:DescribeAlarmHistory",
         "cloudwatch:DescribeAlarms",
+        "cloudwatch:DescribeAnomalyDetectors",
         "cloudwatch:GetMetricData",
         "cloudwatch:ListDashboards",
         "ec2:Describe*",
@@ -166,6 +167,8 @@ NARROW = (
         _arns("cloudwatch", f"alarm:TargetTracking-service/{PREFIX}*"),
     ),
     Grant("Alarms", ("cloudwatch:*",), _arns("cloudwatch", f"alarm:{PREFIX}*")),
+    # The Service Authorization Reference narrows these by nothing.
+    Grant("Bands", ("cloudwatch:DeleteAnomalyDetector", "cloudwatch:PutAnomalyDetector"), ("*",)),
     # Dashboards belong to no region.
     Grant("Dashboards", ("cloudwatch:*",), (f"arn:{{partition}}:cloudwatch::{{account}}:dashboard/{PREFIX}*",)),
     Grant(

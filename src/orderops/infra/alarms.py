@@ -13,9 +13,11 @@ from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
 from orderops.infra.alert_rules import RULES, AlertRule, Measure, Need, Priority, RuleSubject, Source
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
+from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from orderops.resources.sns_topic import SnsTopic
+from orderops.resources.sqs_queue import SqsQueue
 
 Dimensions = Mapping[str, str | Output]
 Routes = Mapping[Priority, SnsTopic]
@@ -31,6 +33,8 @@ class WatchedPart:
     subjects: tuple[RuleSubject, ...]
     dimensions: Mapping[Source, Dimensions] = field(default_factory=dict)
     groups: tuple[Dimensions, ...] = ()
+    sources: Mapping[Source, SqsQueue | Elbv2LoadBalancer] = field(default_factory=dict)
+    """The resources behind the dimensions, which anomaly detectors belong to."""
     key: str = ""
     """The service's key in the environment file."""
     declared: ServiceConfig | DatabaseConfig | None = None
@@ -70,9 +74,9 @@ def watched_service(
     balancer: Elbv2LoadBalancer,
     cluster: str,
     groups: Iterable[Elbv2TargetGroup] = (),
-    queues: tuple[str, str] | None = None,
+    queues: tuple[SqsQueue, SqsQueue] | None = None,
 ) -> WatchedPart:
-    """A service, or a worker if there are no `queues`: the names of its queue and dead-letter queue."""
+    """A service, or a worker if there are no `queues`: its queue and its dead-letter queue."""
     name = environment.service_name(key)
     dimensions: dict[Source, Dimensions] = {
         Source.TASKS: {"ClusterName": cluster, "ServiceName": name},
@@ -80,12 +84,13 @@ def watched_service(
         Source.LOGS: {"Environment": environment.name, "Service": key},
     }
     if queues:
-        dimensions[Source.QUEUE], dimensions[Source.DEAD_LETTERS] = ({"QueueName": queue} for queue in queues)
+        dimensions[Source.QUEUE], dimensions[Source.DEAD_LETTERS] = ({"QueueName": queue.name} for queue in queues)
     return WatchedPart(
         name,
         (RuleSubject.SERVICE, RuleSubject.TASKS) if queues else (RuleSubject.TASKS,),
         dimensions,
         tuple({**_balancer(balancer), "TargetGroup": Output(group, "ArnSuffix")} for group in groups),
+        {Source.QUEUE: queues[0]} if queues else {},
         key,
         environment.services[key],
     )
@@ -94,7 +99,12 @@ def watched_service(
 def shared_parts(environment: Environment, balancer: Elbv2LoadBalancer, instance: str) -> list[WatchedPart]:
     """What all services share: the load balancer, and the database instance of this name."""
     return [
-        WatchedPart(environment.prefix, (RuleSubject.BALANCER,), {Source.BALANCER: _balancer(balancer)}),
+        WatchedPart(
+            environment.prefix,
+            (RuleSubject.BALANCER,),
+            {Source.BALANCER: _balancer(balancer)},
+            sources={Source.BALANCER: balancer},
+        ),
         WatchedPart(
             environment.prefix,
             (RuleSubject.DATABASE,),
@@ -136,6 +146,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
         Need.SCALING: isinstance(service, ServiceConfig) and service.max_tasks > service.min_tasks,
         Need.KNOWN_CLASS: environment.database.many_connections is not None,
         Need.PERFORMANCE_INSIGHTS: environment.database.performance_insights,
+        Need.ANOMALY_DETECTION: environment.anomaly_detection,
     }
     return [need for need in rule.needs if not declares[need]]
 
@@ -146,7 +157,8 @@ def _alarm(environment: Environment, watched: WatchedPart, rule: AlertRule, topi
     text = f"{rule.priority}: {rule.sentence}; next: {rule.runbook}".format(**words)
     metrics = {key: metric for id_, measure in rule.measures.items() for key, metric in _metrics(watched, id_, measure)}
     (first, *_) = metrics.values()
-    plain = not rule.expression
+    band = _detector(environment, watched, rule)
+    plain = not rule.expression and band is None
     return CloudwatchAlarm(
         f"{watched.name}-{rule.key}",
         text,
@@ -161,9 +173,23 @@ def _alarm(environment: Environment, watched: WatchedPart, rule: AlertRule, topi
         datapoints=rule.datapoints,
         missing=rule.missing,
         expression=GROUPS.sub(lambda match: _listed(match, watched), rule.expression),
-        metrics={} if plain else metrics,
+        metrics=metrics if rule.expression else {},
+        band=band,
         topic=topic,
     )
+
+
+def _detector(environment: Environment, watched: WatchedPart, rule: AlertRule) -> CloudwatchAnomalyDetector | None:
+    if not rule.band:
+        return None
+    (measure,) = rule.measures.values()
+    source, zone = watched.sources[measure.source], environment.alerts.time_zone
+    return CloudwatchAnomalyDetector.on(source, measure.namespace, measure.metric, measure.statistic, zone)
+
+
+def detectors_of(alarms: Iterable[CloudwatchAlarm]) -> Iterator[CloudwatchAnomalyDetector]:
+    """The anomaly detectors whose bands these alarms use."""
+    return (alarm.band for alarm in alarms if alarm.band)
 
 
 def limit_of(watched: WatchedPart, rule: AlertRule) -> float:

@@ -48,6 +48,11 @@ class Need(StrEnum):
     SCALING = "max_tasks above min_tasks"
     KNOWN_CLASS = "an instance_class under [database] whose memory is known"
     PERFORMANCE_INSIGHTS = "[database] performance_insights = true"
+    ANOMALY_DETECTION = "[alerts] anomaly_detection = true"
+
+
+# What an environment does without on purpose, so that nothing is wrong with a rule that has no alarm.
+CHOICES = frozenset({Need.SCALING, Need.ANOMALY_DETECTION})
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,10 @@ class AlertRule:
     subject: RuleSubject
     sentence: str
     limit: float | str
-    """The threshold, or the key of the service or of the database that declares it."""
+    """The threshold, or the key of the service or of the database that declares it.
+
+    With a band, how many standard deviations its edge is away.
+    """
     measures: Mapping[str, Measure]
     missing: str
     missing_because: str
@@ -78,6 +86,8 @@ class AlertRule:
     below: bool = False
     reached: bool = False
     """Whether the limit itself raises the alarm."""
+    band: bool = False
+    """Whether the one measure is compared with what CloudWatch learned to be usual for it."""
     period: int = 60
     periods: int = 5
     datapoints: int | None = None
@@ -314,5 +324,41 @@ RULES: tuple[AlertRule, ...] = (
         "SQS sends no metrics for a queue that was empty and unused for six hours",
         "orderops queue dlq list --service {service} --env {env}",
         periods=1,
+    ),
+    AlertRule(
+        "balancer-latency-unusual",
+        Priority.P2,
+        RuleSubject.BALANCER,
+        "one of twenty requests has taken longer than is usual at this hour, for 15 minutes",
+        3,
+        # Of the load balancer, and not of a target group: a blue/green release moves all requests to the other group,
+        # whose band would be one of weeks ago or of no requests at all.
+        {"p": Measure(ELB, "TargetResponseTime", "p95", Source.BALANCER)},
+        "notBreaching",
+        QUIET,
+        STATUS,
+        # No minimum of requests: hours with few of them have a wide band, since they were as uneven on other days,
+        # and a single slow request fills one period of the three.
+        band=True,
+        period=300,
+        periods=3,
+        needs=(Need.ANOMALY_DETECTION,),
+    ),
+    AlertRule(
+        "queue-age-unusual",
+        Priority.P2,
+        RuleSubject.SERVICE,
+        "messages of {name} have waited longer than is usual at this hour, for 15 minutes",
+        3,
+        # The lowest age of each period: a queue that is emptied in between is none that falls behind, however long
+        # a message waited. This takes the place of a minimum of messages.
+        {"a": Measure(SQS, "ApproximateAgeOfOldestMessage", "Minimum", Source.QUEUE)},
+        "notBreaching",
+        "SQS sends no metrics for a queue that was empty and unused for six hours",
+        "orderops queue status --service {service} --env {env}",
+        band=True,
+        period=300,
+        periods=3,
+        needs=(Need.ANOMALY_DETECTION,),
     ),
 )

@@ -127,7 +127,13 @@ def own_addresses(workspace: Workspace, service: str) -> set[str]:
     widest = ServiceConfig(strategy="canary")
     for config in (declared, widest) if declared else (widest,):
         services = {**environment.services, service: config}
-        whole = stack(environment.model_copy(update={"services": services}), workspace.aws.account, workspace.zones)
+        # Also with the alarms that a file without them has left.
+        alerts = environment.alerts.model_copy(update={"anomaly_detection": True})
+        whole = stack(
+            environment.model_copy(update={"services": services, "alerts": alerts}),
+            workspace.aws.account,
+            workspace.zones,
+        )
         others = {
             resource.address for resource in [*whole.shared, *whole.release({}, only=services.keys() - {service})]
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from orderops.config.environment import Environment, ServiceConfig
 from orderops.engine.resource import Output, Resource
-from orderops.infra.alarms import Routes, alarms_of, watched_service
+from orderops.infra.alarms import Routes, alarms_of, detectors_of, watched_service
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.infra.service_roles import execution_role_of, jobs_role_of, task_role_of
 from orderops.infra.service_routing import ServiceRouting, routing_of
@@ -72,7 +72,7 @@ class ServiceBase:
         values = [value for value in vars(self).values() if isinstance(value, Resource)]
         shared = set(self.works_for.resources()) if self.works_for else set()
         routing = self.routing.resources() if self.routing else []
-        found = (*values, *routing, *self.secrets.values(), *self.alarms)
+        found = (*values, *routing, *self.secrets.values(), *self.alarms, *detectors_of(self.alarms))
         yield from (value for value in found if value not in shared)
 
 
@@ -135,7 +135,7 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
         execution_role=execution_role_of(environment, name, repository, log_group, tuple(secrets.values())),
         task_role=task_role_of(environment, name, queue, dead_letters, context.pointer, token),
         jobs_role=jobs_role_of(environment, name, context.pointer),
-        alarms=_alarms(context, key, routing, (queue.name, dead_letters.name)),
+        alarms=_alarms(context, key, routing, (queue, dead_letters)),
     )
 
 
@@ -145,7 +145,10 @@ def secret_path(environment: str, service: str) -> str:
 
 
 def _alarms(
-    context: ServiceContext, key: str, routing: ServiceRouting | None = None, queues: tuple[str, str] | None = None
+    context: ServiceContext,
+    key: str,
+    routing: ServiceRouting | None = None,
+    queues: tuple[SqsQueue, SqsQueue] | None = None,
 ) -> tuple[CloudwatchAlarm, ...]:
     watched = watched_service(
         context.environment,

@@ -12,7 +12,7 @@ from orderops.config.environment import Environment
 from orderops.database import service_role
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
-from orderops.infra.alarms import Routes, routes_of, shared_alarms_of
+from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
 from orderops.infra.alert_rules import Priority
 from orderops.infra.dashboard import dashboards_of
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
@@ -21,6 +21,7 @@ from orderops.infra.service import ServiceBase, ServiceContext, release_of, serv
 from orderops.infra.zones import nominal_zones
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
 from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
 from orderops.resources.cloudwatch_dashboard import CloudwatchDashboard
 from orderops.resources.ec2_address import Ec2Address
@@ -55,6 +56,7 @@ from orderops.resources.sqs_queue import SqsQueue
 
 INFRA_KINDS: tuple[type[Resource], ...] = (
     CloudwatchAlarm,
+    CloudwatchAnomalyDetector,
     CloudwatchCompositeAlarm,
     CloudwatchDashboard,
     DatabasePointer,
@@ -155,6 +157,7 @@ class Stack:
             self.cluster,
             *dict.fromkeys(self.routes.values()),
             *self.alarms,
+            *detectors_of(self.alarms),
             *self.pages,
             *self.dashboards,
             *self.shared,

@@ -10,6 +10,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
+from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
 from orderops.resources.cloudwatch_mark import described, marked, owner_of, unmarked
 from orderops.resources.sns_topic import SnsTopic
 
@@ -26,6 +27,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ComparisonOperator": None,
     "Period": None,
     "Metrics": None,
+    "ThresholdMetricId": None,
     "EvaluationPeriods": None,
     "DatapointsToAlarm": None,
     "TreatMissingData": "missing",
@@ -37,6 +39,8 @@ DEFAULTS: Mapping[str, Any] = {
 }
 # The id of an expression; its metrics have the ids that it names them by.
 RESULT = "result"
+# The ids of a metric that is compared with its band, and of the band.
+MEASURED, BAND = "measured", "band"
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Metric:
 class CloudwatchAlarm(Resource):
     """Notifies the topic when the metric exceeds `threshold` for `periods` times `period` seconds, and on recovery.
 
-    With an `expression`, its value over `metrics` is compared in place of a metric. With `datapoints`, that many of the
+    With an `expression`, its value over `metrics` is compared in place of a metric. With a `band`, its metric is
+    compared with the upper edge of the band, `threshold` standard deviations away. With `datapoints`, that many of the
     periods are enough. The owner is stored in the tags, and also after the description, so that one listing shows the
     owners of all alarms.
     """
@@ -81,6 +86,8 @@ class CloudwatchAlarm(Resource):
     datapoints: int | None = None
     expression: str = ""
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    band: CloudwatchAnomalyDetector | None = None
+    """Needed, and so made before: PutMetricAlarm makes a missing one by itself, and deleting the alarm leaves it."""
     topic: SnsTopic | None = field(kw_only=True)
     """None for a child of a composite alarm, which notifies in its place."""
 
@@ -110,15 +117,32 @@ class CloudwatchAlarm(Resource):
         topics = [outputs[self.topic].arn] if self.topic else []
         return {
             **DEFAULTS,
-            **(self._expression(outputs) if self.expression else self._metric(outputs)),
-            "AlarmDescription": self.description,
             "Threshold": float(self.threshold),
             "ComparisonOperator": self.comparison,
+            **self._compared(outputs),
+            "AlarmDescription": self.description,
             "EvaluationPeriods": self.periods,
             "DatapointsToAlarm": self.datapoints,
             "TreatMissingData": self.missing,
             "AlarmActions": topics,
             "OKActions": topics,
+        }
+
+    def _compared(self, outputs: Outputs) -> Properties:
+        if self.band:
+            return self._with_band(self.band, outputs)
+        return self._expression(outputs) if self.expression else self._metric(outputs)
+
+    def _with_band(self, band: CloudwatchAnomalyDetector, outputs: Outputs) -> Properties:
+        metric = Metric(band.namespace, band.metric, band.statistic, band.desired(outputs)["Dimensions"])
+        return {
+            "Metrics": {
+                MEASURED: metric.desired(outputs, self.period),
+                BAND: {"Expression": f"ANOMALY_DETECTION_BAND({MEASURED}, {self.threshold:g})"},
+            },
+            "ThresholdMetricId": BAND,
+            "Threshold": None,
+            "ComparisonOperator": "GreaterThanUpperThreshold",
         }
 
     def _metric(self, outputs: Outputs) -> Properties:
@@ -152,6 +176,9 @@ def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -
     if "Metrics" in given:
         del given["Dimensions"]
         given["Metrics"] = queries(given["Metrics"])
+        if "ThresholdMetricId" in given:
+            # Both the metric and its band.
+            given["Metrics"] = [{**query, "ReturnData": True} for query in given["Metrics"]]
     else:
         given["Dimensions"] = to_pairs(given["Dimensions"], "Name")
     given["AlarmDescription"] = marked(given["AlarmDescription"], tags)

@@ -65,6 +65,10 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         _deletes("DeleteAlarms", "alarmNames"),
         *_tags("resourceARN", *TAG_CALLS),
     ),
+    "cloudwatch-anomaly-detector": (
+        Setter("PutAnomalyDetector", "singleMetricAnomalyDetector.dimensions.value", (ALL,)),
+        _deletes("DeleteAnomalyDetector", "singleMetricAnomalyDetector.dimensions.value"),
+    ),
     "cloudwatch-composite-alarm": (
         Setter("PutCompositeAlarm", "alarmName", (ALL,)),
         Setter("DisableAlarmActions", "alarmNames", ("ActionsEnabled",)),
@@ -235,7 +239,15 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "Rollout": ("taskDefinition", "forceNewDeployment", "deploymentConfiguration"),
 }
 # Kinds whose events list no resource, so that only the name of the call finds them.
-UNLISTED = frozenset({"autoscaling-target", "cloudwatch-alarm", "cloudwatch-composite-alarm", "cloudwatch-dashboard"})
+UNLISTED = frozenset(
+    {
+        "autoscaling-target",
+        "cloudwatch-alarm",
+        "cloudwatch-anomaly-detector",
+        "cloudwatch-composite-alarm",
+        "cloudwatch-dashboard",
+    }
+)
 # IAM is the same in every region, and its events are in the first region of the partition.
 HOME_REGIONS = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 AT_HOME = frozenset({"iam"})

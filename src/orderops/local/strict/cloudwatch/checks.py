@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orderops.local.strict.cloudwatch.bands import band_call
 from orderops.local.strict.cloudwatch.queries import check_period, check_queries, check_statistic, refused
 
 TREATMENTS = ("breaching", "notBreaching", "ignore", "missing")
@@ -45,6 +46,8 @@ def _check_threshold(alarm: dict[str, Any]) -> None:
     operators = BAND_OPERATORS if band else OPERATORS
     if alarm["ComparisonOperator"] not in operators or band is (alarm.get("Threshold") is not None):
         raise refused("ComparisonOperator must fit exactly one of Threshold and ThresholdMetricId")
+    if band and any(":autoscaling:" in action for key in ACTIONS for action in alarm.get(key) or ()):
+        raise refused("An alarm on an anomaly detection model cannot have Auto Scaling actions")
 
 
 def _check_metric(alarm: dict[str, Any]) -> int:
@@ -62,6 +65,19 @@ def _check_expression(alarm: dict[str, Any]) -> int:
         raise refused(f"{given[0]} must not be set together with Metrics")
     queries = alarm["Metrics"]
     check_queries(queries)
-    if not alarm.get("ThresholdMetricId") and sum(query.get("ReturnData", True) for query in queries) != 1:
+    returned = {query["Id"] for query in queries if query.get("ReturnData", True)}
+    if alarm.get("ThresholdMetricId"):
+        _check_band(alarm["ThresholdMetricId"], queries, returned)
+    elif len(returned) != 1:
         raise refused("Exactly one element of the metrics list should return data.")
     return max((int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query), default=60)
+
+
+def _check_band(name: str, queries: list[dict[str, Any]], returned: set[str]) -> None:
+    """The threshold is a band, and the only other query that returns data is the metric that it is for."""
+    expression = next((query.get("Expression", "") for query in queries if query["Id"] == name), "")
+    call = band_call(expression)
+    if call is None:
+        raise refused(f"ThresholdMetricId {name} is not the id of an ANOMALY_DETECTION_BAND function")
+    if returned != {name, call.metric}:
+        raise refused("Exactly two elements of the metrics list should return data: a metric and its band.")

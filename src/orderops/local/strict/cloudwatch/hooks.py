@@ -12,7 +12,7 @@ from moto.utilities.utils import get_partition
 from orderops.local.emulator.protocol import Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
-from orderops.local.strict.cloudwatch import alarms, dashboards
+from orderops.local.strict.cloudwatch import alarms, dashboards, detectors
 from orderops.local.strict.cloudwatch.checks import check_alarm
 from orderops.local.strict.cloudwatch.composites import (
     act,
@@ -64,6 +64,7 @@ def register(emulator: Emulator, delays: Delays, messages: SqsMessages) -> None:
         return describe_history(_backend(request), request)
 
     dashboards.register(emulator)
+    detectors.register(emulator)
     for action in EVALUATING_ACTIONS:
         emulator.on_before(SERVICE, action, evaluate)
     emulator.on_after(SERVICE, "PutMetricData", evaluate)
@@ -89,6 +90,9 @@ def _put_alarm(emulator: Emulator, request: Request) -> Response:
     response = emulator.call_moto(request, request.with_json(parameters))
     if response.ok:
         _keep_state(backend.alarms[name], previous)
+        for query in request.json.get("Metrics") or () if request.json.get("ThresholdMetricId") else ():
+            if "MetricStat" in query:
+                detectors.make_missing(backend, query["MetricStat"])
         note(
             backend,
             backend.alarms[name],

@@ -10,6 +10,7 @@ from typing import Any
 from moto.cloudwatch.models import Dimension
 
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
+from orderops.local.strict.cloudwatch.bands import Band, BandCall, band_before, band_call
 from orderops.local.strict.cloudwatch.expressions import WrongExpression, calculate, names_in
 from orderops.local.strict.cloudwatch.points import MetricKey, PeriodWindow, Series
 
@@ -30,7 +31,9 @@ def check_queries(queries: list[dict[str, Any]]) -> None:
             raise refused(f"The value {name} for parameter MetricDataQueries.Id is not matching the expected pattern")
         if ("MetricStat" in query) is ("Expression" in query):
             raise refused("Each query must have either MetricStat or Expression")
-        if "Expression" in query:
+        if call := band_call(query.get("Expression", "")):
+            _check_band(call, queries)
+        elif "Expression" in query:
             _check_expression(query["Expression"], ids)
         else:
             check_period(query["MetricStat"]["Period"])
@@ -51,6 +54,16 @@ def check_statistic(name: str) -> None:
         raise refused(f"The value {name} for parameter Stat is not supported")
 
 
+def _check_band(call: BandCall, queries: list[dict[str, Any]]) -> None:
+    measured = [query for query in queries if query["Id"] == call.metric]
+    if not measured:
+        raise refused(f"Error in expression: Unknown identifier {call.metric}")
+    if "MetricStat" not in measured[0]:
+        raise ApiError("NotEmulated", "bands of metric math are not emulated on the laptop")
+    if call.deviations <= 0:
+        raise refused("Error in expression: the second argument of ANOMALY_DETECTION_BAND must be above 0")
+
+
 def _check_expression(expression: str, ids: list[str]) -> None:
     if len(expression) > LONGEST_EXPRESSION:
         raise refused(f"An expression has at most {LONGEST_EXPRESSION} characters")
@@ -63,14 +76,17 @@ def _check_expression(expression: str, ids: list[str]) -> None:
 
 
 def values_of(backend: Any, queries: list[dict[str, Any]], window: PeriodWindow) -> dict[str, Series]:
-    """The values of all queries: first of the metrics, then of the expressions over them."""
+    """The values of all queries but bands: first of the metrics, then of the expressions over them."""
     known = {
         query["Id"]: window.values(backend, _key(query["MetricStat"]["Metric"]), query["MetricStat"]["Stat"])
         for query in queries
         if "MetricStat" in query
     }
-    expressions: Mapping[str, str] = {query["Id"]: query["Expression"] for query in queries if "Expression" in query}
-    waiting = dict(expressions)
+    waiting = {
+        query["Id"]: query["Expression"]
+        for query in queries
+        if "Expression" in query and not band_call(query["Expression"])
+    }
     while waiting:
         ready = [name for name, expression in waiting.items() if names_in(expression) <= known.keys()]
         if not ready:
@@ -78,6 +94,16 @@ def values_of(backend: Any, queries: list[dict[str, Any]], window: PeriodWindow)
         for name in ready:
             known[name] = calculate(waiting.pop(name), known, window.count)
     return known
+
+
+def band_of(backend: Any, queries: list[dict[str, Any]], name: str, window: PeriodWindow) -> Band | None:
+    """The band of a query by its id, from what came before the window; None while its detector knows too little."""
+    by_id = {query["Id"]: query for query in queries}
+    call = band_call(by_id[name].get("Expression", ""))
+    if call is None or "MetricStat" not in by_id.get(call.metric, {}):
+        raise WrongExpression("no band")
+    stat = by_id[call.metric]["MetricStat"]
+    return band_before(backend, _key(stat["Metric"]), stat["Stat"], window, call.deviations)
 
 
 def get_metric_data(backend: Any, request: Request) -> Response:
@@ -95,11 +121,27 @@ def get_metric_data(backend: Any, request: Request) -> Response:
     known = values_of(backend, queries, window)
     newest_first = request.json.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = [
-        _result(query, known[query["Id"]], window, newest_first=newest_first)
+        _result(query, values, window, newest_first=newest_first)
         for query in queries
         if query.get("ReturnData", True)
+        for values in _series_of(backend, queries, query, known, window)
     ]
     return json_answer({"MetricDataResults": results, "Messages": []})
+
+
+def _series_of(
+    backend: Any,
+    queries: list[dict[str, Any]],
+    query: dict[str, Any],
+    known: Mapping[str, Series],
+    window: PeriodWindow,
+) -> list[Series]:
+    """The series that a query returns: of a band two of one id, the upper and the lower edge."""
+    if query["Id"] in known:
+        return [known[query["Id"]]]
+    band = band_of(backend, queries, query["Id"], window)
+    edges = (band.upper, band.lower) if band else (None, None)
+    return [(edge,) * window.count for edge in edges]
 
 
 def _result(query: dict[str, Any], values: Series, window: PeriodWindow, *, newest_first: bool) -> dict[str, Any]:
