@@ -21,6 +21,7 @@ from orderops.cli.alerts import exists
 from orderops.config.environment import load_environment
 from orderops.infra.alert_rules import RULES
 from orderops.infra.stack import Stack, stack
+from support.banded_account import add_bands
 from support.faulty_proxy import Proxy
 from support.laptop import until
 from support.paging_account import ACCOUNT
@@ -97,6 +98,33 @@ def test_missing_data_left_at_the_default_is_found_in_any_alarm_of_the_environme
     assert [(finding.name, finding.what) for finding in check(aws)] == [
         ("orderops-dev-by-hand", "missing data is left at the default")
     ]
+
+
+def test_bands_that_are_not_learned_yet_have_no_finding(aws: Aws) -> None:
+    assert check(aws, add_bands(aws)) == []
+
+
+def test_an_alarm_whose_anomaly_detector_is_gone_is_found(aws: Aws) -> None:
+    found = add_bands(aws)
+    for detector in aws.cloudwatch.describe_anomaly_detectors()["AnomalyDetectors"]:
+        aws.cloudwatch.delete_anomaly_detector(SingleMetricAnomalyDetector=detector["SingleMetricAnomalyDetector"])
+
+    what = "its anomaly detector does not exist, so the alarm never has data"
+    names = ["orderops-dev-balancer-latency-unusual", f"{SHOP}-queue-age-unusual"]
+    assert check(aws, found) == [AlertFinding(name, what, APPLY) for name in names]
+
+
+def test_a_band_widened_by_hand_is_found(aws: Aws) -> None:
+    found, name = add_bands(aws), f"{SHOP}-queue-age-unusual"
+    raw = aws.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+    keys = ("AlarmName", "ComparisonOperator", "EvaluationPeriods", "ThresholdMetricId", "AlarmActions")
+    kept = {key: raw[key] for key in (*keys, "TreatMissingData")}
+    measured, band = raw["Metrics"]
+    wider = {**band, "Expression": "ANOMALY_DETECTION_BAND(measured, 9)"}
+    aws.cloudwatch.put_metric_alarm(**kept, Metrics=[measured, wider])
+
+    what = "the width of its band was set by hand to 9.0; declared is 3"
+    assert check(aws, found) == [AlertFinding(name, what, APPLY)]
 
 
 def test_a_topic_without_a_receiver_is_found(aws: Aws) -> None:

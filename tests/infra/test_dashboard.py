@@ -28,7 +28,9 @@ def declared(dashboard: bool | None = None, *, protected: bool = False) -> Stack
         "database": {"deletion_protection": True},
         "balancer": {"deletion_protection": True},
         "services": {"shop": {"image": "shop:1", "strategy": "blue-green", "max_tasks": 1}, "mail": WORKER},
-        "alerts": {} if dashboard is None else {"dashboard": dashboard},
+        "alerts": {"anomaly_detection": True}
+        if dashboard is None
+        else {"anomaly_detection": True, "dashboard": dashboard},
         "protected": protected,
     }
     return stack(Environment.model_validate(table), ACCOUNT)
@@ -59,3 +61,6 @@ def test_the_dashboard_shows_every_part_and_is_taken_without_a_warning(url: str)
     for word in ("p0-outage", "p95", "HTTPCode_ELB_5XX_Count", "shop-queue", "shop-dlq", "live-database", "live-mail"):
         assert word in text, word
     assert "(known after apply)" not in text
+    graphs = [widget["properties"] for widget in body["widgets"] if "annotations" in widget["properties"]]
+    assert [graph["title"] for graph in graphs] == ["balancer-latency-unusual", "shop-queue-age-unusual"]
+    assert graphs[0]["annotations"] == {"alarms": ["arn:orderops-live-balancer-latency-unusual"]}

@@ -45,6 +45,7 @@ LONGEST = {
 # Their names are tags, or contain the name of another resource.
 UNNAMED = {
     "autoscaling-target",
+    "cloudwatch-anomaly-detector",
     "ec2-address",
     "ec2-flow-log",
     "ec2-internet-gateway",

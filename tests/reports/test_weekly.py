@@ -18,6 +18,7 @@ from orderops.reports.line import LineVerdict
 from orderops.reports.weekly import weekly_report
 from orderops.restore.drill_record import Drill, save_drill
 from orderops.ui.report_markdown import report_markdown
+from support.banded_account import add_bands, banded
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
@@ -60,6 +61,23 @@ def test_an_account_without_data_has_no_verdict_on_trends_and_no_drill(aws: Aws)
     assert found["configuration drift"] == ("none", "fine")
     assert found["releases"] == ("none", "fine")
     assert found["migrations"] == ("none", "fine")
+
+
+def test_the_report_says_how_many_bands_are_learned(aws: Aws) -> None:
+    assert "bands of usual values" not in lines(aws)
+
+    add_bands(aws)
+
+    report = weekly_report(Workspace(banded(), aws), NOW)
+    found = {line.subject: (line.fact, str(line.verdict)) for line in report.lines}
+    assert found["bands of usual values"] == ("0 of 2 learned", "fine")
+
+
+def test_the_report_points_out_bands_that_are_declared_and_absent(aws: Aws) -> None:
+    report = weekly_report(Workspace(banded(), aws), NOW)
+
+    found = {line.subject: (line.fact, str(line.verdict)) for line in report.lines}
+    assert found["bands of usual values"] == ("none", "look")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ UNUSUAL = CloudwatchAlarm(
     "orderops-dev-shop-queue-age-unusual",
     "messages wait longer than usual",
     threshold=3,
+    comparison="GreaterThanUpperThreshold",
     period=300,
     periods=3,
     missing="notBreaching",

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orderops.alerts.bands import of_bands
 from orderops.alerts.dimensions import of_dimensions
 from orderops.alerts.finding import AlertFinding
 from orderops.alerts.fire_drill_record import FireDrills
 from orderops.alerts.pages import of_pages
-from orderops.alerts.reading import AlertsRead
+from orderops.alerts.reading import AlertsRead, band_of
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.infra.alarms import lacking, rules_in, runbook_of
@@ -52,6 +53,7 @@ def findings(
     yield from of_pages(stack, read, [drill.alarm for drill in drills.under_way])
     yield from _of_drills(stack.environment, drills)
     yield from of_dimensions(aws, stack.environment, read)
+    yield from of_bands(aws, stack.environment, declared, read)
     for name, raw in read.alarms.items():
         yield from _of_alarm(stack.environment, raw, declared.get(name), read)
         if periods := _crossed(aws, raw, now or datetime.now(UTC)):
@@ -69,9 +71,8 @@ def _of_rules(
     exists: Callable[[str], bool],
 ) -> Iterator[AlertFinding]:
     for name, part, rule in rules_in(environment):
-        missing = [need for need in lacking(environment, part, rule) if need not in CHOICES]
-        if missing:
-            if name not in declared:
+        if missing := lacking(environment, part, rule):
+            if not CHOICES.issuperset(missing) and name not in declared:
                 needed = f"set {missing[0]} in {environment.name}.toml"
                 yield AlertFinding(name, "the rule has no alarm: its metric is not recorded", needed)
             continue
@@ -117,6 +118,8 @@ def _of_alarm(
         yield AlertFinding(name, "missing data is left at the default", apply if declared else decide)
     for key, field in LIMITS.items() if declared else ():
         wanted, found = getattr(declared, field), raw.get(key, "missing" if field == "missing" else None)
+        if key == "Threshold" and declared and declared.band:
+            key, found = "the width of its band", band_of(raw)
         if found != wanted:
             yield AlertFinding(name, f"{key} was set by hand to {found}; declared is {wanted}", apply)
 

@@ -15,6 +15,8 @@ from orderops.resources.sns_topic import DELETED, PENDING, shown_endpoint
 
 # An alarm in the rule of a composite alarm: in quotes, or as it is.
 NAMED = re.compile(r'(?:ALARM|OK|INSUFFICIENT_DATA)\(\s*(?:"([^"]+)"|([^()"\s]+))\s*\)')
+# The second argument of the expression of a band.
+WIDTH = re.compile(r"ANOMALY_DETECTION_BAND\(\s*\w+\s*,\s*([\d.]+)\s*\)")
 Raw = Mapping[str, Any]
 
 
@@ -98,3 +100,10 @@ def children_of(composite: Raw) -> list[str]:
     """The names of the alarms in a composite alarm's rule."""
     names = (quoted or plain for quoted, plain in NAMED.findall(composite.get("AlarmRule", "")))
     return [name.rpartition(":alarm:")[2] if name.startswith("arn:") else name for name in names]
+
+
+def band_of(alarm: Raw) -> float | None:
+    """How many standard deviations the edge of an alarm's band is away; None for an alarm with a threshold."""
+    expressions = (query.get("Expression", "") for query in alarm.get("Metrics", ()))
+    widths = [float(found[1]) for expression in expressions if (found := WIDTH.fullmatch(expression))]
+    return widths[0] if alarm.get("ThresholdMetricId") and widths else None

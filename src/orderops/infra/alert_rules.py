@@ -96,6 +96,8 @@ class AlertRule:
     @property
     def comparison(self) -> str:
         """The comparison in CloudWatch's words."""
+        if self.band:
+            return "GreaterThanUpperThreshold"
         return f"{'LessThan' if self.below else 'GreaterThan'}{'OrEqualTo' if self.reached else ''}Threshold"
 
 

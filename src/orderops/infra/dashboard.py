@@ -35,6 +35,7 @@ def dashboards_of(
         *_balancer(entrance),
         *(widget for key, base in services.items() for widget in _service(environment, key, base, entrance, cluster)),
         *_database({"DBInstanceIdentifier": instance}),
+        *_bands(environment, alarms),
     )
     return (CloudwatchDashboard(name_of(environment.name, environment.region), environment.region, widgets),)
 
@@ -75,3 +76,9 @@ def _database(instance: Dimensions) -> Iterator[DashboardWidget]:
         ("Database: free storage in bytes", "FreeStorageSpace"),
     ):
         yield DashboardWidget(title, (Metric(RDS, name, "Average", instance),))
+
+
+def _bands(environment: Environment, alarms: Alarms) -> Iterator[DashboardWidget]:
+    for alarm in alarms:
+        if isinstance(alarm, CloudwatchAlarm) and alarm.band:
+            yield DashboardWidget(alarm.name.removeprefix(f"{environment.prefix}-"), alarm=alarm)

@@ -7,7 +7,7 @@ from typing import Any
 
 from orderops.alerts.findings import findings
 from orderops.alerts.fire_drill_record import fire_drills
-from orderops.alerts.reading import AlertsRead
+from orderops.alerts.reading import AlertsRead, band_of
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
 from orderops.infra.alarms import rules_in, runbook_of
@@ -28,8 +28,9 @@ def list_alerts(workspace: Workspace, *, as_json: bool) -> None:
     for name, part, rule in rules_in(environment):
         if name in declared:
             raw = read.alarms.get(name, {})
-            threshold = raw.get("Threshold", declared[name].threshold)
-            rows[name] = _row(name, raw, read, str(rule.priority), threshold, runbook_of(environment, part, rule))
+            threshold = None if rule.band else raw.get("Threshold", declared[name].threshold)
+            row = _row(name, raw, read, str(rule.priority), threshold, runbook_of(environment, part, rule))
+            rows[name] = {**row, "band": band_of(raw)}
     for page in workspace.stack.pages:
         if page.topic:
             next_ = page.description.rpartition("next: ")[2]
@@ -52,6 +53,7 @@ def _row(
         "state": raw.get("StateValue", "ABSENT"),
         "since": in_seconds(since) if since else None,
         "threshold": threshold,
+        "band": None,
         "route": read.route(name),
         "next": next_,
     }

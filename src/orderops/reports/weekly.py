@@ -12,12 +12,14 @@ from orderops.alerts.fire_drill import DRILL
 from orderops.alerts.fire_drill_record import FireDrills, fire_drills
 from orderops.aws.client import Aws, every
 from orderops.aws.documents import Bucket
+from orderops.aws.ownership import Ownership
 from orderops.config.environment import Environment
 from orderops.drift.report import drift_of
 from orderops.errors import AwsError
 from orderops.infra.workspace import Workspace
 from orderops.reports.line import ReportLine, judged, unknown
 from orderops.reports.trends import WEEK, trends
+from orderops.resources.cloudwatch_anomaly_detector import TRAINED, CloudwatchAnomalyDetector
 from orderops.restore.drill_record import Drills, drills
 from orderops.runs.history import in_seconds
 from orderops.text.durations import in_words
@@ -62,6 +64,7 @@ def weekly_report(workspace: Workspace, now: datetime) -> WeeklyReport:
         _fire_drill(fire_drills(bucket, environment.name), environment.name, now),
         *_runs(runs, environment.name),
         _alarms(aws, environment, since),
+        *_bands(aws, environment),
     )
     return WeeklyReport(environment.name, since, now, lines)
 
@@ -139,6 +142,18 @@ def _alarms(aws: Aws, environment: Environment, since: datetime) -> ReportLine:
     )
     shown = [f"{name} ({counted(number, 'time')})" for name, number in raised.most_common()]
     return judged(subject, _few(shown) or "none", command, look=bool(raised))
+
+
+def _bands(aws: Aws, environment: Environment) -> Iterator[ReportLine]:
+    """How many anomaly detectors have learned what is usual; no line where none is declared."""
+    if not environment.anomaly_detection:
+        return
+    subject, command = "bands of usual values", f"orderops alerts list --env {environment.name}"
+    states = [found.status for found in CloudwatchAnomalyDetector.listing(aws, Ownership(environment.name))]
+    learned = states.count(TRAINED)
+    # A band that still learns needs weeks of data, and nothing of an operator.
+    fact = f"{learned} of {len(states)} learned" if states else "none"
+    yield judged(subject, fact, command, look=not states)
 
 
 def _since(runs: Iterable[Mapping[str, Any]], since: datetime) -> list[Mapping[str, Any]]:

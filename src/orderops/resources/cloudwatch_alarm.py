@@ -118,9 +118,9 @@ class CloudwatchAlarm(Resource):
         return {
             **DEFAULTS,
             "Threshold": float(self.threshold),
-            "ComparisonOperator": self.comparison,
             **self._compared(outputs),
             "AlarmDescription": self.description,
+            "ComparisonOperator": self.comparison,
             "EvaluationPeriods": self.periods,
             "DatapointsToAlarm": self.datapoints,
             "TreatMissingData": self.missing,
@@ -142,7 +142,6 @@ class CloudwatchAlarm(Resource):
             },
             "ThresholdMetricId": BAND,
             "Threshold": None,
-            "ComparisonOperator": "GreaterThanUpperThreshold",
         }
 
     def _metric(self, outputs: Outputs) -> Properties:

@@ -12,6 +12,8 @@ from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.sqs_queue import SqsQueue
 
+TRAINED = "TRAINED"
+"""The state of a detector that knows enough to give a band."""
 QUEUE, BALANCER = "QueueName", "LoadBalancer"
 # What orderops has bands for. A detector on another metric or statistic was made by somebody else, also on our queue.
 MADE = frozenset(

@@ -22,11 +22,12 @@ MOST_ALARMS = 100
 
 @dataclass(frozen=True)
 class DashboardWidget:
-    """A graph of `metrics`, or the states of `alarms`. Three graphs fit beside each other."""
+    """A graph of `metrics` or of one `alarm` with its limit, or the states of `alarms`. Three graphs fit in a row."""
 
     title: str
     metrics: tuple[Metric, ...] = ()
     alarms: tuple[CloudwatchAlarm | CloudwatchCompositeAlarm, ...] = ()
+    alarm: CloudwatchAlarm | None = None
     width: int = 8
     height: int = 6
 
@@ -35,6 +36,13 @@ class DashboardWidget:
         if self.alarms:
             arns = [outputs[alarm].arn for alarm in self.alarms[:MOST_ALARMS]]
             return {"type": "alarm", "properties": {"title": self.title, "alarms": arns}}
+        if self.alarm:
+            # CloudWatch draws the metric of the alarm, and its band.
+            properties = {"title": self.title, "region": region, "view": "timeSeries"}
+            return {
+                "type": "metric",
+                "properties": {**properties, "annotations": {"alarms": [outputs[self.alarm].arn]}},
+            }
         return {
             "type": "metric",
             "properties": {

@@ -38,7 +38,8 @@ def show_rules(rows: Sequence[Mapping[str, Any]]) -> None:
     width = max((len(str(row["alarm"])) for row in rows), default=0)
     for row in rows:
         since, route = row["since"] or "-", ", ".join(row["route"]) or "no receiver"
-        threshold = "-" if row["threshold"] is None else f"{row['threshold']:g}"
+        band = "-" if row["band"] is None else f"band {row['band']:g}"
+        threshold = band if row["threshold"] is None else f"{row['threshold']:g}"
         state = f"{row['state']:17}  {since:20}  {threshold:>6}"
         out.print(escape(f"{row['priority']}  {row['alarm']:{width}}  {state}  {route}"))
 
