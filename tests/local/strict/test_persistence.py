@@ -33,6 +33,20 @@ def test_pending_states_continue_in_the_next_emulator(
     until(lambda: state(strict, existing) == "active")
 
 
+def test_anomaly_detectors_survive_the_end_of_the_emulator(strict: Client, tmp_path: Path) -> None:
+    client = strict("cloudwatch")
+    pairs = [{"Name": "QueueName", "Value": "orders"}]
+    single = {"Namespace": "AWS/SQS", "MetricName": "Age", "Dimensions": pairs, "Stat": "Minimum"}
+    client.put_anomaly_detector(SingleMetricAnomalyDetector=single)
+
+    (tmp_path / "state").write_bytes(dump(None))
+    moto_api_backend.reset()
+    assert client.describe_anomaly_detectors()["AnomalyDetectors"] == []
+    load(tmp_path / "state")
+
+    assert [found["MetricName"] for found in client.describe_anomaly_detectors()["AnomalyDetectors"]] == ["Age"]
+
+
 def test_a_listing_that_was_not_read_to_its_end_does_not_prevent_saving(
     strict: Client, refused: Refused, tmp_path: Path
 ) -> None:
