@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.faulty_proxy import Proxy
+from support.faulty_proxy import Fate, Proxy
 from support.proof import (
     Proof,
     Workflow,
@@ -51,6 +51,21 @@ def test_a_workflow_killed_at_a_call_is_completed_by_a_re_run(
     action, nth, fate = random.Random(name).sample(points, KILLS)[place]
 
     check(proof, known[name], f"{action} {nth} {fate}", killed_at(action, nth, fate))
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "fate"),
+    [
+        ("bands", "monitoring.PutAnomalyDetector", Fate.UNANSWERED),
+        ("bands", "monitoring.PutMetricAlarm", Fate.UNDONE),
+        ("bands off", "monitoring.DeleteAlarms", Fate.UNANSWERED),
+        ("bands off", "monitoring.DeleteAnomalyDetector", Fate.UNDONE),
+    ],
+)
+def test_anomaly_detection_switched_on_or_off_survives_a_kill(
+    proof: Proof, known: dict[str, Workflow], name: str, action: str, fate: Fate
+) -> None:
+    check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))
 
 
 @pytest.mark.parametrize("name", ["up"])

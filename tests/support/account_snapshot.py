@@ -33,6 +33,7 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "role": ("iam", "list_roles", "Roles", {}, "RoleName"),
     "log group": ("logs", "describe_log_groups", "logGroups", {}, "logGroupName"),
     "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", {}, "AlarmName"),
+    "anomaly detector": ("cloudwatch", "describe_anomaly_detectors", "AnomalyDetectors", {}, "MetricName"),
     "secret": ("secretsmanager", "list_secrets", "SecretList", {}, "Name"),
     "repository": ("ecr", "describe_repositories", "repositories", {}, "repositoryName"),
     "task definition": ("ecs", "list_task_definitions", "taskDefinitionArns", {}, ""),

@@ -178,6 +178,10 @@ MISTAKES = {
         "[migrations]\non_up = true\nrehearsed = true\n",
         ["3: migrations.rehearsed: true: cannot be combined with on_up = true: orderops up applies without a"],
     ),
+    "a city for a time zone": (
+        '[alerts]\ntime_zone = "sydney"\n',
+        ['2: alerts.time_zone: "sydney": must be a time zone of the tz database such as Australia/Sydney'],
+    ),
     "an address without a domain": ('[alerts]\nemails = ["ops"]\n', ['2: alerts.emails[0]: "ops": must be an addr']),
     "an endpoint in the clear": (
         '[alerts]\nhttps = ["http://pager.example.com/"]\n',

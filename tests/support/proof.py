@@ -95,6 +95,8 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     changed = ("--env", "dev", "--environments", str(folder), "--yes")
     up = ("up", *dev, "--image", FIRST)
     deploy = ("service", "deploy", *dev, "--image", SECOND)
+    banded = ("--env", "dev", "--environments", str(_with_bands(folder / "bands")), "--yes")
+    bands = ("infra", "apply", *banded)
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
@@ -106,6 +108,8 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "canary": _by_strategy("canary", folder / "canary"),
         "rollback": Workflow("rollback", ("service", "rollback", *dev), [up, deploy]),
         "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
+        "bands": Workflow("bands", bands, [up]),
+        "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
         "destroy": Workflow("destroy", ("service", "destroy", "order-processor", *dev), [up]),
         "restore": Workflow("restore", restore, [up]),
@@ -135,6 +139,16 @@ def _with_other_ports(folder: Path) -> Path:
     assert text.count(service) == 1
     assert "[balancer]" not in text
     file.write_text(text.replace(service, f"{service}port = 9090\n") + "\n[balancer]\nport = 8080\n")
+    return folder
+
+
+def _with_bands(folder: Path) -> Path:
+    """Copy the environments; dev also watches for what is unusual."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file = folder / "dev.toml"
+    text = file.read_text()
+    assert "[alerts]" not in text
+    file.write_text(f"{text}\n[alerts]\nanomaly_detection = true\n")
     return folder
 
 
