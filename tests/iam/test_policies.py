@@ -39,7 +39,7 @@ HOLDS_DATA = (
     "sqs:PurgeQueue",
 )
 # What the Service Authorization Reference narrows by nothing, or what lists the whole account.
-ANY_RESOURCE = {"Look", "DeregisterTasks", "Unsubscribe"}
+ANY_RESOURCE = {"Look", "Bands", "DeregisterTasks", "Unsubscribe"}
 
 
 @pytest.fixture(params=["dev", "staging", "prod"])

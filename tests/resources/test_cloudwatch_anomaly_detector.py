@@ -94,7 +94,7 @@ def test_a_detector_of_a_load_balancer_fulfils_the_contract(aws: Aws, up: Up) ->
     )
     keeps_its_promises(found, aws, up, time_zone="Australia/Sydney")
 
-    (suffix,) = [each.properties["ArnSuffix"] for each in Elbv2LoadBalancer.listing(aws, Ownership("dev"))]
+    (suffix,) = [observed.properties["ArnSuffix"] for observed in Elbv2LoadBalancer.listing(aws, Ownership("dev"))]
     assert in_account(aws)[0]["Dimensions"] == [{"Name": "LoadBalancer", "Value": suffix}]
 
 
