@@ -38,7 +38,7 @@ def existing(client: Any) -> tuple[list[str], list[str]]:
     cloudwatch = client("cloudwatch")
     alarms = [alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]]
     detectors = cloudwatch.describe_anomaly_detectors()["AnomalyDetectors"]
-    return [name for name in alarms if "unusual" in name], [found["MetricName"] for found in detectors]
+    return sorted(name for name in alarms if "unusual" in name), [found["MetricName"] for found in detectors]
 
 
 def test_what_was_switched_on_needs_no_further_change(orderops: Orderops, client: Any) -> None:
