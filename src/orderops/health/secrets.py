@@ -30,8 +30,9 @@ class SecretAge:
 
 def read_secret_ages(workspace: Workspace) -> tuple[SecretAge, ...]:
     """The declared secrets whose values somebody logs in with, the oldest first; those that exist."""
-    declared = [each for each in workspace.stack.infra if isinstance(each, (SecretsmanagerLogin, SecretsmanagerSecret))]
-    found = ((secret.name, value_since(workspace.aws, secret.name)) for secret in declared)
+    kinds = (SecretsmanagerLogin, SecretsmanagerSecret)
+    names = [resource.name for resource in workspace.stack.infra if isinstance(resource, kinds)]
+    found = ((name, value_since(workspace.aws, name)) for name in names)
     ages = [SecretAge(name, since) for name, since in found if since]
     return tuple(sorted(ages, key=lambda age: age.since))
 

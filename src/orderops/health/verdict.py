@@ -89,18 +89,18 @@ class Health:
             "cause": self.cause,
             "cause_component": self.component or None,
             "since": in_seconds(self.since) if self.since else None,
-            "last_change": self.change.to_dict() if self.change else None,
+            "last_change": _document(self.change),
             "next": self.next,
             "notes": [note.to_dict(self.environment) for note in self.notes],
-            "page": self.page.to_dict() if self.page else None,
+            "page": _document(self.page),
             "urls": dict(self.urls),
             "components": parts,
             "releases": [release.to_dict(self.environment) for release in self.releases],
             "secrets": [secret.to_dict() for secret in self.secrets],
-            "readiness": self.ready.to_dict() if self.ready else None,
+            "readiness": _document(self.ready),
             "runs": [asdict(run) for run in self.runs],
             "pending": pending,
-            "proven_restore": self.proven.to_dict() if self.proven else None,
+            "proven_restore": _document(self.proven),
             "unreadable": [document.to_dict() for document in self.unreadable],
             "denied": list(self.denied),
         }
@@ -114,6 +114,10 @@ class Health:
             "priority": str(urgency) if urgency else None,
             "waits_on": self.component if component.name in self.waiting else None,
         }
+
+
+def _document(part: LastChange | CustomerView | ReadyAnswer | Drill | None) -> dict[str, Any] | None:
+    return part.to_dict() if part else None
 
 
 def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mapping[str, str]) -> Health:
