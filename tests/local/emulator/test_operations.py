@@ -37,6 +37,8 @@ CALLS: dict[str, dict[str, object]] = {
     "apigatewayv2.get_apis": {},
     "apigateway.create_rest_api": {"name": "a"},
     "lambda.list_functions": {},
+    "scheduler.get_schedule": {"Name": "board", "GroupName": "dev"},
+    "scheduler.create_schedule_group": {"Name": "dev"},
     "sqs.list_queues": {},
     "ec2.describe_vpcs": {},
 }

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 # Services with a REST protocol, as named in signatures, and the models that may define an operation.
 MODELS = {
     "s3": ("s3",),
+    "scheduler": ("scheduler",),
     "route53": ("route53",),
     "lambda": ("lambda",),
     "xray": ("xray",),

@@ -67,7 +67,9 @@ class Request:
         if self.target:
             return self.target.rpartition(".")[2]
         query = self.environ.get("QUERY_STRING", "")
-        name = self.form.get("Action") or name_of(self.service, self.method, self.path, query, self.environ)
+        # As it was sent: an ARN in a path has its slashes encoded, which PATH_INFO no longer shows.
+        path = self.environ.get("RAW_URI", self.path).partition("?")[0]
+        name = self.form.get("Action") or name_of(self.service, self.method, path, query, self.environ)
         return str(name or f"{self.method} {self.path}")
 
     @property

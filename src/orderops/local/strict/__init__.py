@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
-from orderops.local.strict import autoscaling, listings, quotas, s3, secretsmanager, sns, sqs, sts, tagging
+from orderops.local.strict import autoscaling, listings, quotas, s3, scheduler, secretsmanager, sns, sqs, sts, tagging
 from orderops.local.strict.cloudtrail import hooks as cloudtrail
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
@@ -42,6 +42,7 @@ REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     quotas.register,
     rds.register,
     s3.register,
+    scheduler.register,
     secretsmanager.register,
     sns.register,
     sqs.register,
