@@ -23,11 +23,13 @@ from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
 from slow_aws import SlowAws, served
 
-SERVICES = (1, 5, 20)
+SERVICES = (1, 5, 12)
 SERVICE = """
 [services.extra-{number:02}]
 paths = ["/extra-{number:02}/*"]
 priority = {priority}
+max_tasks = 1
+pool_size = 1
 """
 RUNS = 3
 
