@@ -124,6 +124,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "readiness",
         "runs",
         "pending",
+        "restorable_until",
         "proven_restore",
         "unreadable",
     }

@@ -67,6 +67,7 @@ def health(verdict: str = "healthy", cause: str = "", answers: str = "ready", **
         "readiness": {"state": answers, "detail": "", "url": "", "reasons": {}},
         "runs": [],
         "pending": [],
+        "restorable_until": None,
         "proven_restore": None,
         "unreadable": [],
     }

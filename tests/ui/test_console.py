@@ -221,6 +221,7 @@ def test_the_status_shows_what_aws_holds_back(capsys: pytest.CaptureFixture[str]
         "urls": {},
         "next": "",
         "secrets": [],
+        "restorable_until": None,
         "runs": [],
         "proven_restore": None,
     }
@@ -301,6 +302,7 @@ def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.
         "urls": {},
         "next": "",
         "secrets": [],
+        "restorable_until": None,
         "runs": [],
         "pending": [],
     }
@@ -326,6 +328,7 @@ def test_control_characters_in_a_status_do_not_reach_the_terminal(capsys: pytest
         "urls": {"url": hostile},
         "next": "",
         "secrets": [],
+        "restorable_until": None,
         "runs": [run],
         "pending": [{"name": hostile, "what": hostile, "until": hostile, "class": hostile, "command": hostile}],
     }
@@ -350,6 +353,7 @@ def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.Ca
         "urls": {},
         "next": "",
         "secrets": [],
+        "restorable_until": None,
         "runs": [],
         "pending": [],
     }
@@ -358,6 +362,7 @@ def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.Ca
         {
             **told,
             "components": [{"name": "database", "state": "ok", "detail": "", "waits_on": None}],
+            "restorable_until": None,
             "proven_restore": {"started": ago, "recovery_seconds": 454.0},
         }
     )

@@ -133,6 +133,7 @@ def status(text: str) -> None:
             "notes": [{"what": text, "next": text}],
             "denied": [text],
             "urls": {text: "u"},
+            "restorable_until": None,
             "proven_restore": None,
             "next": text,
         }

@@ -71,9 +71,8 @@ def _measures(primary: Instance, measured: Measured) -> Iterator[str]:
     if measured.free_storage is not None:
         yield f"{measured.free_storage / GIB:.0f} GB free"
     restorable = properties.get("LatestRestorableTime")
-    if restorable:
-        age = datetime.now(UTC) - restorable
-        yield f"restorable {'only ' if age > LATE_BACKUP else ''}until {in_words(age)} ago"
+    if restorable and (age := datetime.now(UTC) - restorable) > LATE_BACKUP:
+        yield f"restorable only until {in_words(age)} ago"
 
 
 def _suspicion(measured: Measured) -> str:

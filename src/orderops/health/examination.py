@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -119,10 +120,16 @@ class _Examination:
             ready=ready,
             releases=self._releases.result(),
             secrets=self._secrets.result(),
+            restorable=self._restorable(),
         )
 
     def _begun(self, read: Callable[[], T], otherwise: T) -> Future[T]:
         return self._pool.submit(self._reads.value, read, otherwise)
+
+    def _restorable(self) -> datetime | None:
+        primary = self._reads.value(self._primary.result, None)
+        latest: datetime | None = primary.observed.properties.get("LatestRestorableTime") if primary else None
+        return latest
 
     def _measure(self) -> Measured:
         primary = self._reads.value(self._primary.result, None)

@@ -72,6 +72,8 @@ class Health:
     """What runs of each service."""
     secrets: tuple[SecretAge, ...] = ()
     """The declared secrets, the one with the oldest value first."""
+    restorable: datetime | None = None
+    """The last moment of the primary database that could be restored now."""
 
     @property
     def exit_code(self) -> int:
@@ -88,7 +90,7 @@ class Health:
             "priority": str(self.priority) if self.priority else None,
             "cause": self.cause,
             "cause_component": self.component or None,
-            "since": in_seconds(self.since) if self.since else None,
+            "since": _second(self.since),
             "last_change": _document(self.change),
             "next": self.next,
             "notes": [note.to_dict(self.environment) for note in self.notes],
@@ -100,6 +102,7 @@ class Health:
             "readiness": _document(self.ready),
             "runs": [asdict(run) for run in self.runs],
             "pending": pending,
+            "restorable_until": _second(self.restorable),
             "proven_restore": _document(self.proven),
             "unreadable": [document.to_dict() for document in self.unreadable],
             "denied": list(self.denied),
@@ -114,6 +117,10 @@ class Health:
             "priority": str(urgency) if urgency else None,
             "waits_on": self.component if component.name in self.waiting else None,
         }
+
+
+def _second(moment: datetime | None) -> str | None:
+    return in_seconds(moment) if moment else None
 
 
 def _document(part: LastChange | CustomerView | ReadyAnswer | Drill | None) -> dict[str, Any] | None:

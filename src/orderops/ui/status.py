@@ -49,6 +49,8 @@ def show_status(status: Mapping[str, Any]) -> None:
     _show_components(status["components"])
     for release in status.get("releases", ()):
         out_folded(f"release: {escape(_release(release))}")
+    if status["restorable_until"]:
+        out_folded(f"restorable until {escape(_moment(status['restorable_until']))}")
     if secrets := status["secrets"]:
         out_folded(f"secrets: {escape(joined([_secret(secret) for secret in secrets], max_names=3))}")
     for run in status["runs"]:
