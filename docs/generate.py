@@ -19,11 +19,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from orderops.cli import commands
+from orderops.cli.tree import whole_command
 from orderops.config.descriptions import description_of
 from orderops.config.environment import Environment
 
@@ -152,7 +151,7 @@ class Command:
 
 def command_tree(click: Any | None = None, path: tuple[str, ...] = ()) -> Iterator[Command]:
     """Every command and group, groups before the commands in them."""
-    click = typer.main.get_command(commands) if click is None else click
+    click = whole_command() if click is None else click
     yield Command(path, click)
     for name, inner in getattr(click, "commands", {}).items():
         yield from command_tree(inner, (*path, name))

@@ -116,7 +116,7 @@ def _no_options_to_repeat() -> Iterator[None]:
     """Forget the command line and the laptop of a test that calls an operation directly: hints would repeat them."""
     from orderops.ui.commands import repeating
 
-    with repeating((), dict):
+    with repeating((), lambda _word: {}):
         yield
 
 

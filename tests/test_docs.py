@@ -17,7 +17,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from orderops.cli import commands
+from orderops.cli.tree import tree
 from orderops.config.environment import Environment
 from support.command_line import Orderops
 from support.repository import ENVIRONMENTS, ROOT
@@ -27,7 +27,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 SOURCE = ROOT / "src" / "orderops"
 REFERENCE = ROOT / "docs" / "reference"
-CLI = typer.main.get_command(commands)
+CLI = typer.main.get_command(tree())
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)|(?:src|href)=\"(?P<source>[^\"]+)\"")
 # Paths with a folder, and modules: not `NAME.toml`, nor what is in an operator's home.
@@ -173,7 +173,7 @@ def test_generated_pages_are_current() -> None:
     assert check.returncode == 0, check.stdout + check.stderr
 
 
-@pytest.mark.parametrize("path", command_paths(commands), ids=" ".join)
+@pytest.mark.parametrize("path", command_paths(tree()), ids=" ".join)
 def test_every_command_has_help_and_an_entry_in_the_reference(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

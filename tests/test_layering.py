@@ -47,7 +47,8 @@ INNER_LAYERS = {
         / translate / call_log diagnosis ownership / redaction partition
     """,
     "cli": """
-        remote_entrypoint / __init__ / root / alerts board ci env infra service queue report migrate restore local
+        remote_entrypoint / __init__ / tree / root
+        / alerts board ci env infra service queue report migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help command_tree
     """,
     "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",

@@ -9,15 +9,14 @@ from typing import Any
 
 import boto3
 import pytest
-import typer
 
 from orderops.alerts.finding import AlertFinding
 from orderops.alerts.findings import findings
 from orderops.alerts.fire_drill_record import begun, fire_drills, save
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.cli import commands
 from orderops.cli.alerts import exists
+from orderops.cli.tree import whole_command
 from orderops.config.environment import load_environment
 from orderops.infra.alert_rules import RULES
 from orderops.infra.stack import Stack, stack
@@ -279,10 +278,10 @@ def test_a_rule_of_a_page_that_was_changed_by_hand_is_found(aws: Aws) -> None:
     ],
 )
 def test_a_command_exists_with_all_its_options(text: str, known: bool) -> None:
-    assert exists(typer.main.get_command(commands), text) is known
+    assert exists(whole_command(), text) is known
 
 
 def test_the_next_command_of_every_rule_exists() -> None:
-    root = typer.main.get_command(commands)
+    root = whole_command()
 
     assert [rule.key for rule in RULES if not exists(root, rule.runbook.format(service="shop", env="dev"))] == []

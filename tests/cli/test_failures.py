@@ -125,9 +125,9 @@ PERMISSIONS = {
         (f"the permissions boundary of {ANN}", "aws iam get-user --user-name ann"),
         PLAN,
         "ecs",
-        "ListClusters",
-        error("AccessDeniedException", f"{USER} ecs:ListClusters on resource: * because no permissions boundary "
-                "allows the ecs:ListClusters action"),
+        "DescribeClusters",
+        error("AccessDeniedException", f"{USER} ecs:DescribeClusters on resource: * because no permissions boundary "
+                "allows the ecs:DescribeClusters action"),
     ),
     "the organization": Case(
         ("the organization does not allow sqs:ListQueues", "ask the organization's administrators"),

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import orderops as package
-from orderops import cli
+from orderops.cli.tree import command_for, whole_command
 from support.command_line import Orderops
 
 
@@ -82,7 +81,7 @@ def commands_below(group: Any, name: str = "orderops") -> Iterator[tuple[str, An
         yield from commands_below(command, f"{name} {part}")
 
 
-COMMANDS = dict(commands_below(typer.main.get_command(cli.commands)))
+COMMANDS = dict(commands_below(whole_command()))
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
@@ -130,3 +129,32 @@ def test_a_hint_repeats_the_folder_of_the_environments(orderops: Orderops, tmp_p
 
     assert refused.code == 2
     assert f"orderops env check --environments {tmp_path} dev\n" in refused.err
+
+
+NAMES = {"up", "down", "status", "history", "doctor"}
+GROUPS = {"infra", "service", "queue", "alerts", "report", "board", "migrate", "restore", "env", "ci", "local"}
+
+
+@pytest.mark.parametrize(
+    ("line", "groups"),
+    [
+        (["infra", "plan"], {"infra"}),
+        (["--verbose", "infra", "--help"], {"infra"}),
+        (["status"], set()),
+        ([], GROUPS),
+        (["--help"], GROUPS),
+        (["infar"], GROUPS),
+    ],
+)
+def test_only_what_a_command_line_needs_is_built(line: list[str], groups: set[str]) -> None:
+    assert set(command_for(line).commands) == NAMES | groups
+
+
+def test_completions_know_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ORDEROPS_COMPLETE", "complete_bash")
+
+    assert set(command_for(["infra"]).commands) == NAMES | GROUPS
+
+
+def test_each_group_and_command_is_in_the_tree() -> None:
+    assert set(whole_command().commands) == NAMES | GROUPS

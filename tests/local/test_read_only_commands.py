@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from orderops import local
-from orderops.cli import commands
+from orderops.cli.tree import whole_command
 from orderops.local.ports import free_port
 from orderops.local.users import scratch
 from support.account_snapshot import take_snapshot
@@ -47,7 +46,7 @@ ONLY_WITH_ARGUMENTS = {"local psql", "queue dlq show", "restore salvage"}
 def reads() -> list[list[str]]:
     """Return every command line that changes nothing."""
     found = []
-    for words, options in leaves(typer.main.get_command(commands)):
+    for words, options in leaves(whole_command()):
         name = " ".join(words)
         if "--dry-run" not in options and name not in NO_READS:
             found += [] if name in ONLY_WITH_ARGUMENTS else [words]

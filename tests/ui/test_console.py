@@ -375,7 +375,7 @@ def test_the_command_that_removes_what_is_left_behind_reaches_the_laptop_once(
 ) -> None:
     leftover = Leftover("snapshot", "aws rds delete-db-snapshot --db-snapshot-identifier NAME", ("one",))
 
-    with repeating((), dict):
+    with repeating((), lambda _word: {}):
         about_the_laptop()
         console.show_leftovers([leftover])
 

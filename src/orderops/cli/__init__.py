@@ -9,81 +9,17 @@ import errno
 import gc
 import sys
 from contextlib import suppress
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TextIO
 
-import typer
+from orderops.cli.help import load_renderer, wants_help
+from orderops.cli.tree import VERBOSE, command_for, options_of
 
-from orderops.cli import alerts, board, ci, env, infra, local, migrate, queue, report, restore, service
-from orderops.cli import root as app
-from orderops.cli.command_tree import options_below
-from orderops.cli.help import HELP_OPTIONS, load_renderer, wants_help
-
-if TYPE_CHECKING:
-    from orderops.ui.commands import Taken
-
-HELP = """Build, release, migrate, restore and monitor an order-processing system on AWS.
-
-Without --env, commands use the laptop environment, which needs no AWS account. Start with: orderops up
-"""
-
-VERBOSE = ("--verbose", "-v")
 PASSED_ON = ("--", "psql")
 """Arguments from here on belong to another program."""
 COLLECT_AFTER = 50_000
 """New objects after which Python looks for cycles. At its own 700, that is a fifth of the time of a short command."""
 # These come without a file name, so they would look like a fault of ours.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-
-commands = typer.Typer(
-    no_args_is_help=True,
-    help=HELP,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": list(HELP_OPTIONS)[::-1]},
-)
-app.add_to(commands)
-commands.add_typer(infra.commands, name="infra")
-commands.add_typer(service.commands, name="service")
-commands.add_typer(queue.commands, name="queue")
-commands.add_typer(alerts.commands, name="alerts")
-commands.add_typer(report.commands, name="report")
-commands.add_typer(board.commands, name="board")
-commands.add_typer(migrate.commands, name="migrate")
-commands.add_typer(restore.commands, name="restore")
-commands.add_typer(env.commands, name="env")
-commands.add_typer(ci.commands, name="ci")
-commands.add_typer(local.commands, name="local")
-
-
-def _print_version(requested: bool) -> None:
-    if requested:
-        from orderops import __version__
-        from orderops.ui import console
-
-        console.data(f"orderops {__version__}")
-        raise typer.Exit
-
-
-@commands.callback()
-def _about(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option(*VERBOSE, envvar="ORDEROPS_VERBOSE", help="Show each AWS call when it ends.")
-    ] = False,
-) -> None:
-    from orderops.aws import call_log
-
-    context.with_resource(call_log.logged(_show, verbose=verbose))
-
-
-def _show(text: str) -> None:
-    from orderops.ui import console
-
-    console.info(text)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -95,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     if wants_help(given):
         load_renderer()
     try:
-        with repeating(given, _options_of_commands):
+        with repeating(given, options_of):
             code = _exit_code(given)
         # Written here, where an error can still be reported. stdout is None for a process that began without it.
         if sys.stdout is not None:
@@ -125,7 +61,7 @@ def _exit_code(given: list[str]) -> int | str | None:
     from orderops.errors import Interrupted, OrderopsError, Unfinished
 
     try:
-        _command()(given, prog_name="orderops")
+        command_for(given)(given, prog_name="orderops")
     except OrderopsError as error:
         from orderops.ui import console
 
@@ -149,17 +85,6 @@ def _abandon(*streams: TextIO) -> None:
     for stream in streams:
         with suppress(OSError):
             stream.close()
-
-
-@cache
-def _command() -> Any:
-    """Return the command line that typer makes of `commands`."""
-    return typer.main.get_command(commands)
-
-
-def _options_of_commands() -> Taken:
-    """The options that each command takes, of those that hints repeat."""
-    return dict(options_below(_command()))
 
 
 def verbose_first(arguments: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orderops.cli.command_tree import options_below
+from orderops.cli.command_tree import options_below, whole_tree
 from orderops.cli.options import Json, duration, grouped
 from orderops.operations.options import ChangeOptions, EnvironmentOptions
 
@@ -40,7 +40,7 @@ def check(where: EnvironmentOptions, context: typer.Context, as_json: Json = Fal
     from orderops.operations.alerts import check_alerts
     from orderops.operations.workspace import open_workspace
 
-    root = context.find_root().command
+    root = whole_tree(context)
     check_alerts(open_workspace(where.env, where.environments), lambda text: exists(root, text), as_json=as_json)
 
 

@@ -39,10 +39,10 @@ def check(
     """
     import os
 
-    from orderops.cli.command_tree import options_below
+    from orderops.cli.command_tree import options_below, whole_tree
     from orderops.operations.ci_check import check_pipeline
     from orderops.pipelines.azure import AzureProject
 
     token = os.environ.get("AZURE_DEVOPS_EXT_PAT") or os.environ.get("SYSTEM_ACCESSTOKEN") or ""
     azure = AzureProject(organization, project, token) if organization and project and token else None
-    check_pipeline(file, environments, dict(options_below(context.find_root().command)), azure, as_json=as_json)
+    check_pipeline(file, environments, dict(options_below(whole_tree(context))), azure, as_json=as_json)

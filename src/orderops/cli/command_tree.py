@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 Path = tuple[str, ...]
+EVERYTHING = "orderops.commands"
+"""Where the context of a command line keeps what makes the whole tree: it is built of what one command needs."""
+
+
+def whole_tree(context: Any) -> Any:
+    """All commands of the program, in the context of one of them."""
+    return context.meta[EVERYTHING]()
 
 
 def options_below(command: Any, path: Path = ()) -> Iterator[tuple[Path, set[str]]]:

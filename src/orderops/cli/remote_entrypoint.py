@@ -62,10 +62,11 @@ def _run_job() -> dict[str, Any]:
 
 def _run(argv: list[str], job: CurrentJob) -> dict[str, Any]:
     """Run the command and return its end. Its error goes into the last line, which the operator's orderops shows."""
-    from orderops.cli import commands, verbose_first
+    from orderops.cli import verbose_first
+    from orderops.cli.tree import tree
 
     try:
-        commands(verbose_first(argv), prog_name="orderops", obj=job)
+        tree()(verbose_first(argv), prog_name="orderops", obj=job)
     except OrderopsError as error:
         return _ended(error)
     except SystemExit as end:

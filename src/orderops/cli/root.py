@@ -13,6 +13,8 @@ from orderops.errors import UsageError
 from orderops.iam.persona import Persona
 from orderops.operations.options import ChangeOptions, EnvironmentOptions, ImageOptions
 
+NAMES = ("up", "down", "status", "history", "doctor")
+
 
 def add_to(commands: typer.Typer) -> None:
     """Add the commands that belong to no group."""

@@ -7,11 +7,13 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType
+from functools import cache
 
 Command = tuple[str, ...]
 Taken = Mapping[Command, Collection[str]]
 """Which of REPEATED each command takes."""
+Repeated = Callable[[Command], Sequence[tuple[str, str]]]
+"""The options that are repeated in a command, with their values."""
 
 REPEATED = {"--env": "--env", "-e": "--env", "--environments": "--environments", "--sql": "--sql"}
 GROUPS = r"(?:board(?: incident)?|env|infra|local|migrate|queue(?: dlq)?|restore|service)(?: [a-z]+)?"
@@ -27,27 +29,30 @@ AWS_COMMAND = re.compile(r"(?<![\w-])aws (?=[a-z0-9-]+ [a-z0-9-]+)")
 FOR_THE_LAPTOP = 'eval "$(orderops local env)"; '
 
 _laptop: ContextVar[bool] = ContextVar("commands are for the laptop", default=False)
-_options: ContextVar[Mapping[Command, Sequence[tuple[str, str]]]] = ContextVar(
-    "repeated options", default=MappingProxyType({})
-)
+_repeated: ContextVar[Repeated | None] = ContextVar("repeated options", default=None)
 
 
 @contextmanager
-def repeating(arguments: Sequence[str], taken: Callable[[], Taken]) -> Iterator[None]:
+def repeating(arguments: Sequence[str], taken: Callable[[str], Taken]) -> Iterator[None]:
     """Repeat the options of this command line in every command that is shown meanwhile.
 
-    `taken` is called only if one of them was given.
+    `taken` tells the options of the commands that begin with a word. It is called only for those that are shown, and
+    only if an option to repeat was given.
     """
     given = dict(_given(arguments))
-    options = {
-        command: [(option, shlex.quote(given[option])) for option in given if option in known]
-        for command, known in (taken().items() if given else ())
-    }
-    repeated, about = _options.set(options), _laptop.set(False)
+    taken = cache(taken)
+
+    def repeated(words: Command) -> Sequence[tuple[str, str]]:
+        commands = taken(words[0])
+        # `orderops up creates …`: the second word is no command.
+        known = commands.get(words) or commands.get(words[:1], ())
+        return [(option, shlex.quote(given[option])) for option in given if option in known]
+
+    before, about = _repeated.set(repeated if given else None), _laptop.set(False)
     try:
         yield
     finally:
-        _options.reset(repeated)
+        _repeated.reset(before)
         _laptop.reset(about)
 
 
@@ -63,14 +68,13 @@ def completed(text: str) -> str:
     the environment that the command is about.
     """
     text = AWS_COMMAND.sub(lambda found: FOR_THE_LAPTOP + found[0], text) if _laptop.get() else text
-    options = _options.get()
-    if not options or "orderops " not in text:
+    repeated = _repeated.get()
+    if repeated is None or "orderops " not in text:
         return text
 
     def complete(match: re.Match[str]) -> str:
-        words, rest = tuple(match["words"].split()), match["rest"]
-        # `orderops up creates …`: the second word is no command.
-        known = options.get(words) or options.get(words[:1], ())
+        rest = match["rest"]
+        known = repeated(tuple(match["words"].split()))
         missing = "".join(f" {option} {value}" for option, value in known if option not in rest.split())
         own = list(OPTION.finditer(rest))
         # Behind the options that the hint has, since a sentence may go on after the command.
