@@ -15,7 +15,15 @@ from orderops.local.strict.delays import Delays
 from support.strict_clients import Client, Refused, served
 
 LONG_DELAYS = Delays(
-    network=2.0, balancer=2.0, interfaces=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0
+    network=2.0,
+    balancer=2.0,
+    interfaces=2.0,
+    task=0.6,
+    role=1.5,
+    secret=1.5,
+    alarm=1.5,
+    queue_name=2.0,
+    schedule_group=1.0,
 )
 """Long enough to see pending states on a busy machine."""
 

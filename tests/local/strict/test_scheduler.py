@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.laptop import until
 from support.strict_clients import Client, Refused
 
 CLUSTER = "arn:aws:ecs:ap-southeast-2:123456789012:cluster/dev"
@@ -164,6 +165,34 @@ def test_only_a_group_that_exists_and_is_ours_is_deleted(
     with refused("ResourceNotFoundException"):
         scheduler.get_schedule(Name="board", GroupName="dev")
     with refused("ResourceNotFoundException"):
-        scheduler.delete_schedule_group(Name="dev")
+        scheduler.delete_schedule_group(Name="another")
     with refused("ValidationException"):
         scheduler.delete_schedule_group(Name="default")
+
+
+def test_a_deleted_group_takes_no_schedule_is_gone_after_a_while_and_can_then_be_made_again(
+    strict: Client, refused: Refused, schedule: dict[str, Any]
+) -> None:
+    scheduler = strict("scheduler")
+    assert scheduler.get_schedule_group(Name="dev")["State"] == "ACTIVE"
+    scheduler.delete_schedule_group(Name="dev")
+
+    assert scheduler.get_schedule_group(Name="dev")["State"] == "DELETING"
+    with refused("ConflictException"):
+        scheduler.create_schedule_group(Name="dev")
+    with refused("ConflictException"):
+        scheduler.create_schedule(**schedule)
+    with refused("ConflictException"):
+        scheduler.delete_schedule_group(Name="dev")
+
+    until(lambda: "dev" not in [group["Name"] for group in groups(scheduler)], what="the group is gone")
+    with refused("ResourceNotFoundException"):
+        scheduler.get_schedule_group(Name="dev")
+    scheduler.create_schedule_group(Name="dev")
+    scheduler.create_schedule(**schedule)
+    assert scheduler.get_schedule_group(Name="dev")["State"] == "ACTIVE"
+
+
+def groups(scheduler: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = scheduler.list_schedule_groups()["ScheduleGroups"]
+    return found

@@ -30,6 +30,9 @@ class Delays:
     backup_lag: float = 0.5
     """How far the latest restorable time is behind the clock (5 min on AWS)."""
 
+    schedule_group: float = 0.2
+    """Until a deleted group of schedules is gone."""
+
     role: float = 0.5
     """Until other services know a new role."""
 

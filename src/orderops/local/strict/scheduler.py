@@ -1,9 +1,16 @@
-"""EventBridge Scheduler: expressions, zones, windows, roles and groups are checked, and an update replaces."""
+"""EventBridge Scheduler: expressions, zones, windows, roles and groups are checked, and an update replaces.
+
+A group that is being deleted is kept in moto's backend, with the time until then as `going_until`.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
@@ -26,10 +33,21 @@ AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 LONGEST_WINDOW = 1440  # minutes
 MOST_RETRIES = 185
 OLDEST = 86_400  # seconds
+GROUP_ACTIONS = (
+    "CreateSchedule",
+    "CreateScheduleGroup",
+    "DeleteScheduleGroup",
+    "GetScheduleGroup",
+    "ListScheduleGroups",
+    "ListTagsForResource",
+)
+GOING = "going_until"
 
 
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject what AWS rejects; moto accepts any text."""
+    for action in GROUP_ACTIONS:
+        emulator.on_before(SERVICE, action, _forget_gone)
     emulator.on_before(SERVICE, "CreateSchedule", _check_new)
     emulator.on_before(SERVICE, "UpdateSchedule", _check_existing)
     for action in ("CreateSchedule", "UpdateSchedule"):
@@ -37,7 +55,9 @@ def register(emulator: Emulator, delays: Delays) -> None:
         emulator.on_before(SERVICE, action, _check_target)
     emulator.on_after(SERVICE, "UpdateSchedule", _replace)
     emulator.on_before(SERVICE, "CreateScheduleGroup", _check_new_group)
-    emulator.on_before(SERVICE, "DeleteScheduleGroup", _check_deleted_group)
+    emulator.on_before(SERVICE, "DeleteScheduleGroup", _empty_group(delays))
+    emulator.on_after(SERVICE, "DeleteScheduleGroup", _keep_going)
+    emulator.on_after(SERVICE, "GetScheduleGroup", _show_going)
     for action in ("TagResource", "UntagResource", "ListTagsForResource"):
         emulator.on_before(SERVICE, action, _check_tagged)
 
@@ -45,6 +65,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
 def _check_new(request: Request) -> None:
     name = _name(request)
     _check_name(name)
+    _check_stays(_group(request))
     if name in _group(request).schedules:
         raise ApiError("ConflictException", f"Schedule {name} already exists.", 409)
 
@@ -117,12 +138,45 @@ def _check_new_group(request: Request) -> None:
         raise ApiError("ConflictException", f"Schedule group {name} already exists.", 409)
 
 
-def _check_deleted_group(request: Request) -> None:
+def _empty_group(delays: Delays) -> Callable[[Request], None]:
+    """AWS deletes the schedules of a group first, and the group after a while."""
+
+    def empty(request: Request) -> None:
+        name = _name(request)
+        if name == "default":
+            raise _invalid("The default schedule group cannot be deleted.")
+        group = _backend(request).schedule_groups.get(name)
+        if group is None:
+            raise _no_group(name)
+        _check_stays(group)
+        group.schedules.clear()
+        setattr(group, GOING, time.time() + delays.schedule_group)
+        _backend(request).__dict__.setdefault(GOING, {})[name] = group
+
+    return empty
+
+
+def _keep_going(request: Request, _answer: Response) -> None:
+    """Bring back the group that moto has deleted within the request."""
     name = _name(request)
-    if name == "default":
-        raise _invalid("The default schedule group cannot be deleted.")
-    if name not in _backend(request).schedule_groups:
-        raise _no_group(name)
+    _backend(request).schedule_groups[name] = _backend(request).__dict__[GOING].pop(name)
+
+
+def _show_going(request: Request, answer: Response) -> Response:
+    group = _backend(request).schedule_groups[_name(request)]
+    state = "DELETING" if hasattr(group, GOING) else "ACTIVE"
+    return replace(answer, body=json.dumps({**json.loads(answer.body), "State": state}).encode())
+
+
+def _forget_gone(request: Request) -> None:
+    groups = _backend(request).schedule_groups
+    for name in [name for name, group in groups.items() if getattr(group, GOING, math.inf) < time.time()]:
+        del groups[name]
+
+
+def _check_stays(group: Any) -> None:
+    if hasattr(group, GOING):
+        raise ApiError("ConflictException", f"Schedule group {group.name} is being deleted.", 409)
 
 
 def _check_tagged(request: Request) -> None:
