@@ -50,6 +50,7 @@ class EcsTaskDefinition(Resource):
     container: str
     image: str
     port: int
+    """0 if nothing connects to its tasks."""
     log_group: LogsGroup
     execution_role: IamRole
     task_role: IamRole
@@ -59,6 +60,8 @@ class EcsTaskDefinition(Resource):
     health_check: ContainerCheck | None = None
     environment: Mapping[str, str | Output] = field(default_factory=dict)
     secrets: Mapping[str, Output] = field(default_factory=dict)
+    scheduled: bool = False
+    """Whether a schedule starts its tasks, so that a change replaces none that runs."""
 
     kind: ClassVar[str] = "ecs-task-definition"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
@@ -93,13 +96,16 @@ class EcsTaskDefinition(Resource):
             "TaskRoleArn": outputs[self.task_role].arn,
             "Container": self.container,
             "Image": self.image,
-            "Port": self.port,
+            "Port": self.port or None,
             "StopTimeout": self.stop_timeout,
             "HealthCheck": _checking(self.health_check),
             "Environment": texts,
             "Secrets": {key: secret.read(outputs) for key, secret in self.secrets.items()},
             "Logs": outputs[self.log_group].name,
         }
+
+    def effect(self, key: str, observed: Any, desired: Any) -> Effect:
+        return Effect.SAFE if self.scheduled else super().effect(key, observed, desired)
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         _register(aws, self.name, desired, owner.tags)
@@ -131,7 +137,7 @@ def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "TaskRoleArn": raw.get("taskRoleArn"),
             "Container": " ".join(container["name"] for container in containers),
             "Image": first["image"],
-            "Port": ports[0] if len(ports) == 1 else ports,
+            "Port": ports[0] if len(ports) == 1 else ports or None,
             "StopTimeout": first.get("stopTimeout", 30),
             # moto returns what was not registered as None.
             "HealthCheck": first.get("healthCheck") or None,
@@ -164,7 +170,7 @@ def _register(aws: Aws, family: str, properties: Properties, tags: Tags) -> None
         "name": properties["Container"],
         "image": properties["Image"],
         "essential": True,
-        "portMappings": [{"containerPort": properties["Port"], "protocol": "tcp"}],
+        "portMappings": [{"containerPort": properties["Port"], "protocol": "tcp"}] if properties["Port"] else [],
         "environment": to_pairs(properties["Environment"], "name", "value"),
         "secrets": to_pairs(properties["Secrets"], "name", "valueFrom"),
         "stopTimeout": properties["StopTimeout"],
