@@ -47,7 +47,7 @@ INNER_LAYERS = {
         / translate / call_log diagnosis ownership / redaction partition
     """,
     "cli": """
-        remote_entrypoint / __init__ / tree / root
+        remote_entrypoint scheduled_entrypoint / __init__ / tree / root
         / alerts board ci env infra service queue report migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help command_tree
     """,

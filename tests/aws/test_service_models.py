@@ -34,6 +34,7 @@ SERVICES = {
     "rds": "rds",
     "resourcegroupstaggingapi": "tag",
     "s3": "s3",
+    "scheduler": "scheduler",
     "secretsmanager": "secretsmanager",
     "service-quotas": "servicequotas",
     "sns": "sns",

@@ -237,13 +237,15 @@ def test_direct_database_access_adds_the_passwords_of_the_environment(
     )
 
 
-def test_roles_may_be_passed_to_three_services_only(dev: Environment) -> None:
+def test_roles_may_be_passed_to_four_services_only(dev: Environment) -> None:
     pipeline = statements(dev, ACCOUNT, Persona.PIPELINE)
     [passing] = [statement for statement in pipeline if "iam:PassRole" in statement["Action"]]
 
     assert passing["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/orderops-dev-*"]
-    services = ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com", "vpc-flow-logs.amazonaws.com"]
-    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": services}}
+    services = ["ecs-tasks", "ecs", "scheduler", "vpc-flow-logs"]
+    assert passing["Condition"] == {
+        "StringEquals": {"iam:PassedToService": [f"{service}.amazonaws.com" for service in services]}
+    }
 
 
 def test_only_operators_may_adopt_resources_without_an_owner(dev: Environment) -> None:

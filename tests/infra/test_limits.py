@@ -36,6 +36,8 @@ LONGEST = {
     "rds-parameter-group": 255,
     "rds-subnet-group": 255,
     "s3-bucket": 63,
+    "scheduler-group": 64,
+    "scheduler-schedule": 64,
     "secretsmanager-login": 512,
     "secretsmanager-pointer": 512,
     "secretsmanager-secret": 512,

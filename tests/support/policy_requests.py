@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 from moto.backends import get_backend
@@ -364,6 +365,21 @@ def _buckets(call: Request) -> Iterator[Question]:
             yield Question("s3:PutBucketOwnershipControls", whole)
 
 
+def _schedules(call: Request) -> Iterator[Question]:
+    action, query = f"scheduler:{call.action}", dict(parse_qsl(call.environ.get("QUERY_STRING", "")))
+    kind, name = call.path.split("/")[1], call.path.rpartition("/")[2]
+    group = name if kind != "schedules" else call.json.get("GroupName") or query.get("groupName", "default")
+    if call.action == "ListSchedules":
+        yield Question(action)
+        return
+    resource = f"schedule/{group}/{name}" if kind == "schedules" else f"schedule-group/{group}"
+    yield Question(action, arn("scheduler", resource))
+    if call.action == "CreateScheduleGroup":
+        yield Question("scheduler:TagResource", arn("scheduler", resource))
+    if "Target" in call.json:
+        yield _pass_role(call.json["Target"]["RoleArn"], "scheduler.amazonaws.com")
+
+
 QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
     "application-autoscaling": _scaling,
     "ec2": _network,
@@ -375,6 +391,7 @@ QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
     "monitoring": _alarms,
     "rds": _database,
     "s3": _buckets,
+    "scheduler": _schedules,
     "secretsmanager": _secrets,
     "sns": _topics,
     "sqs": _queues,

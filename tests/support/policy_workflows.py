@@ -272,7 +272,14 @@ def publish_a_board(operator: Operator) -> None:
     operator("board", "--detail", "--out", str(operator.folder / "board.html"))
     operator.write("dev", f'{shipped("dev")}\n[board]\nbucket = "{bucket}"\n')
     operator("board", "publish")
+    host = f"{ACCOUNT}.dkr.ecr.ap-southeast-2.amazonaws.com"
+    for every in ("5m", "10m"):
+        operator.write("dev", f'{shipped("dev")}\n[board]\nbucket = "{bucket}"\npublish_every = "{every}"\n')
+        operator("up", "--yes", "--image", f"{host}/orderops-dev-order-processor:2")
+    # What reads a schedule reads it in every plan.
+    operator("infra", "apply", "--yes")
     operator.write("dev", shipped("dev"))
+    operator("up", "--yes", "--prune", "--image", f"{host}/orderops-dev-order-processor:2")
     incident = operator("board", "incident", "open", "Orders are late", "--yes").out.strip()
     operator("board", "incident", "update", incident, "Found.", "--yes")
     operator("board", "incident", "close", incident, "--yes")

@@ -37,6 +37,7 @@ SERVICES = {
     "rds": ("rds", "rds", "rds"),
     "resourcegroupstaggingapi": ("tagging", "resource-groups-tagging-api", "tag"),
     "s3": ("s3", "s3", "s3"),
+    "scheduler": ("scheduler", "scheduler", "scheduler"),
     "secretsmanager": ("secretsmanager", "secrets-manager", "secretsmanager"),
     "service-quotas": ("servicequotas", "service-quotas", "servicequotas"),
     "sns": ("sns", "sns", "sns"),

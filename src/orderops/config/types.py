@@ -172,6 +172,7 @@ _REFERENCE = (
 )
 
 Percent = Annotated[int, between(1, 100)]
+Minutes = Annotated[str, spelled(r"[1-9]\d{0,3}[mh]", 'whole minutes or hours, such as "5m" or "1h"')]
 Port = Annotated[int, between(1, 65535)]
 Days = Annotated[int, between(1, 3650)]
 LogDays = Annotated[int, _one_of(LOG_DAYS)]

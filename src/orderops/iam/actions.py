@@ -70,6 +70,10 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ecr:CreateRepository": ("ecr:TagResource",),
     "iam:CreateRole": ("iam:TagRole",),
     "logs:CreateLogGroup": ("logs:TagResource",),
+    # SAR of EventBridge Scheduler: tags in a create need TagResource; the role that starts the task is passed
+    "scheduler:CreateScheduleGroup": ("scheduler:TagResource",),
+    "scheduler:CreateSchedule": ("iam:PassRole",),
+    "scheduler:UpdateSchedule": ("iam:PassRole",),
     "secretsmanager:CreateSecret": ("secretsmanager:TagResource",),
     "sns:CreateTopic": ("sns:TagResource",),
     "sqs:CreateQueue": ("sqs:TagQueue",),

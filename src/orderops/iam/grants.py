@@ -82,6 +82,7 @@ ANYTHING = Grant(
         "logs:DescribeLogGroups",
         "rds:Describe*",
         "s3:ListAllMyBuckets",
+        "scheduler:ListSchedules",
         "secretsmanager:ListSecrets",
         "servicequotas:GetAWSDefaultServiceQuota",
         "servicequotas:GetServiceQuota",
@@ -209,6 +210,11 @@ NARROW = (
             f"log-group:/aws/ecs/containerinsights/{PREFIX}*",
         ),
     ),
+    Grant(
+        "Schedules",
+        ("scheduler:*",),
+        _arns("scheduler", "schedule-group/orderops-{environment}", "schedule/orderops-{environment}/*"),
+    ),
     Grant("Images", ("ecr:*",), _arns("ecr", f"repository/{PREFIX}*")),
     # A release may copy an image that another environment tried first, in this account or in one that shares it.
     Grant(
@@ -250,7 +256,12 @@ NARROW = (
         OUR_ROLES,
         {
             "StringEquals": {
-                "iam:PassedToService": ("ecs-tasks.amazonaws.com", "ecs.amazonaws.com", "vpc-flow-logs.amazonaws.com")
+                "iam:PassedToService": (
+                    "ecs-tasks.amazonaws.com",
+                    "ecs.amazonaws.com",
+                    "scheduler.amazonaws.com",
+                    "vpc-flow-logs.amazonaws.com",
+                )
             }
         },
     ),

@@ -45,7 +45,8 @@ def running_images(stack: Stack, inventory: Inventory) -> dict[str, str]:
         key: resource
         for key in stack.services
         for resource in stack.release({}, only=(key,))
-        if isinstance(resource, EcsTaskDefinition)
+        # Not that of the board's tasks, which run the image of a service too.
+        if isinstance(resource, EcsTaskDefinition) and not resource.scheduled
     }
     found = {key: inventory.get(resource, {}) for key, resource in definitions.items()}
     return {key: str(observed.properties["Image"]) for key, observed in found.items() if observed}

@@ -14,6 +14,7 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
 from orderops.infra.alert_rules import Priority
+from orderops.infra.board import BoardBase, board_of
 from orderops.infra.dashboard import dashboards_of
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
 from orderops.infra.pages import pages_of
@@ -48,6 +49,8 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.s3_bucket import S3Bucket
+from orderops.resources.scheduler_group import SchedulerGroup
+from orderops.resources.scheduler_schedule import SchedulerSchedule
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
@@ -82,13 +85,14 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     RdsParameterGroup,
     RdsSubnetGroup,
     S3Bucket,
+    SchedulerGroup,
     SecretsmanagerLogin,
     SecretsmanagerSecret,
     SnsTopic,
     SqsQueue,
 )
 # Separate, since an inventory for the infrastructure alone does not have to read these kinds.
-SERVICE_KINDS: tuple[type[Resource], ...] = (AutoscalingTarget, EcsService, EcsTaskDefinition)
+SERVICE_KINDS: tuple[type[Resource], ...] = (AutoscalingTarget, EcsService, EcsTaskDefinition, SchedulerSchedule)
 KINDS = INFRA_KINDS + SERVICE_KINDS
 NO_IMAGE = "(not released yet)"
 
@@ -116,6 +120,8 @@ class Stack:
     context: ServiceContext
     services: Mapping[str, ServiceBase]
     shared: tuple[Resource, ...]
+    board: BoardBase | None = None
+    """What publishes the board by itself, if the file asks for it."""
 
     @property
     def topic(self) -> SnsTopic:
@@ -162,6 +168,7 @@ class Stack:
             *self.dashboards,
             *self.shared,
             *services,
+            *(self.board.resources() if self.board else ()),
         ]
 
     def release(self, images: Mapping[str, str], only: Container[str] | None = None) -> list[Resource]:
@@ -170,8 +177,13 @@ class Stack:
             resource
             for key, base in self.services.items()
             if only is None or key in only
-            for resource in release_of(self.context, base, images.get(key, NO_IMAGE))
+            for resource in self._release_of(base, images.get(key, NO_IMAGE))
         ]
+
+    def _release_of(self, base: ServiceBase, image: str) -> list[Resource]:
+        """What runs a service, and what runs the same image for the board."""
+        release = release_of(self.context, base, image)
+        return [*release, *self.board.release(release, image)] if self.board and self.board.service is base else release
 
 
 def take_inventory(
@@ -218,6 +230,8 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         context=context,
         services=services,
         shared=(bucket, *cluster.log_groups, *database_needs, *linked_roles),
+        # Like one-off tasks, it runs the image of the first service that gets requests.
+        board=board_of(environment, account, cluster.name, services[environment.entries[0]]),
     )
 
 

@@ -46,8 +46,12 @@ def publish_board(workspace: Workspace, every: timedelta | None, pause: Callable
     Raises UsageError without a bucket in the environment file.
     """
     if every is None:
-        _publish(workspace, {})
-        console.info("nothing renews it: repeat this command every five minutes, or let it run with --every 5m")
+        board = workspace.environment.board
+        _publish(workspace, {}, board.interval or USUAL)
+        if board.publish_every:
+            console.info(f"AWS renews it every {board.publish_every} once the environment is up")
+        else:
+            console.info("nothing renews it: repeat this command every five minutes, or let it run with --every 5m")
         return
     known: Days = {}
     # Ctrl+C is how it ends, so it is no error.
@@ -63,7 +67,7 @@ def publish_board(workspace: Workspace, every: timedelta | None, pause: Callable
             pause(every.total_seconds())
 
 
-def _publish(workspace: Workspace, known: Days, every: timedelta = USUAL) -> None:
+def _publish(workspace: Workspace, known: Days, every: timedelta) -> None:
     environment = workspace.environment
     if environment.board.bucket is None:
         raise UsageError(
