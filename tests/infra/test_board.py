@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any
 
@@ -204,3 +205,21 @@ def test_every_name_is_declared_once_and_a_service_named_board_is_a_mistake() ->
 
     assert mistake.key == ("services", "board")
     assert "give the service another name" in mistake.allowed
+
+
+def test_a_task_carries_no_address_of_a_receiver() -> None:
+    text = """
+[database]
+[alerts]
+emails = ["team@example.com"]
+https = ["https://events.example.com/KEY-1/enqueue"]
+sms = ["+61400000000"]
+time_zone = "Australia/Sydney"
+[alerts.p0]
+https = ["https://events.example.com/KEY-2/enqueue"]
+[services.shop]
+"""
+    carried = file_text(Environment.model_validate({"name": "dev", **tomllib.loads(text)}))
+
+    assert tomllib.loads(carried)["alerts"] == {"time_zone": "Australia/Sydney"}
+    assert not re.search(r"KEY|example\.com|\+61", carried)

@@ -7,14 +7,18 @@ from typing import Any
 
 from orderops.config.environment import Environment
 
+# The address of a paging service is the key to it, and whoever may describe a task reads what it carries.
+RECEIVERS = {"emails", "https", "sms", "p0", "p2"}
+
 
 def file_text(environment: Environment) -> str:
-    """The text of a file that declares the same environment: what its own file sets, without its comments."""
+    """The text of a file that declares the same environment: what its own file sets, without comments and receivers."""
     # It takes a while to load, and most environments need it for nothing.
     import tomlkit
 
     # What is not set stays a default of the orderops that reads it.
-    document = environment.model_dump(exclude={"name"}, exclude_unset=True, exclude_none=True)
+    left_out: dict[str, Any] = {"name": True, "alerts": RECEIVERS}
+    document = environment.model_dump(exclude=left_out, exclude_unset=True, exclude_none=True)
     return tomlkit.dumps(_plain(document))
 
 
