@@ -207,6 +207,8 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         _deletes("DeleteBucket", "bucketName"),
         *_tags("bucketName", "PutBucketTagging", "DeleteBucketTagging"),
     ),
+    "scheduler-group": (_deletes("DeleteScheduleGroup", "name"), *_tags("resourceArn", *TAG_CALLS)),
+    "scheduler-schedule": (Setter("UpdateSchedule", "name", (ALL,)), _deletes("DeleteSchedule", "name")),
     "secretsmanager-login": SECRET,
     "secretsmanager-pointer": SECRET,
     "secretsmanager-secret": SECRET,
@@ -246,6 +248,8 @@ UNLISTED = frozenset(
         "cloudwatch-anomaly-detector",
         "cloudwatch-composite-alarm",
         "cloudwatch-dashboard",
+        "scheduler-group",
+        "scheduler-schedule",
     }
 )
 # IAM is the same in every region, and its events are in the first region of the partition.
