@@ -16,7 +16,7 @@ from orderops.aws.ownership import Ownership
 from orderops.config.environment import Environment
 from orderops.engine.resource import Observed, Outputs
 from orderops.errors import OrderopsError
-from orderops.infra.alarms import check_pages
+from orderops.infra.alarms import check_pages, limit_of, rules_in
 from orderops.infra.alert_rules import RULES, Priority
 from orderops.infra.stack import Stack, stack
 from orderops.local.emulator.server import Emulator
@@ -249,6 +249,18 @@ def test_an_alarm_says_how_urgent_it_is_and_what_to_type() -> None:
         "P2: more than 0 messages are in the dead-letter queue of orderops-dev-shop; "
         "next: orderops queue dlq list --service shop --env dev"
     )
+
+
+def test_connections_of_a_class_of_unknown_memory_have_no_limit_and_no_alarm() -> None:
+    environment = Environment.model_validate(
+        {"name": "dev", "database": {"instance_class": "db.x2g.large"}, "services": {"shop": {}}}
+    )
+    alarms = {alarm.name for alarm in stack(environment, "123456789012").alarms}
+
+    assert "orderops-dev-database-storage-low" in alarms
+    assert "orderops-dev-database-connections-high" not in alarms
+    [(part, rule)] = [(part, rule) for name, part, rule in rules_in(environment) if name.endswith("connections-high")]
+    assert limit_of(part, rule) == 0
 
 
 def test_a_service_that_cannot_scale_is_not_at_its_maximum() -> None:

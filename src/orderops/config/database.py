@@ -61,10 +61,9 @@ class DatabaseConfig(TomlTable):
         return self.storage_gb / 10
 
     @property
-    def many_connections(self) -> int | None:
-        """Connections from which on an operator has to act; None for a class of unknown memory."""
-        most = most_connections(self.instance_class)
-        return most * 9 // 10 if most is not None else None
+    def many_connections(self) -> int:
+        """Connections from which on an operator has to act; 0 for a class of unknown memory."""
+        return (most_connections(self.instance_class) or 0) * 9 // 10
 
     def mistakes(self) -> Iterator[Mistake]:
         """Check the room to grow, and that the windows do not overlap."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.runs.history import in_seconds
 
 CURRENT = "AWSCURRENT"
+READERS = 8
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ def read_secret_ages(workspace: Workspace) -> tuple[SecretAge, ...]:
     """The declared secrets whose values somebody logs in with, the oldest first; those that exist."""
     kinds = (SecretsmanagerLogin, SecretsmanagerSecret)
     names = [resource.name for resource in workspace.stack.infra if isinstance(resource, kinds)]
-    found = ((name, value_since(workspace.aws, name)) for name in names)
-    ages = [SecretAge(name, since) for name, since in found if since]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(lambda name: value_since(workspace.aws, name), names))
+    ages = [SecretAge(name, since) for name, since in zip(names, found, strict=True) if since]
     return tuple(sorted(ages, key=lambda age: age.since))
 
 

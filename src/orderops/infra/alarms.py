@@ -144,7 +144,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
         Need.INSIGHTS: insights,
         Need.NO_INSIGHTS: not insights,
         Need.SCALING: isinstance(service, ServiceConfig) and service.max_tasks > service.min_tasks,
-        Need.KNOWN_CLASS: environment.database.many_connections is not None,
+        Need.KNOWN_CLASS: environment.database.many_connections > 0,
         Need.PERFORMANCE_INSIGHTS: environment.database.performance_insights,
         Need.ANOMALY_DETECTION: environment.anomaly_detection,
     }

@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 
 # A page of this size still renders at once on a phone.
 USERS_SHOWN = 100
-# More than the pool's maximum of connections would only wait for one; the rest serves SQS. Half of them serve checks.
+# More than the pool's maximum of connections would only wait for one; the rest serves SQS. Checks have their own.
 THREADS, CHECKING_THREADS = 16, 8
 
 
