@@ -297,17 +297,19 @@ PASSWORDS = Grant(
         }
     },
 )
-SERVICE_LOGIN = Grant(
-    "OpenDatabasesForServices",
+OWN_LOGINS = Grant(
+    "OpenDatabasesByOwnSecrets",
     ("secretsmanager:GetSecretValue",),
-    _arns("secretsmanager", "secret:orderops/{environment}/database-login-??????"),
+    _arns(
+        "secretsmanager", *(f"secret:orderops/{{environment}}/database-{kind}-??????" for kind in ("login", "master"))
+    ),
 )
 DATABASE_ACCESS: Mapping[str, tuple[Grant, ...]] = {
     "task": (),
-    "direct": (PASSWORDS, SERVICE_LOGIN),
+    "direct": (PASSWORDS, OWN_LOGINS),
     "tunnel": (
         PASSWORDS,
-        SERVICE_LOGIN,
+        OWN_LOGINS,
         Grant(
             "OpenTunnels",
             ("ssm:StartSession",),

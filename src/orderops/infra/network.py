@@ -25,6 +25,7 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.s3_bucket import S3Bucket
+from orderops.resources.secretsmanager_login import MASTER, SecretsmanagerLogin
 
 ANYWHERE = "0.0.0.0/0"
 
@@ -143,8 +144,9 @@ def database_of(
     security_group = _database_group(environment, network, users)
     subnets = RdsSubnetGroup(f"{environment.prefix}-database", network.isolated, linked_role("rds"))
     parameters = _parameter_group(environment)
-    instance = _instance(environment, security_group, subnets, parameters)
-    return instance, (subnets, parameters, *instance.log_groups)
+    own = _own_master(environment)
+    instance = _instance(environment, security_group, subnets, parameters, own)
+    return instance, (subnets, parameters, *instance.log_groups, *([own] if own else []))
 
 
 def _database_group(
@@ -156,6 +158,13 @@ def _database_group(
         "what reaches the database",
         ingress=tuple(IngressRule(environment.database.port, user, key) for key, user in users),
     )
+
+
+def _own_master(environment: Environment) -> SecretsmanagerLogin | None:
+    """The secret with the master user's password, where RDS does not manage it."""
+    if environment.database.master == "managed":
+        return None
+    return SecretsmanagerLogin(f"orderops/{environment.name}/database-master", environment.database.username, MASTER)
 
 
 def _parameter_group(environment: Environment) -> RdsParameterGroup:
@@ -173,7 +182,11 @@ def _parameter_group(environment: Environment) -> RdsParameterGroup:
 
 
 def _instance(
-    environment: Environment, security_group: Ec2SecurityGroup, subnets: RdsSubnetGroup, parameters: RdsParameterGroup
+    environment: Environment,
+    security_group: Ec2SecurityGroup,
+    subnets: RdsSubnetGroup,
+    parameters: RdsParameterGroup,
+    master: SecretsmanagerLogin | None,
 ) -> RdsInstance:
     declared, name = environment.database, f"{environment.prefix}-database"
     return RdsInstance(
@@ -195,6 +208,7 @@ def _instance(
         port=declared.port,
         database=declared.name,
         username=declared.username,
+        master=master,
         backup_window=declared.backup_window,
         maintenance_window=declared.maintenance_window,
     )

@@ -65,12 +65,16 @@ def task_role_of(
 
 
 def jobs_role_of(environment: Environment, name: str, pointer: DatabasePointer) -> IamRole:
+    master = pointer.instance.master
     return role_of(
         environment,
         f"{name}-jobs",
         "ecs-tasks.amazonaws.com",
         (
-            Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), Output(pointer.login, "arn"))),
+            Allow(
+                ("secretsmanager:GetSecretValue",),
+                (Output(pointer, "arn"), Output(pointer.login, "arn"), *([Output(master, "arn")] if master else [])),
+            ),
             _passwords_of(environment),
         ),
     )

@@ -19,6 +19,8 @@ TERM = "orderops:term"
 A_TERM = re.compile("[0-9]{1,18}")
 SERVICE_SECRET = "orderops:service-secret"
 """The tag with the ARN of the secret whose role and password open the instance for the services."""
+MASTER_SECRET = "orderops:master-secret"
+"""The tag with the ARN of the secret of ours that holds the master user's password, where RDS does not manage it."""
 IDENTIFIER = NameRule(63, r"[a-z](-?[a-z0-9])*", "lower-case letters, digits and single inner hyphens, a letter first")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag. An instance that was never part of a promotion has none."""
@@ -130,7 +132,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "Running": raw["DBInstanceStatus"] != STOPPED,
             "EndpointAddress": endpoint.get("Address"),
             "EndpointPort": endpoint.get("Port"),
-            "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn"),
+            "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn") or tags.get(MASTER_SECRET),
             "ServiceSecretArn": tags.get(SERVICE_SECRET, ""),
             "DBInstanceStatus": raw["DBInstanceStatus"],
             "DbiResourceId": raw["DbiResourceId"],

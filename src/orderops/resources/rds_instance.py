@@ -1,4 +1,4 @@
-"""RDS instance for PostgreSQL. AWS creates, stores and rotates the master password."""
+"""RDS instance for PostgreSQL. RDS manages the master user's password, or a secret of ours holds it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from orderops.resources.rds_description import (
     is_restored_name,
     sought_backup,
 )
+from orderops.resources.rds_master import KEYS, MANAGED, SECRET, new_password, services_would_fail, set_own_password
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.rds_versions import UPGRADES, is_or_follows, numbers, upgrades_of, version_refusal
+from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 
 SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"
 """The tag of an instance that the operator allows to be deleted without a final snapshot."""
@@ -44,6 +46,7 @@ AT_ONCE = frozenset(
         "DeletionProtection",
         "EnableCloudwatchLogsExports",
         "EnablePerformanceInsights",
+        MANAGED,
         "MaxAllocatedStorage",
         "MonitoringInterval",
         "MonitoringRoleArn",
@@ -82,6 +85,7 @@ class RdsInstance(Resource):
     port: int = 5432
     database: str = "orders"
     username: str = "orderops"
+    master: SecretsmanagerLogin | None = None
     backup_window: str = "16:00-16:30"
     maintenance_window: str = "sun:17:00-sun:17:30"
 
@@ -165,7 +169,8 @@ class RdsInstance(Resource):
             "MaxAllocatedStorage": self.max_storage_gb,
             "DBName": self.database,
             "MasterUsername": self.username,
-            "ManageMasterUserPassword": True,
+            MANAGED: self.master is None,
+            **({SECRET: outputs[self.master].arn} if self.master else {}),
             "EnableIAMDatabaseAuthentication": True,
             "DBSubnetGroupName": outputs[self.subnet_group].name,
             "DBParameterGroupName": outputs[self.parameter_group].name,
@@ -184,14 +189,21 @@ class RdsInstance(Resource):
         }
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
-        given = {key: value for key, value in desired.items() if value is not None and key != "Running"}
+        given = {key: value for key, value in desired.items() if value is not None and key not in ("Running", SECRET)}
+        if self.master:
+            # Forgotten at once: the tag that is missing then has `update` set one that the secret knows.
+            given["MasterUserPassword"] = new_password()
         aws.rds.create_db_instance(DBInstanceIdentifier=self.name, **given, Tags=owner.pairs)
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Running" in changed:
             # A stopped instance accepts no other change.
             aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
-        else:
+            return
+        if self.master and SECRET in changed:
+            set_own_password(aws, observed, self.username, changed[SECRET])
+            changed = {key: value for key, value in changed.items() if key not in KEYS}
+        if changed:
             aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, **modification(observed, changed))
 
     @classmethod
@@ -268,6 +280,8 @@ class RdsInstance(Resource):
     def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
         if key == "EngineVersion":
             return version_refusal(observed, desired, environment)
+        if key == MANAGED:
+            return services_would_fail(observed, environment)
         return None
 
     def _insights_retention(self) -> dict[str, int]:

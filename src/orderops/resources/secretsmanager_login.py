@@ -1,4 +1,4 @@
-"""Secret with the database login of an environment's services: a role's name and its password."""
+"""Secret with a login of the database: a user's name and its password."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 
-DESCRIPTION = "What the services log in to the database with"
+SERVICES = "What the services log in to the database with"
+MASTER = "What orderops logs in to the database with: the master user's password"
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class SecretsmanagerLogin(Resource):
     """Starts with a random password. A secret made again has another one, which the database does not know yet."""
 
     username: str
+    description: str = SERVICES
 
     kind: ClassVar[str] = "secretsmanager-login"
     name_rule: ClassVar[NameRule | None] = SecretsmanagerSecret.name_rule
@@ -40,7 +42,7 @@ class SecretsmanagerLogin(Resource):
         SecretsmanagerSecret.retag(aws, observed, tags)
 
     def desired(self, outputs: Outputs) -> Properties:
-        return {"Description": DESCRIPTION}
+        return {"Description": self.description}
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         login = {"username": self.username, "password": secrets.token_urlsafe(32)}
