@@ -132,7 +132,20 @@ def test_a_hint_repeats_the_folder_of_the_environments(orderops: Orderops, tmp_p
 
 
 NAMES = {"up", "down", "status", "history", "doctor"}
-GROUPS = {"infra", "service", "queue", "alerts", "report", "board", "migrate", "restore", "env", "ci", "local"}
+GROUPS = {
+    "infra",
+    "service",
+    "queue",
+    "alerts",
+    "report",
+    "board",
+    "migrate",
+    "database",
+    "restore",
+    "env",
+    "ci",
+    "local",
+}
 
 
 @pytest.mark.parametrize(

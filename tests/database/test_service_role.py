@@ -44,7 +44,7 @@ def master(postgres: PostgresServer, name: str) -> Iterator[psycopg.Connection]:
 def service(postgres: PostgresServer, name: str, master: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """A connection of the services, with a table that was there before the role."""
     master.execute("create table orders (id bigserial primary key, total numeric)")
-    service_role.establish(master, "of-the-services")
+    service_role.establish(master, ROLE, "of-the-services")
     with _as(postgres, name, ROLE, "of-the-services") as connection:
         yield connection
 
@@ -132,7 +132,7 @@ def test_a_table_of_another_owner_is_named_and_left_alone(
 def test_repeating_it_sets_another_password_and_keeps_open_sessions(
     postgres: PostgresServer, name: str, master: psycopg.Connection, service: psycopg.Connection
 ) -> None:
-    service_role.establish(master, "another")
+    service_role.establish(master, ROLE, "another")
 
     assert service.execute("select 1").fetchone() == (1,)
     _as(postgres, name, ROLE, "another").close()
@@ -161,7 +161,7 @@ def test_a_name_that_needs_quotes_is_granted(master: psycopg.Connection, service
 def test_two_operators_at_once_make_one_role(postgres: PostgresServer, name: str, master: psycopg.Connection) -> None:
     def make(number: int) -> None:
         with _as(postgres, name, "services_keeper", "of-the-master") as connection:
-            service_role.establish(connection, f"password {number}")
+            service_role.establish(connection, ROLE, f"password {number}")
 
     assert not service_role.exists(master)
 

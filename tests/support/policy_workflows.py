@@ -34,7 +34,7 @@ from support.repository import ENVIRONMENTS, ROOT, SQL
 
 IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
 LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
-GROUPS = ("alerts", "report", "board", "infra", "service", "migrate", "restore", "queue")
+GROUPS = ("alerts", "report", "board", "infra", "service", "migrate", "database", "restore", "queue")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nmax_tasks = 2\nsecrets = ["TOKEN"]\n'
 CHANGES: Mapping[str, str] = {
     "zones = 2": "zones = 3",
@@ -164,6 +164,7 @@ def run_all_workflows(operator: Operator) -> None:
         operator.write(env, shipped(env) + RECEIVER * (env == "prod"))
     create_from_nothing(operator)
     release(operator)
+    rotate(operator)
     look_after_queues(operator)
     publish_a_board(operator)
     change_the_file(operator)
@@ -242,6 +243,25 @@ def release(operator: Operator) -> None:
         operator("service", command)
     # Its image is in ECR, which knows the version.
     operator("status")
+
+
+def rotate(operator: Operator) -> None:
+    """Take the master user's password into a secret of our own, rotate it with the services', and give it back."""
+    rds, secrets = operator.client("rds"), operator.client("secretsmanager")
+    arn = secrets.describe_secret(SecretId="orderops/dev/database-login")["ARN"]
+    [database] = rds.describe_db_instances(DBInstanceIdentifier="orderops-dev-database")["DBInstances"]
+    # As after `migrate grant`, whose task is simulated here.
+    rds.add_tags_to_resource(
+        ResourceName=database["DBInstanceArn"], Tags=[{"Key": "orderops:service-secret", "Value": arn}]
+    )
+    operator.write("dev", shipped("dev").replace("multi_az = false", 'multi_az = false\nmaster = "own"'))
+    operator("infra", "apply", "--yes")
+    operator("database", "rotate", "--dry-run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
+        operator("database", "rotate", "--yes", expect=1)
+    operator.write("dev", shipped("dev"))
+    operator("infra", "apply", "--yes")
 
 
 def look_after_queues(operator: Operator) -> None:

@@ -13,18 +13,18 @@ from typing import Annotated, Any
 
 import typer
 
-DURATION = re.compile(r"(\d+)\s*(s|m|min|h)?")
-SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+DURATION = re.compile(r"(\d+)\s*(s|m|min|h|d)?")
+SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 
 
 def duration(text: str | timedelta) -> timedelta:
-    """Parse a duration such as 90s, 5m or 1h; a bare number is seconds."""
+    """Parse a duration such as 90s, 5m, 1h or 30d; a bare number is seconds."""
     if isinstance(text, timedelta):
         # The default is not parsed.
         return text
     match = DURATION.fullmatch(text.strip())
     if match is None:
-        raise typer.BadParameter(f"{text!r} is not a duration; write 30s, 5m or 1h")
+        raise typer.BadParameter(f"{text!r} is not a duration; write 30s, 5m, 1h or 30d")
     return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
 
 

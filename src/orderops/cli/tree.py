@@ -19,7 +19,20 @@ HELP = """Build, release, migrate, restore and monitor an order-processing syste
 Without --env, commands use the laptop environment, which needs no AWS account. Start with: orderops up
 """
 VERBOSE = ("--verbose", "-v")
-GROUPS = ("infra", "service", "queue", "alerts", "report", "board", "migrate", "restore", "env", "ci", "local")
+GROUPS = (
+    "infra",
+    "service",
+    "queue",
+    "alerts",
+    "report",
+    "board",
+    "migrate",
+    "database",
+    "restore",
+    "env",
+    "ci",
+    "local",
+)
 """In the order of the help page. The commands of each are in the module of its name."""
 COMPLETION = "_ORDEROPS_COMPLETE"
 """Variable of a shell that asks for completions."""

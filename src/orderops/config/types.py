@@ -33,6 +33,7 @@ RESERVED_USERS = frozenset(
         "user",
         "orderops_ledger",
         "orderops_service",
+        "orderops_service_b",
     }
 )
 # RDS creates rdsadmin, and PostgreSQL creates the templates, in every instance.

@@ -1,4 +1,7 @@
-"""The role that the services log in as: it reads and writes what the master user owns, and changes no schema.
+"""The role of the services: it reads and writes what the master user owns, and changes no schema.
+
+Services log in as this role or as a second one that is a member of it, so that a password can change while the one
+before is still valid.
 
 Migrations run as the master user, so PostgreSQL's default privileges give the role access to a new table in the very
 transaction that creates it. Tables that somebody else has made are found and granted one by one.
@@ -14,8 +17,11 @@ from orderops.database.catalog import USER_SCHEMAS
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.sql import Composed
 
 ROLE = "orderops_service"
+SECOND = "orderops_service_b"
+"""The other user of a rotation: a member of the role, so that every grant covers both."""
 ON_TABLES: LiteralString = "SELECT, INSERT, UPDATE, DELETE"
 ON_SEQUENCES: LiteralString = "USAGE, SELECT, UPDATE"
 ATTEMPTS = 5
@@ -72,20 +78,44 @@ order by 1
 )
 
 
-def establish(connection: Connection, password: str) -> None:
-    """Make the role, set its password and give it access. Harmless to repeat.
+def establish(connection: Connection, username: str, password: str) -> None:
+    """Make the role, give it access, and let the services log in as this user only. Harmless to repeat.
 
-    The connection is one of the master user, in autocommit. Open sessions of the role go on.
+    The connection is one of the master user, in autocommit. Open sessions go on.
     """
-    _create(connection)
-    _set_password(connection, password)
+    _create(connection, ROLE)
     _set_defaults(connection)
     give_access(connection)
+    open_login(connection, username, password)
+    close_login(connection, other_user(username))
+
+
+def other_user(username: str) -> str:
+    """The user that takes turns with this one."""
+    return ROLE if username == SECOND else SECOND
+
+
+def open_login(connection: Connection, username: str, password: str) -> None:
+    """Let the services log in as a user with this password; the other user stays as it is. Harmless to repeat."""
+    from psycopg import sql
+
+    _create(connection, username)
+    if username != ROLE:
+        _changed(connection, sql.SQL("GRANT {} TO {}").format(sql.Identifier(ROLE), sql.Identifier(username)))
+    set_password(connection, username, password, opened=True)
+
+
+def close_login(connection: Connection, username: str) -> None:
+    """Let nobody log in as a user any more; its open sessions go on. Harmless to repeat, and without the user."""
+    from psycopg import sql
+
+    if _exists(connection, username):
+        _changed(connection, sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(username)))
 
 
 def exists(connection: Connection) -> bool:
     """Whether the database server has the role."""
-    return connection.execute("select from pg_roles where rolname = %s", [ROLE]).fetchone() is not None
+    return _exists(connection, ROLE)
 
 
 def give_access(connection: Connection) -> list[str]:
@@ -93,9 +123,9 @@ def give_access(connection: Connection) -> list[str]:
     values = {"role": ROLE, "on_tables": ON_TABLES, "on_sequences": ON_SEQUENCES}
     granted = []
     for (grant,) in connection.execute(LEDGER, [ROLE]).fetchall():
-        _changed(connection, grant)
+        _changed(connection, grant.encode())
     for grant, name in connection.execute(LACKING, values).fetchall():
-        _changed(connection, grant)
+        _changed(connection, grant.encode())
         granted.append(name)
     return granted
 
@@ -105,21 +135,15 @@ def out_of_reach(connection: Connection) -> list[str]:
     return [name for (name,) in connection.execute(OUT_OF_REACH, [ROLE]).fetchall()]
 
 
-def _create(connection: Connection) -> None:
-    from psycopg import errors, sql
-
-    if not exists(connection):
-        # Another operator may make it at the same moment.
-        with suppress(errors.DuplicateObject, errors.UniqueViolation):
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ROLE)))
-
-
-def _set_password(connection: Connection, password: str) -> None:
+def set_password(connection: Connection, username: str, password: str, *, opened: bool = False) -> None:
+    """Give a user of the database this password, which everybody may do for oneself; or open its login as well."""
     from psycopg import errors, sql
 
     # A verifier, since the text of a statement can reach the server's log and pg_stat_statements.
-    verifier = connection.pgconn.encrypt_password(password.encode(), ROLE.encode(), b"scram-sha-256").decode()
-    change = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(ROLE), sql.Literal(verifier))
+    verifier = connection.pgconn.encrypt_password(password.encode(), username.encode(), b"scram-sha-256").decode()
+    change = sql.SQL("ALTER ROLE {} {} PASSWORD {}").format(
+        sql.Identifier(username), sql.SQL("LOGIN" if opened else ""), sql.Literal(verifier)
+    )
 
     def alter() -> None:
         with connection.transaction():
@@ -132,13 +156,26 @@ def _set_password(connection: Connection, password: str) -> None:
     _repeated(alter)
 
 
+def _exists(connection: Connection, username: str) -> bool:
+    return connection.execute("select from pg_roles where rolname = %s", [username]).fetchone() is not None
+
+
+def _create(connection: Connection, username: str) -> None:
+    from psycopg import errors, sql
+
+    if not _exists(connection, username):
+        # Another operator may make it at the same moment.
+        with suppress(errors.DuplicateObject, errors.UniqueViolation):
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(username)))
+
+
 def _set_defaults(connection: Connection) -> None:
     for privileges, kind in ((ON_TABLES, "TABLES"), (ON_SEQUENCES, "SEQUENCES")):
-        _changed(connection, f"ALTER DEFAULT PRIVILEGES GRANT {privileges} ON {kind} TO {ROLE}")
+        _changed(connection, f"ALTER DEFAULT PRIVILEGES GRANT {privileges} ON {kind} TO {ROLE}".encode())
 
 
-def _changed(connection: Connection, statement: str) -> None:
-    _repeated(lambda: connection.execute(statement.encode()))
+def _changed(connection: Connection, statement: bytes | Composed) -> None:
+    _repeated(lambda: connection.execute(statement))
 
 
 def _repeated(change: Callable[[], object]) -> None:

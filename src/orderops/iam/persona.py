@@ -33,6 +33,7 @@ RELEASING = (
 )
 # As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
 MIGRATING = ("migrate info", "migrate apply")
+ROTATING = ("database rotate",)
 ENTERING = ("service exec",)
 DRILLING = ("alerts fire-drill",)
 QUEUES = ("queue peek", "queue dlq list", "queue dlq show", "queue dlq replay", "queue dlq purge")
@@ -67,6 +68,7 @@ class Persona(StrEnum):
                 *READING,
                 *RELEASING,
                 *MIGRATING,
+                *ROTATING,
                 *ENTERING,
                 *DRILLING,
                 *QUEUES,

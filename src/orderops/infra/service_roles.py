@@ -13,6 +13,8 @@ from orderops.resources.secretsmanager_pointer import DatabasePointer, PointedCr
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.resources.sqs_queue import SqsQueue
 
+ROTATES = ("DescribeSecret", "ListSecretVersionIds", "PutSecretValue", "TagResource", "UpdateSecretVersionStage")
+
 
 def execution_role_of(
     environment: Environment,
@@ -66,15 +68,15 @@ def task_role_of(
 
 def jobs_role_of(environment: Environment, name: str, pointer: DatabasePointer) -> IamRole:
     master = pointer.instance.master
+    logins = (Output(pointer.login, "arn"), *([Output(master, "arn")] if master else []))
     return role_of(
         environment,
         f"{name}-jobs",
         "ecs-tasks.amazonaws.com",
         (
-            Allow(
-                ("secretsmanager:GetSecretValue",),
-                (Output(pointer, "arn"), Output(pointer.login, "arn"), *([Output(master, "arn")] if master else [])),
-            ),
+            Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), *logins)),
+            # `database rotate`: the labels of a secret's versions are the record of a rotation.
+            Allow(tuple(f"secretsmanager:{action}" for action in ROTATES), logins),
             _passwords_of(environment),
         ),
     )

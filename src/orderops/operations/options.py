@@ -63,6 +63,16 @@ class EnvironmentOptions:
 
 
 @dataclass(frozen=True)
+class DatabaseOptions:
+    """Which environment's database server."""
+
+    env: str = "local"
+    environments: Path | None = None
+    job: CurrentJob | None = None
+    """The remote job that runs this command; None on the operator's machine."""
+
+
+@dataclass(frozen=True)
 class MigrateOptions:
     """Which database and which migrations."""
 

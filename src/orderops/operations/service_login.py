@@ -27,9 +27,9 @@ SETTING = "login"
 
 def establish(aws: Aws, secret: str, to: Login) -> None:
     """Make the services' role in a database, with the password of the secret."""
-    password = credentials_in(aws, secret, "orderops migrate grant").password
+    credentials = credentials_in(aws, secret, "orderops migrate grant")
     with connect(to, name="orderops migrate grant") as connection:
-        service_role.establish(connection, password)
+        service_role.establish(connection, credentials.username, credentials.password)
     console.info(f"role {service_role.ROLE} reads and writes {to.describe}")
 
 

@@ -123,3 +123,25 @@ def test_a_changed_description_leaves_the_date_of_the_value(strict: Client) -> N
     [version] = secrets.list_secret_version_ids(SecretId="orders")["Versions"]
     assert version["CreatedDate"] == made["CreatedDate"]
     assert secrets.describe_secret(SecretId="orders")["LastChangedDate"] > changed
+
+
+def test_the_current_version_is_answered_also_after_its_label_has_moved(moto: Client, strict: Client) -> None:
+    """Secrets Manager API, GetSecretValue: without a version, "Secrets Manager returns the AWSCURRENT version"."""
+
+    def answered(client: Client) -> str:
+        secrets = client("secretsmanager")
+        before = secrets.create_secret(Name="login", SecretString="before")["VersionId"]
+        next_ = secrets.put_secret_value(SecretId="login", SecretString="next", VersionStages=["AWSPENDING"])
+        assert secrets.get_secret_value(SecretId="login")["SecretString"] == "before"
+        secrets.update_secret_version_stage(
+            SecretId="login",
+            VersionStage="AWSCURRENT",
+            MoveToVersionId=next_["VersionId"],
+            RemoveFromVersionId=before,
+        )
+        value: str = secrets.get_secret_value(SecretId="login")["SecretString"]
+        secrets.delete_secret(SecretId="login", ForceDeleteWithoutRecovery=True)
+        return value
+
+    assert answered(moto) == "before"
+    assert answered(strict) == "next"

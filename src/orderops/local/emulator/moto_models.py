@@ -51,6 +51,8 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
     """Copy that describes retained backups after the instance is deleted."""
     failure_reason: str = ""
     """Cause of a final failure; empty otherwise."""
+    applied_credentials: tuple[str, str | None] | None = None
+    """User and password of the account that the server was given last: SQL may have changed the password since."""
 
     def __init__(self, backend: Any, **settings: Any) -> None:
         super().__init__(backend, **settings)

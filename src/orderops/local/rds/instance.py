@@ -74,7 +74,6 @@ class DatabaseServer:
         self._failures = 0
         self._closing = False
         self._seen_running = False
-        self._applied: tuple[str, str | None] | None = None
         self._version_reported = False
         self._thread = threading.Thread(target=self._run, name=f"database {self.home.folder.name}", daemon=True)
 
@@ -245,14 +244,16 @@ class DatabaseServer:
         with self._lock:
             user, password = self.instance.master_credentials
             name = self.instance.db_name
-        if self._applied == (user, password):
-            return
+            if self.instance.applied_credentials == (user, password):
+                return
         if password is not None and self.instance.origin:
             # Roles and databases are part of the restored data.
             set_password(self.server, user, password)
         elif password is not None:
             set_up(self.server, user, password, name)
-        self._applied = (user, password)
+        with self._lock:
+            self.instance.applied_credentials = (user, password)
+        self._on_change()
 
     def _report_version(self) -> None:
         """Report the version of the server that runs: the requested one is a major version, or an older minor one."""

@@ -38,6 +38,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
     for action in NOT_WHILE_DELETED:
         emulator.on_before(SERVICE, action, _check_not_deleted)
     emulator.on_before(SERVICE, "RotateSecret", _check_rotation_function)
+    emulator.on_before(SERVICE, "GetSecretValue", _default_to_current)
 
 
 def _check_name_free(request: Request) -> None:
@@ -87,6 +88,18 @@ def _check_not_deleted(request: Request) -> None:
     secret = _secret(request, request.json.get("SecretId", ""))
     if secret and secret.is_deleted():
         raise ApiError("InvalidRequestException", MARKED_MESSAGE)
+
+
+def _default_to_current(request: Request) -> None:
+    """Answer the current version unless another one is asked for; moto answers the last one that was put as such.
+
+    Secrets Manager API, GetSecretValue: "If you don't specify either a VersionStage or VersionId, Secrets Manager
+    returns the AWSCURRENT version."
+    """
+    secret = _secret(request, request.json.get("SecretId", ""))
+    for name, version in secret.versions.items() if secret else ():
+        if "AWSCURRENT" in version["version_stages"]:
+            secret.default_version_id = name
 
 
 def _check_rotation_function(request: Request) -> None:
