@@ -11,6 +11,8 @@ Each try has an emulated account of its own kind, as strict as AWS, and real pro
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +21,12 @@ from contextlib import ExitStack
 from functools import cache
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from orderops.local.rds.postgres import UNDURABLE, PostgresServer
+from orderops.local.users import scratch
 from support.faulty_proxy import Fate, passes, served, trouble
 from support.proof import (
     Proof,
@@ -35,6 +40,7 @@ from support.proof import (
     two_at_once,
     workflows,
 )
+from support.rotation_proof import RotationProof, databases_here, rotation
 
 NAMES = (
     "up",
@@ -50,6 +56,7 @@ NAMES = (
     "back",
     "discard",
     "destroy",
+    "rotate",
 )
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")
 _open = ExitStack()
@@ -84,7 +91,7 @@ def main() -> None:
 
 
 def _tasks(name: str, every: int) -> list[Task]:
-    calls = _proof().undisturbed(_workflows()[name]).calls
+    calls = _proof(name).undisturbed(_workflow(name)).calls
     points: list[Task] = [(name, action, nth, fate.name) for action, nth, fate in crash_points(calls)]
     return [*points[::every], *((name, beside, 0, "") for beside in BESIDE)]
 
@@ -95,7 +102,7 @@ def _scheduled(seed: int) -> Task:
 
 def _tried(task: Task) -> Verdict:
     name, what, number, fate = task
-    proof, workflow = _proof(), _workflows()[name]
+    proof, workflow = _proof(name), _workflow(name)
     description = f"{what} {number} {fate}".strip()
     return proof.tried(workflow, description, _disturbance(proof, workflow, what, number, fate))
 
@@ -115,15 +122,51 @@ def _disturbance(
     return beside[what] if what in beside else killed_at(what, number, Fate[fate])
 
 
+def _proof(name: str) -> Proof:
+    return _rotation_proof() if name == "rotate" else _account_proof()
+
+
 @cache
-def _proof() -> Proof:
+def _account_proof() -> Proof:
     """One account for each process of the pool, kept until the process ends."""
     return Proof(_open.enter_context(served()), Path(tempfile.mkdtemp(prefix="proof-logs-")))
 
 
 @cache
+def _rotation_proof() -> RotationProof:
+    """The same with a database that is a server on this machine."""
+    _open.enter_context(databases_here())
+    account = _open.enter_context(served())
+    return RotationProof(account, Path(tempfile.mkdtemp(prefix="proof-logs-")), _server())
+
+
+@cache
+def _server() -> PostgresServer:
+    server = PostgresServer(_open.enter_context(scratch("proof-postgres-")) / "server", settings=UNDURABLE)
+    server.start()
+    _open.callback(server.kill)
+    signal.signal(signal.SIGTERM, _end)
+    return server
+
+
+def _end(*_: object) -> NoReturn:
+    """End a worker that is terminated, and its server, which would go on."""
+    _open.close()
+    os._exit(0)
+
+
+def _workflow(name: str) -> Workflow:
+    return _rotation() if name == "rotate" else _workflows()[name]
+
+
+@cache
 def _workflows() -> dict[str, Workflow]:
     return workflows(Path(tempfile.mkdtemp(prefix="proof-environments-")))
+
+
+@cache
+def _rotation() -> Workflow:
+    return rotation(Path(tempfile.mkdtemp(prefix="proof-environments-")) / "rotate", _server().port)
 
 
 def _shown(count: int, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:

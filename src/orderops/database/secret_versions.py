@@ -113,7 +113,7 @@ class LoginSecret:
 
     def keep_open(self, until: datetime) -> None:
         """Note the time at which the login before the current one is to be closed."""
-        tags = to_pairs({OPEN_UNTIL: until.isoformat(timespec="seconds")})
+        tags = to_pairs({OPEN_UNTIL: until.isoformat(timespec="milliseconds")})
         self._secrets.tag_resource(SecretId=self.name, Tags=tags)
 
     def open_until(self) -> datetime | None:
