@@ -102,7 +102,7 @@ def dev(postgres: PostgresServer, aws: Aws) -> Iterator[Dev]:
     yield dev
     postgres.drop_database(name)
     with postgres.connect() as administrator:
-        for user in (SECOND, FIRST):
+        for user in (SECOND, FIRST, "orderops_reader"):
             administrator.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(user)))
     for template in ("template1", "postgres"):
         with postgres.connect(template) as administrator:

@@ -27,7 +27,7 @@ def name(postgres: PostgresServer) -> Iterator[str]:
     yield name
     postgres.drop_database(name)
     with postgres.connect() as administrator:
-        administrator.execute(f"drop role if exists {ROLE}".encode())
+        administrator.execute(f"drop role if exists {ROLE}, orderops_reader".encode())
     # The databases of other tests on this server begin as copies of template1.
     for template in ("template1", "postgres"):
         with postgres.connect(template) as administrator:
@@ -169,3 +169,28 @@ def test_two_operators_at_once_make_one_role(postgres: PostgresServer, name: str
         list(pool.map(make, range(4)))
 
     assert service_role.exists(master)
+
+
+def test_a_member_of_the_readers_reads_every_table_and_changes_none(
+    postgres: PostgresServer, name: str, master: psycopg.Connection, service: psycopg.Connection
+) -> None:
+    master.execute("create role jane login password 'of-jane'; grant orderops_reader to jane")
+    try:
+        master.execute("create table later (n int)")
+        with _as(postgres, name, "jane", "of-jane") as jane:
+            assert jane.execute("select count(*) from orders").fetchone() == (0,)
+            assert jane.execute("select count(*) from later").fetchone() == (0,)
+            for statement in (b"insert into orders default values", b"delete from later", b"drop table later"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    jane.execute(statement)
+    finally:
+        master.execute("drop role jane")
+
+
+def test_readers_get_what_they_lack_when_the_services_lack_nothing(
+    master: psycopg.Connection, service: psycopg.Connection
+) -> None:
+    master.execute("alter default privileges revoke all on tables from orderops_reader; create table later (n int)")
+
+    assert service_role.give_access(master) == ["later"]
+    assert service_role.give_access(master) == []

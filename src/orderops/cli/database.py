@@ -48,3 +48,12 @@ def rotate(
     from orderops.operations.database_rotate import Wanted, rotate
 
     rotate(where, options.of("database rotate", as_json=as_json), Wanted(grace, if_older))
+
+
+@commands.command()
+@grouped()
+def users(where: DatabaseOptions, as_json: Json = False) -> None:
+    """List who logs in to the database, what each may do, and since when sessions are open."""
+    from orderops.operations.database_users import show
+
+    show(where, as_json=as_json)

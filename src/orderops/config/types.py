@@ -34,6 +34,7 @@ RESERVED_USERS = frozenset(
         "orderops_ledger",
         "orderops_service",
         "orderops_service_b",
+        "orderops_reader",
     }
 )
 # RDS creates rdsadmin, and PostgreSQL creates the templates, in every instance.

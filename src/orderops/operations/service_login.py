@@ -73,11 +73,11 @@ def give_access(to: Login) -> None:
         if not service_role.exists(connection):
             return
         if granted := service_role.give_access(connection):
-            console.info_folded(f"{service_role.ROLE} has access to {joined(granted, max_names=5)}")
+            console.info_folded(f"services and readers have access to {joined(granted, max_names=5)}")
         if others := service_role.out_of_reach(connection):
             console.info_folded(
                 f"{service_role.ROLE} cannot read {joined(others, max_names=3)}; only the owner can let it: "
-                f"grant {service_role.ON_TABLES.lower()} on TABLE to {service_role.ROLE}"
+                f"grant {service_role.OF_SERVICES.on_tables.lower()} on TABLE to {service_role.ROLE}"
             )
 
 
