@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
@@ -27,6 +27,8 @@ class Address:
     sslmode: str
     username: str
     password: str = field(repr=False)
+    replicas: tuple[Address, ...] = field(default=(), compare=False, repr=False)
+    """Where the same login can read what may be old; no part of the question whether two addresses are the same."""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -87,9 +89,18 @@ class AddressBook:
             raise Away(f"secret {self._name} must hold {needed}: {_field(error)}") from None
         login = self._secret(credentials)
         try:
-            return Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))
+            primary = Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))
         except KeyError as error:
             raise Away(f"secret {credentials} must hold username and password: {_field(error)}") from None
+        return replace(primary, replicas=self._replicas(primary, address.get("replicas") or []))
+
+    def _replicas(self, primary: Address, listed: Any) -> tuple[Address, ...]:
+        try:
+            return tuple(replace(primary, host=str(place["host"]), port=int(place["port"])) for place in listed)
+        except (KeyError, TypeError, ValueError):
+            # A mistake there is no reason to do without the primary.
+            log.warning("secret %s: replicas must be a list of objects with host and port; none is used", self._name)
+            return ()
 
     def _secret(self, name: str) -> dict[str, Any]:
         try:

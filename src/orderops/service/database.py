@@ -6,17 +6,16 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg.rows import class_row
 
 from orderops.service.address import Address, AddressBook
 from orderops.service.circuit import Away, Circuit
 from orderops.service.database_errors import after_login, after_query
+from orderops.service.hurried_connection import HurriedConnection
 from orderops.service.pool import Connection, Pool
 
 log = logging.getLogger(__name__)
@@ -26,16 +25,6 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
 MIGRATIONS = "select coalesce(max(version), 0), count(*) from orderops_ledger.migrations where state = 'applied'"
-
-
-@dataclass(frozen=True)
-class User:
-    """Row of the users table."""
-
-    id: int
-    name: str
-    email: str
-    created_at: datetime
 
 
 class OrderStore:
@@ -50,16 +39,6 @@ class OrderStore:
         self._pool = Pool(self._log_in, pool_size)
         self._circuit = Circuit("database")
         self._answered_at = float("-inf")
-
-    def users(self, limit: int) -> list[User]:
-        """Return the newest users."""
-        query = "SELECT id, name, email, created_at FROM users ORDER BY id DESC LIMIT %s"
-
-        def read(connection: Connection) -> list[User]:
-            with connection.cursor(row_factory=class_row(User)) as cursor:
-                return cursor.execute(query, (limit,)).fetchall()
-
-        return self.run(read)
 
     def check(self, *, within: float = 0.0) -> None:
         """Return when the database answers, or did so within the last seconds. Raises Unavailable."""
@@ -84,8 +63,20 @@ class OrderStore:
         """Return how often a connection had to be waited for since the last call."""
         return self._pool.waits()
 
+    def replicas(self) -> tuple[Address, ...]:
+        """Return where replicas are said to be. Raises Away."""
+        return self._known(self._book.address).replicas
+
+    def connect_to_replica(self, host: str, port: int, *, statement_seconds: float) -> HurriedConnection:
+        """Log in to a replica, outside of the pool. Raises Away."""
+        address = replace(self._known(self._book.address), host=host, port=port)
+        try:
+            return HurriedConnection.connect(**self._parameters(address, statement_seconds))
+        except psycopg.OperationalError as error:
+            raise after_login(error, address, CONNECT_SECONDS) from error
+
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections of the pool."""
         self._pool.close()
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
@@ -123,24 +114,28 @@ class OrderStore:
             raise Away(str(error), "its address or its login cannot be read from Secrets Manager") from None
 
     def _connect(self, address: Address) -> Connection:
+        return psycopg.connect(**self._parameters(address, STATEMENT_SECONDS))
+
+    def _parameters(self, address: Address, statement_seconds: float) -> dict[str, Any]:
+        """Return what psycopg needs to log in. Raises Away."""
         if address.sslmode in ("verify-ca", "verify-full"):
             self._check_bundle(address.sslmode)
-        return psycopg.connect(
-            host=address.host,
-            port=address.port,
-            dbname=address.dbname,
-            user=address.username,
-            password=address.password,
-            sslmode=address.sslmode,
-            sslrootcert=str(self._ca) if self._ca else None,
-            application_name=self._application_name,
+        return {
+            "host": address.host,
+            "port": address.port,
+            "dbname": address.dbname,
+            "user": address.username,
+            "password": address.password,
+            "sslmode": address.sslmode,
+            "sslrootcert": str(self._ca) if self._ca else None,
+            "application_name": self._application_name,
             # Single statements need no transaction, and a connection in one cannot go back to the pool.
-            autocommit=True,
-            connect_timeout=CONNECT_SECONDS,
+            "autocommit": True,
+            "connect_timeout": CONNECT_SECONDS,
             # The kernel notices a server that vanished; the statement timeout runs on the server and cannot.
-            tcp_user_timeout=CONNECT_SECONDS * 1000,
-            options=f"-c statement_timeout={STATEMENT_SECONDS}s",
-        )
+            "tcp_user_timeout": CONNECT_SECONDS * 1000,
+            "options": f"-c statement_timeout={round(statement_seconds * 1000)}ms",
+        }
 
     def _check_bundle(self, sslmode: str) -> None:
         if not self._ca:
