@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -90,6 +90,27 @@ class StandbyServer(PostgresServer):
             self._wait_until_gone(process, 30)
 
     @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Replay nothing for a while."""
+        self.pause_replay()
+        yield
+        self.resume_replay()
+
+    @contextmanager
+    def a_minute_behind(self) -> Iterator[None]:
+        """Replay each commit a minute late, for a while."""
+        self.set("recovery_min_apply_delay", "60s")
+        yield
+        self.reset()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop it at once, and start it again."""
+        self.stop_immediately()
+        yield
+        self.start()
+
+    @contextmanager
     def cut_off(self) -> Iterator[None]:
         """Give it an address at which there is no primary, for a while."""
         with self.connect() as session:
@@ -124,6 +145,16 @@ class StandbyServer(PostgresServer):
             while session.execute(f"SELECT {condition}".encode()).fetchone() != (True,):
                 assert time.monotonic() < deadline, f"not within {CATCH_UP_SECONDS:.0f} s: {condition}"
                 time.sleep(0.02)
+
+
+HAPPENINGS: dict[str, Callable[[StandbyServer], AbstractContextManager[None]]] = {
+    "its replay is paused": StandbyServer.paused,
+    "it is a minute behind": StandbyServer.a_minute_behind,
+    "it is stopped at once": StandbyServer.stopped,
+    "it is frozen": StandbyServer.frozen,
+    "its receiver is frozen": StandbyServer.receiver_frozen,
+    "it loses the primary": StandbyServer.cut_off,
+}
 
 
 @contextmanager
