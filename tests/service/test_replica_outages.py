@@ -36,6 +36,33 @@ def service(world: World, start: Start, standby: StandbyServer) -> Running:
     return running
 
 
+def test_a_process_uses_its_replica_and_closes_its_connections_at_the_end(
+    world: World, service: Running, standby: StandbyServer
+) -> None:
+    sessions = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{world.name}'".encode()
+    service.get("/orders")
+
+    with standby.connect() as session:
+        # As many as its pool has.
+        until(lambda: session.execute(sessions).fetchone() == (4,), "all connections")
+        assert service.end() == 0
+        until(lambda: session.execute(sessions).fetchone() == (0,), "them to be closed")
+    assert counted(service, "ReplicaReads") == 1
+
+
+@pytest.mark.parametrize("variables", [{"DATABASE_MAX_LAG_SECONDS": "0"}, {"ORDEROPS_ROLE": "worker"}])
+def test_a_process_that_needs_no_replica_asks_none(
+    world: World, start: Start, standby: StandbyServer, variables: dict[str, str]
+) -> None:
+    world.set_database_secret(replicas=[standby.place])
+    service = start(**variables)
+    assert service.get("/users").status_code == 200
+
+    service.end()
+
+    assert said_of_replicas(service) == []
+
+
 def check(clients: ReadingClients) -> None:
     assert clients.failed() == []
     assert clients.too_old(LIMIT) == []
