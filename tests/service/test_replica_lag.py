@@ -177,6 +177,11 @@ def test_a_login_without_privileges_sees_how_far_a_standby_is(
     assert going_on.since_commit is not None
 
 
+def test_a_position_comes_with_the_server_that_it_is_of(server: PostgresServer) -> None:
+    with server.connect() as session:
+        assert primary_position(session)[0] == ("127.0.0.1", server.port)
+
+
 def test_a_server_that_is_a_primary_says_so(server: PostgresServer) -> None:
     with server.connect() as session:
         assert not read(session).in_recovery

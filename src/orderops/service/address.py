@@ -80,7 +80,11 @@ class AddressBook:
         return self._known
 
     def _read(self) -> Address:
-        address = self._secret(self._name)
+        pointer = self._secret(self._name)
+        primary = self._primary(pointer)
+        return replace(primary, replicas=self._replicas(primary, pointer.get("replicas") or []))
+
+    def _primary(self, address: dict[str, Any]) -> Address:
         try:
             host, port, dbname = str(address["host"]), int(address["port"]), str(address["dbname"])
             sslmode, credentials = str(address["sslmode"]), str(address["credentials"])
@@ -89,10 +93,9 @@ class AddressBook:
             raise Away(f"secret {self._name} must hold {needed}: {_field(error)}") from None
         login = self._secret(credentials)
         try:
-            primary = Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))
+            return Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))
         except KeyError as error:
             raise Away(f"secret {credentials} must hold username and password: {_field(error)}") from None
-        return replace(primary, replicas=self._replicas(primary, address.get("replicas") or []))
 
     def _replicas(self, primary: Address, listed: Any) -> tuple[Address, ...]:
         try:

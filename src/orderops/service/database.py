@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 
@@ -20,6 +20,7 @@ from orderops.service.pool import Connection, Pool
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+Opened = TypeVar("Opened", bound=Connection)
 
 # Seconds. libpq accepts no shorter connect_timeout.
 CONNECT_SECONDS = 2
@@ -71,7 +72,7 @@ class OrderStore:
         """Log in to a replica, outside of the pool. Raises Away."""
         address = replace(self._known(self._book.address), host=host, port=port)
         try:
-            return HurriedConnection.connect(**self._parameters(address, statement_seconds))
+            return self._open(address, HurriedConnection.connect, statement_seconds)
         except psycopg.OperationalError as error:
             raise after_login(error, address, CONNECT_SECONDS) from error
 
@@ -114,28 +115,28 @@ class OrderStore:
             raise Away(str(error), "its address or its login cannot be read from Secrets Manager") from None
 
     def _connect(self, address: Address) -> Connection:
-        return psycopg.connect(**self._parameters(address, STATEMENT_SECONDS))
+        return self._open(address, psycopg.connect, STATEMENT_SECONDS)
 
-    def _parameters(self, address: Address, statement_seconds: float) -> dict[str, Any]:
-        """Return what psycopg needs to log in. Raises Away."""
+    def _open(self, address: Address, connect: Callable[..., Opened], statement_seconds: float) -> Opened:
+        """Log in to the primary or to a replica with what psycopg offers to connect."""
         if address.sslmode in ("verify-ca", "verify-full"):
             self._check_bundle(address.sslmode)
-        return {
-            "host": address.host,
-            "port": address.port,
-            "dbname": address.dbname,
-            "user": address.username,
-            "password": address.password,
-            "sslmode": address.sslmode,
-            "sslrootcert": str(self._ca) if self._ca else None,
-            "application_name": self._application_name,
+        return connect(
+            host=address.host,
+            port=address.port,
+            dbname=address.dbname,
+            user=address.username,
+            password=address.password,
+            sslmode=address.sslmode,
+            sslrootcert=str(self._ca) if self._ca else None,
+            application_name=self._application_name,
             # Single statements need no transaction, and a connection in one cannot go back to the pool.
-            "autocommit": True,
-            "connect_timeout": CONNECT_SECONDS,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
             # The kernel notices a server that vanished; the statement timeout runs on the server and cannot.
-            "tcp_user_timeout": CONNECT_SECONDS * 1000,
-            "options": f"-c statement_timeout={round(statement_seconds * 1000)}ms",
-        }
+            tcp_user_timeout=CONNECT_SECONDS * 1000,
+            options=f"-c statement_timeout={round(statement_seconds * 1000)}ms",
+        )
 
     def _check_bundle(self, sslmode: str) -> None:
         if not self._ca:
