@@ -129,11 +129,15 @@ def test_a_lag_is_said_in_words(seconds: float, words: str) -> None:
 
 
 def test_a_new_position_wakes_those_that_wait_for_it(positions: PrimaryPositions, clock: Clock) -> None:
-    waiting = Thread(target=positions.wait, args=(60,))
+    waiting = Thread(target=positions.wait, args=(3600,), daemon=True)
     waiting.start()
-    while waiting.is_alive():
+
+    def woken() -> bool:
+        # Again, since it may not have begun to wait.
         positions.add("primary", 400, clock.now)
-        waiting.join(0.01)
+        return not waiting.is_alive()
+
+    until(woken, "the thread to be woken")
 
 
 @contextmanager

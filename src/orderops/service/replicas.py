@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 # Seconds between two checks of a replica.
 CHECK_SECONDS = 0.5
+# Seconds that a replica gets to replay what the primary was asked for: one that needs longer is judged by the position
+# before, and looks half a second older.
+REPLAY_SECONDS = 0.05
 # Seconds at the end in which a thread that waits for a server may still finish.
 END_SECONDS = 1.0
 
@@ -111,6 +114,7 @@ class Replicas:
         while not self._stopped.is_set() and self._by_place.get(place) is replica:
             replica.check(self._measure)
             self._positions.wait(CHECK_SECONDS)
+            self._stopped.wait(REPLAY_SECONDS)
         replica.close()
 
     def _measure(self, connection: Connection) -> Lag:
