@@ -92,6 +92,16 @@ def test_an_order_is_read_from_the_primary_right_after_it_was_placed(
     assert [service.app.get(f"/orders/{order}").json()["status"] for order in orders] == ["queued"] * 5
 
 
+def test_an_answer_of_the_primary_is_as_old_as_its_question(service: RoutedApp) -> None:
+    def slow(connection: Connection) -> None:
+        connection.execute("SELECT pg_sleep(0.1)")
+
+    begun = time.monotonic()
+    answer = service.reads.answer(slow, fresh=True)
+
+    assert 0.1 <= answer.age <= time.monotonic() - begun
+
+
 def test_a_repeated_order_is_found_by_its_key_while_the_replica_is_behind(
     service: RoutedApp, standby: StandbyServer
 ) -> None:
@@ -266,6 +276,7 @@ def test_a_replica_without_the_primary_s_log_is_not_used_although_it_answers(
     service.until_used()
 
 
+@pytest.mark.slow
 def test_a_promoted_replica_is_not_used(
     server: PostgresServer, database_name: str, standby: StandbyServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -51,11 +51,13 @@ class RoutedApp:
 
     def until_used(self) -> None:
         """Wait until reads go to a replica."""
-        until(lambda: self.of_replicas(self.shown) == 1, "a replica to be used")
+        until(lambda: self.replicas.pick(), "a replica to be used")
+        assert self.of_replicas(self.shown) == 1
 
     def until_unused(self) -> None:
         """Wait until reads go to the primary."""
-        until(lambda: self.of_replicas(self.shown) == 0, "the primary to be asked")
+        until(lambda: not self.replicas.pick(), "no replica to be used")
+        assert self.of_replicas(self.shown) == 0
 
 
 @contextmanager
