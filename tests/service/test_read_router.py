@@ -77,7 +77,6 @@ def test_read_at_says_from_when_on_orders_may_be_missing(service: RoutedApp, sta
 
     begun = datetime.now(UTC)
     answer = service.app.get("/orders").json()
-
     users = service.app.get("/users").json()
 
     assert answer["orders"] == []
@@ -198,6 +197,14 @@ def test_a_query_in_the_way_of_recovery_is_answered_by_the_primary(
     assert service.of_replicas(service.shown) == 0
 
 
+def test_a_replica_stops_a_statement_that_no_request_waits_for(service: RoutedApp) -> None:
+    def limit(connection: Connection) -> object:
+        return connection.execute("SHOW statement_timeout").fetchone()
+
+    assert service.reads.answer(limit).value == ("500ms",)
+    assert service.reads.answer(limit, fresh=True).value == ("5s",)
+
+
 def test_a_replica_that_refuses_a_statement_is_left_out_and_the_primary_answers(
     service: RoutedApp, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -277,6 +284,16 @@ def test_a_replica_without_the_primary_s_log_is_not_used_although_it_answers(
 
     assert messages(caplog)[0].endswith("is not used: it receives nothing from the primary")
     service.until_used()
+
+
+def test_all_connections_are_closed_at_the_end(
+    server: PostgresServer, database_name: str, standby: StandbyServer
+) -> None:
+    with routed(server, database_name, standby) as service:
+        service.until_used()
+
+    with standby.connect() as session:
+        until(lambda: session.execute(SESSIONS).fetchone() == (0,), "the connections to be closed")
 
 
 @pytest.mark.slow

@@ -254,6 +254,17 @@ def test_a_closed_replica_keeps_no_connection(site: Site) -> None:
     assert site.open_connections() == 0
 
 
+def test_a_connection_that_is_opened_while_all_are_closed_is_closed(site: Site) -> None:
+    def connect() -> HurriedConnection:
+        connections.close()
+        return site.connect()
+
+    connections = ReplicaConnections(connect)
+    connections.open(2)
+
+    assert [connection.closed for connection in site.opened] == [True]
+
+
 def test_connections_are_lent_in_turn(site: Site) -> None:
     connections = ReplicaConnections(site.connect)
     connections.open(3)

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from orderops.local.rds.postgres import PostgresServer
-from orderops.service.metrics import Metrics
+from orderops.service.background import BackgroundThreads
+from orderops.service.metrics import Metrics, MetricsReporter
 from orderops.service.read_router import ReadRouter
 from orderops.service.replicas import Replicas
 from support.order_app import OrderApp
@@ -71,8 +72,9 @@ def routed(
         replicas = Replicas(database.store, metrics, max_lag=max_lag, size=2)
         reads = ReadRouter(database.store, replicas, metrics)
         app = OrderApp(database, {"DEMONSTRATION": "on", **variables}, metrics=metrics, reads=reads)
-        replicas.start()
+        background = BackgroundThreads(MetricsReporter(Metrics(), {}, gauges={}), replicas=replicas)
+        background.start()
         try:
             yield RoutedApp(app, database, replicas, reads, metrics)
         finally:
-            replicas.stop()
+            background.end()
