@@ -165,6 +165,16 @@ def test_every_variable_that_the_task_gets_from_orderops_is_reserved() -> None:
     assert vars(definition)["environment"].keys() <= RESERVED_VARIABLES.keys()
 
 
+@pytest.mark.parametrize("seconds", [0, 30])
+def test_the_service_is_told_how_far_behind_a_replica_may_be(seconds: int) -> None:
+    declared = Environment.model_validate(
+        {"name": "dev", "database": {}, "services": {"shop": {"max_lag_seconds": seconds}}}
+    )
+    definition = next(item for item in stack(declared, "1" * 12).release({}) if item.kind == "ecs-task-definition")
+
+    assert vars(definition)["environment"]["DATABASE_MAX_LAG_SECONDS"] == str(seconds)
+
+
 @pytest.mark.parametrize("seconds", [1, 60, 300, 4000])
 def test_the_service_keeps_idle_connections_longer_than_the_balancer(seconds: int) -> None:
     declared = Environment.model_validate(

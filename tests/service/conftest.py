@@ -12,15 +12,36 @@ from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
 from support.order_database import CLEANED, OrderDatabase, opened, order_database
 from support.service_process import Running, Start, World, run_service, stop
+from support.standby import PRIMARY_SETTINGS, StandbyServer
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
     with scratch("orderops-service-") as directory:
-        server = PostgresServer(directory / "server", settings={**UNDURABLE, "max_connections": "50"})
+        server = PostgresServer(
+            directory / "server", settings={**UNDURABLE, **PRIMARY_SETTINGS, "max_connections": "50"}
+        )
         server.start()
         yield server
         server.kill()
+
+
+@pytest.fixture(scope="module")
+def standby_server(server: PostgresServer) -> Iterator[StandbyServer]:
+    with scratch("orderops-standby-") as directory:
+        standby = StandbyServer(directory / "server", server)
+        standby.start()
+        yield standby
+        standby.kill()
+
+
+@pytest.fixture
+def standby(standby_server: StandbyServer) -> Iterator[StandbyServer]:
+    """Standby of the server for one test, which may do anything to it."""
+    standby_server.catch_up()
+    yield standby_server
+    standby_server.start()
+    standby_server.reset()
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,40 @@ def test_the_address_combines_both_secrets(book: AddressBook) -> None:
     assert book.address() == Address("old", 5432, "orders", "require", "app", "first")
 
 
+def test_replicas_are_reached_with_the_login_of_the_primary(book: AddressBook, secrets: Secrets) -> None:
+    secrets.database_secret["replicas"] = [{"host": "near", "port": 5433}, {"host": "far", "port": "5434"}]
+
+    assert book.address().replicas == (
+        Address("near", 5433, "orders", "require", "app", "first"),
+        Address("far", 5434, "orders", "require", "app", "first"),
+    )
+
+
+def test_replicas_are_no_part_of_the_question_whether_an_address_changed(book: AddressBook, secrets: Secrets) -> None:
+    before = book.address()
+    secrets.database_secret["replicas"] = [{"host": "near", "port": 5433}]
+
+    assert book.after_failed_login(before) == before
+
+
+@pytest.mark.parametrize("replicas", [None, [], {}, ""])
+def test_an_empty_list_of_replicas_is_as_good_as_none(book: AddressBook, secrets: Secrets, replicas: Any) -> None:
+    secrets.database_secret["replicas"] = replicas
+
+    assert book.address().replicas == ()
+
+
+@pytest.mark.parametrize("replicas", ["near", 5, ["near"], [{"host": "near"}], [{"host": "near", "port": "x"}]])
+def test_a_mistake_in_the_replicas_leaves_the_primary(
+    book: AddressBook, secrets: Secrets, replicas: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets.database_secret["replicas"] = replicas
+
+    assert book.address() == Address("old", 5432, "orders", "require", "app", "first")
+    assert book.address().replicas == ()
+    assert "secret database: replicas must be a list of objects with host and port" in caplog.text
+
+
 def test_no_text_form_of_an_address_contains_the_password(book: AddressBook) -> None:
     address = book.address()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from orderops.service.address import AddressBook
 from orderops.service.app import create_app
-from orderops.service.database import OrderStore, User
+from orderops.service.database import OrderStore, Result
 from orderops.service.logs import JsonLines
+from orderops.service.pool import Connection
 from orderops.service.queues import Depth, Queue
 from orderops.service.settings import read_settings
 
@@ -33,7 +35,7 @@ class FaultyDatabase(OrderStore):
     def __init__(self) -> None:
         super().__init__(AddressBook(None, "database"), pool_size=1)
 
-    def users(self, limit: int) -> list[User]:
+    def run(self, work: Callable[[Connection], Result]) -> Result:
         raise ZeroDivisionError("a mistake of ours")
 
 

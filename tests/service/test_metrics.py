@@ -19,6 +19,9 @@ NAMES = {
     "OldestMessageAge",
     "BreakerOpen",
     "PoolWaits",
+    "ReplicaReads",
+    "ReplicaFallbacks",
+    "ReplicaLag",
 }
 
 

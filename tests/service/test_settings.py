@@ -22,6 +22,7 @@ def test_four_variables_suffice() -> None:
     assert (settings.host, settings.port, settings.service) == ("0.0.0.0", 8080, "order-processor")
     assert (settings.database_pool_size, settings.drain_seconds, settings.log_level) == (4, 25, LogLevel.INFO)
     assert settings.dead_letter_queue_url is None
+    assert settings.max_lag_seconds == 5
 
 
 def test_both_region_variables_work_and_empty_ones_count_as_absent() -> None:
@@ -30,6 +31,19 @@ def test_both_region_variables_work_and_empty_ones_count_as_absent() -> None:
     settings = read_settings(given)
 
     assert (settings.region, settings.port, settings.dead_letter_queue_url) == ("eu-west-1", 8080, None)
+
+
+@pytest.mark.parametrize(
+    ("variables", "used"),
+    [
+        ({}, True),
+        ({"DATABASE_MAX_LAG_SECONDS": "1", "ORDEROPS_ROLE": "web"}, True),
+        ({"DATABASE_MAX_LAG_SECONDS": "0"}, False),
+        ({"ORDEROPS_ROLE": "worker"}, False),
+    ],
+)
+def test_replicas_are_used_unless_the_limit_is_0_or_nothing_may_be_old(variables: dict[str, str], used: bool) -> None:
+    assert read_settings({**NEEDED, **variables}).uses_replicas is used
 
 
 def test_all_missing_variables_are_named_at_once() -> None:
@@ -49,6 +63,16 @@ def test_all_missing_variables_are_named_at_once() -> None:
     [
         ("PORT", "70000", "PORT is '70000': should be less than or equal to 65535"),
         ("PORT", "http", "PORT is 'http': should be a valid integer, unable to parse string as an integer"),
+        (
+            "DATABASE_MAX_LAG_SECONDS",
+            "-1",
+            "DATABASE_MAX_LAG_SECONDS is '-1': should be greater than or equal to 0",
+        ),
+        (
+            "DATABASE_MAX_LAG_SECONDS",
+            "3601",
+            "DATABASE_MAX_LAG_SECONDS is '3601': should be less than or equal to 3600",
+        ),
         ("DATABASE_POOL_SIZE", "500", "DATABASE_POOL_SIZE is '500': should be less than or equal to 100"),
         ("KEEP_ALIVE_SECONDS", "4101", "KEEP_ALIVE_SECONDS is '4101': should be less than or equal to 4100"),
         ("DRAIN_SECONDS", "0", "DRAIN_SECONDS is '0': should be greater than or equal to 1"),

@@ -352,6 +352,18 @@ SERVICE_MISTAKES = {
             "15: services.helper.alarms.queue_depth: 5: has no use in a worker: it has that of the service",
         ],
     ),
+    "a worker that reads from replicas": (
+        '[services.helper]\nrole = "worker"\nworks_for = "orders"\nmax_tasks = 1\nmax_lag_seconds = 5\n',
+        ["6: services.helper.max_lag_seconds: 5: has no use in a worker: the load balancer sends it no requests"],
+    ),
+    "a replica that may be an hour and a second behind": (
+        "max_lag_seconds = 3601\n",
+        ["2: services.orders.max_lag_seconds: 3601: must be 0 to 3600"],
+    ),
+    "a replica that is ahead": (
+        "max_lag_seconds = -1\n",
+        ["2: services.orders.max_lag_seconds: -1: must be 0 to 3600"],
+    ),
     "a grace that no container has": (
         '[services.helper]\nrole = "worker"\nworks_for = "orders"\nmax_tasks = 1\nhealth_grace_seconds = 301\n',
         ["6: services.helper.health_grace_seconds: 301: must be 0 to 300 in a worker: from then on ECS counts failed"],

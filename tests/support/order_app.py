@@ -19,6 +19,7 @@ from orderops.service.inbox import Inbox
 from orderops.service.metrics import Metrics
 from orderops.service.order_writer import OrderWriter
 from orderops.service.queues import Queue
+from orderops.service.read_router import ReadRouter
 from orderops.service.settings import read_settings
 from orderops.service.tokens import Tokens
 from orderops.service.tracing import Tracing
@@ -45,6 +46,7 @@ class OrderApp:
     queue: FakeQueue = field(default_factory=FakeQueue)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing = field(default_factory=Tracing)
+    reads: ReadRouter | None = None
 
     def __post_init__(self) -> None:
         self.asgi: Any = create_app(
@@ -55,6 +57,7 @@ class OrderApp:
             tokens=self.tokens,
             metrics=self.metrics,
             tracing=self.tracing,
+            reads=self.reads,
         )
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:

@@ -36,6 +36,7 @@ class OrderDatabase:
     server: PostgresServer
     name: str
     store: OrderStore
+    secret: OneSecret
 
     def session(self) -> psycopg.Connection:
         """Return an administrator's session."""
@@ -73,13 +74,16 @@ def order_database(server: PostgresServer, *, pool_size: int = 4) -> Iterator[Or
 
 
 @contextmanager
-def opened(server: PostgresServer, name: str, *, pool_size: int = 4) -> Iterator[OrderDatabase]:
+def opened(
+    server: PostgresServer, name: str, *, pool_size: int = 4, keep_seconds: float = 30.0, replicas: Sequence[Any] = ()
+) -> Iterator[OrderDatabase]:
     """Open a database with a client of its own, which knows nothing of an earlier outage."""
     where = {"host": "127.0.0.1", "port": server.port, "dbname": name, "sslmode": "disable"}
     login = {"credentials": "login", "username": server.administrator, "password": server.password}
-    store = OrderStore(AddressBook(OneSecret({**where, **login}), "database"), pool_size=pool_size)
+    secret = OneSecret({**where, **login, "replicas": list(replicas)})
+    store = OrderStore(AddressBook(secret, "database", keep_seconds=keep_seconds), pool_size=pool_size)
     try:
-        yield OrderDatabase(server, name, store)
+        yield OrderDatabase(server, name, store, secret)
     finally:
         store.close()
 

@@ -38,6 +38,7 @@ RESERVED_VARIABLES = {
     "AWS_REGION": f"{OURS}, from region",
     "AWS_SECRET_ACCESS_KEY": ROLE,
     "AWS_SESSION_TOKEN": ROLE,
+    "DATABASE_MAX_LAG_SECONDS": f"{OURS}, from max_lag_seconds",
     "DATABASE_POOL_SIZE": f"{OURS}, from pool_size",
     "DATABASE_SECRET": OURS,
     "DEAD_LETTER_QUEUE_URL": OURS,
@@ -67,6 +68,7 @@ NOT_OF_A_WORKER = {
             "priority",
             "token_secret",
             "demonstration",
+            "max_lag_seconds",
             "deregistration_delay_seconds",
             "strategy",
             "canary_percent",
@@ -193,6 +195,9 @@ class ServiceConfig(TomlTable):
     """Days for which the logs are kept."""
     pool_size: Annotated[int, between(1, 100)] = 4
     """Database connections of a task; 2 x max_tasks x pool_size of all services must fit into the server's limit."""
+    # The service remembers for so long where the primary was.
+    max_lag_seconds: Annotated[int, between(0, 3600)] = 5
+    """Seconds by which a read replica may be behind to answer what may be old; 0 reads from the primary only."""
 
     def mistakes(self) -> Iterator[Mistake]:
         """Check memory against CPU, the number of tasks, the source of the image, and names of variables."""

@@ -256,6 +256,7 @@ def _variables(
         **(base.works_for.declared.variables if base.works_for else {}),
         **base.declared.variables,
         "AWS_REGION": environment.region,
+        "DATABASE_MAX_LAG_SECONDS": str(base.declared.max_lag_seconds),
         "DATABASE_POOL_SIZE": str(base.declared.pool_size),
         # The pointer and not the endpoint: a promoted instance is followed without a new deployment.
         "DATABASE_SECRET": Output(pointer, "arn"),

@@ -29,6 +29,8 @@ from orderops.service.inbox import Inbox
 from orderops.service.metrics import Metrics, MetricsReporter
 from orderops.service.order_writer import OrderWriter
 from orderops.service.queues import Queue
+from orderops.service.read_router import ReadRouter
+from orderops.service.replicas import Replicas
 from orderops.service.settings import Settings, WrongSettings, read_settings
 from orderops.service.tokens import Tokens
 from orderops.service.tracing import Tracing
@@ -72,6 +74,9 @@ def serve(settings: Settings) -> None:
         ca=settings.ca_file,
     )
     metrics, tracing = Metrics(), open_tracing(settings)
+    replicas = None
+    if settings.uses_replicas:
+        replicas = Replicas(database, metrics, max_lag=settings.max_lag_seconds, size=settings.database_pool_size)
     background = BackgroundThreads(
         MetricsReporter(
             metrics,
@@ -80,6 +85,7 @@ def serve(settings: Settings) -> None:
             interval=settings.metrics_seconds,
         ),
         _consumer(settings, session, sqs, OrderWriter(database), metrics, tracing) if settings.consumers else None,
+        replicas,
         tracing,
     )
     app = create_app(
@@ -91,6 +97,7 @@ def serve(settings: Settings) -> None:
         metrics=metrics,
         background=background,
         tracing=tracing,
+        reads=ReadRouter(database, replicas, metrics),
     )
     Server(_listening(app, settings), settings.drain_seconds, background).run()
 

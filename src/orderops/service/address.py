@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
@@ -27,6 +27,8 @@ class Address:
     sslmode: str
     username: str
     password: str = field(repr=False)
+    replicas: tuple[Address, ...] = field(default=(), compare=False, repr=False)
+    """Where the same login can read what may be old; no part of the question whether two addresses are the same."""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -78,7 +80,11 @@ class AddressBook:
         return self._known
 
     def _read(self) -> Address:
-        address = self._secret(self._name)
+        pointer = self._secret(self._name)
+        primary = self._primary(pointer)
+        return replace(primary, replicas=self._replicas(primary, pointer.get("replicas") or []))
+
+    def _primary(self, address: dict[str, Any]) -> Address:
         try:
             host, port, dbname = str(address["host"]), int(address["port"]), str(address["dbname"])
             sslmode, credentials = str(address["sslmode"]), str(address["credentials"])
@@ -90,6 +96,14 @@ class AddressBook:
             return Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))
         except KeyError as error:
             raise Away(f"secret {credentials} must hold username and password: {_field(error)}") from None
+
+    def _replicas(self, primary: Address, listed: Any) -> tuple[Address, ...]:
+        try:
+            return tuple(replace(primary, host=str(place["host"]), port=int(place["port"])) for place in listed)
+        except (KeyError, TypeError, ValueError):
+            # A mistake there is no reason to do without the primary.
+            log.warning("secret %s: replicas must be a list of objects with host and port; none is used", self._name)
+            return ()
 
     def _secret(self, name: str) -> dict[str, Any]:
         try:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -22,19 +22,22 @@ from starlette.types import ASGIApp
 from orderops.service.access import Access
 from orderops.service.background import BackgroundThreads
 from orderops.service.circuit import Away, Unavailable
-from orderops.service.database import OrderStore, User
+from orderops.service.database import OrderStore
 from orderops.service.metrics import Metrics
 from orderops.service.openapi import description
 from orderops.service.order_reader import OrderReader
 from orderops.service.order_routes import OrderRoutes
-from orderops.service.pages import Pages, iso, json_answer, wants_page
+from orderops.service.pages import Pages, iso, json_answer, read_at, wants_fresh, wants_page
 from orderops.service.problems import RefusedRequest, document, problem_answer
 from orderops.service.queues import Depth, Queue
+from orderops.service.read_router import ReadRouter
 from orderops.service.readiness import CHECK_SECONDS, readiness
+from orderops.service.replica import ReadResult
 from orderops.service.settings import ProcessRole, Settings
 from orderops.service.threads import Threads
 from orderops.service.tokens import Tokens
 from orderops.service.tracing import Tracing
+from orderops.service.users import User, newest_users
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -55,11 +58,12 @@ def create_app(
     metrics: Metrics | None = None,
     background: BackgroundThreads | None = None,
     tracing: Tracing | None = None,
+    reads: ReadRouter | None = None,
 ) -> ASGIApp:
     """Create the application; it closes the database when it ends."""
-    tracing = tracing or Tracing()
+    tracing, reads = tracing or Tracing(), reads or ReadRouter(database)
     threads = Threads(THREADS)
-    service = OrderService(settings, database, queue, started_at, threads, background)
+    service = OrderService(settings, database, queue, started_at, threads, reads, background)
     routes = [
         Route("/", service.index, methods=["GET"]),
         Route("/health", service.health, methods=["GET"]),
@@ -71,7 +75,7 @@ def create_app(
         routes.append(Route("/users", service.users, methods=["GET"]))
     if settings.role is not ProcessRole.WORKER:
         pages = service.pages if settings.demonstration else None
-        orders = OrderRoutes(OrderReader(database), queue, tokens, metrics or Metrics(), pages, tracing, threads)
+        orders = OrderRoutes(OrderReader(database, reads), queue, tokens, metrics or Metrics(), pages, tracing, threads)
         routes.append(Route("/orders", orders.orders, methods=["GET", "POST"]))
         routes.append(Route("/orders/{id}", orders.order, methods=["GET"]))
     handlers: Mapping[Any, Any] = {
@@ -92,9 +96,11 @@ class OrderService:
         queue: Queue,
         started_at: datetime,
         threads: Threads,
+        reads: ReadRouter,
         background: BackgroundThreads | None = None,
     ) -> None:
         self._database = database
+        self._reads = reads
         self._threads = threads
         self._queue = queue
         self._background = background
@@ -163,9 +169,10 @@ class OrderService:
 
     async def users(self, request: Request) -> Response:
         """Show the depth of the queue and the newest users, or the part that is available."""
+        question = newest_users(USERS_SHOWN + 1)
         depth, users = await asyncio.gather(
             _try(self._threads.answer(self._queue.depth)),
-            _try(self._threads.answer(lambda: self._database.users(USERS_SHOWN + 1))),
+            _try(self._threads.answer(lambda: self._reads.answer(question, fresh=wants_fresh(request)))),
         )
         content = _content(depth, users)
         if wants_page(request):
@@ -206,21 +213,22 @@ async def _try(answer: Awaitable[Result]) -> Result | Unavailable:
         return error
 
 
-def _content(depth: Depth | Unavailable, users: list[User] | Unavailable) -> dict[str, Any]:
+def _content(depth: Depth | Unavailable, users: ReadResult[list[User]] | Unavailable) -> dict[str, Any]:
     """Return what could be read, with None for the rest."""
     errors = []
     for part, result in (("queue", depth), ("database", users)):
         if isinstance(result, Unavailable):
             log.warning("the %s is not shown: %s", part, result)
             errors.append({"part": part, "title": _title(part, result), "detail": result.public})
-    visible = [] if isinstance(users, Unavailable) else users[:USERS_SHOWN]
+    known = [] if isinstance(users, Unavailable) else users.value
+    visible, age = known[:USERS_SHOWN], 0.0 if isinstance(users, Unavailable) else users.age
     listed = [{**asdict(user), "created_at": iso(user.created_at)} for user in visible]
     return {
         "queue": None if isinstance(depth, Unavailable) else asdict(depth),
         "users": None if isinstance(users, Unavailable) else listed,
-        "more_users": not isinstance(users, Unavailable) and len(users) > USERS_SHOWN,
+        "more_users": len(known) > USERS_SHOWN,
         "errors": errors,
-        "read_at": iso(datetime.now(UTC)),
+        "read_at": read_at(age),
     }
 
 

@@ -1,4 +1,4 @@
-"""What runs beside the requests: the consumer and the metrics."""
+"""What runs beside the requests: the consumer, the checks of replicas and the metrics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from orderops.service.consumer import Consumer
 from orderops.service.metrics import MetricsReporter
+from orderops.service.replicas import Replicas
 from orderops.service.tracing import Tracing
 
 
@@ -15,11 +16,14 @@ class BackgroundThreads:
 
     reporter: MetricsReporter
     consumer: Consumer | None = None
+    replicas: Replicas | None = None
     tracing: Tracing = field(default_factory=Tracing)
 
     def start(self) -> None:
         """Start all."""
         self.reporter.start()
+        if self.replicas:
+            self.replicas.start()
         if self.consumer:
             self.consumer.start()
 
@@ -33,5 +37,7 @@ class BackgroundThreads:
         self.stop()
         if self.consumer:
             self.consumer.join()
+        if self.replicas:
+            self.replicas.stop()
         self.reporter.stop()
         self.tracing.stop()

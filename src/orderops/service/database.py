@@ -6,36 +6,26 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import psycopg
-from psycopg.rows import class_row
 
 from orderops.service.address import Address, AddressBook
 from orderops.service.circuit import Away, Circuit
 from orderops.service.database_errors import after_login, after_query
+from orderops.service.hurried_connection import HurriedConnection
 from orderops.service.pool import Connection, Pool
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+Opened = TypeVar("Opened", bound=Connection)
 
 # Seconds. libpq accepts no shorter connect_timeout.
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
 MIGRATIONS = "select coalesce(max(version), 0), count(*) from orderops_ledger.migrations where state = 'applied'"
-
-
-@dataclass(frozen=True)
-class User:
-    """Row of the users table."""
-
-    id: int
-    name: str
-    email: str
-    created_at: datetime
 
 
 class OrderStore:
@@ -50,16 +40,6 @@ class OrderStore:
         self._pool = Pool(self._log_in, pool_size)
         self._circuit = Circuit("database")
         self._answered_at = float("-inf")
-
-    def users(self, limit: int) -> list[User]:
-        """Return the newest users."""
-        query = "SELECT id, name, email, created_at FROM users ORDER BY id DESC LIMIT %s"
-
-        def read(connection: Connection) -> list[User]:
-            with connection.cursor(row_factory=class_row(User)) as cursor:
-                return cursor.execute(query, (limit,)).fetchall()
-
-        return self.run(read)
 
     def check(self, *, within: float = 0.0) -> None:
         """Return when the database answers, or did so within the last seconds. Raises Unavailable."""
@@ -84,8 +64,20 @@ class OrderStore:
         """Return how often a connection had to be waited for since the last call."""
         return self._pool.waits()
 
+    def replicas(self) -> tuple[Address, ...]:
+        """Return where replicas are said to be. Raises Away."""
+        return self._known(self._book.address).replicas
+
+    def connect_to_replica(self, host: str, port: int, *, statement_seconds: float) -> HurriedConnection:
+        """Log in to a replica, outside of the pool. Raises Away."""
+        address = replace(self._known(self._book.address), host=host, port=port)
+        try:
+            return self._open(address, HurriedConnection.connect, statement_seconds)
+        except psycopg.OperationalError as error:
+            raise after_login(error, address, CONNECT_SECONDS) from error
+
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections of the pool."""
         self._pool.close()
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
@@ -123,9 +115,13 @@ class OrderStore:
             raise Away(str(error), "its address or its login cannot be read from Secrets Manager") from None
 
     def _connect(self, address: Address) -> Connection:
+        return self._open(address, psycopg.connect, STATEMENT_SECONDS)
+
+    def _open(self, address: Address, connect: Callable[..., Opened], statement_seconds: float) -> Opened:
+        """Log in to the primary or to a replica with what psycopg offers to connect."""
         if address.sslmode in ("verify-ca", "verify-full"):
             self._check_bundle(address.sslmode)
-        return psycopg.connect(
+        return connect(
             host=address.host,
             port=address.port,
             dbname=address.dbname,
@@ -139,7 +135,7 @@ class OrderStore:
             connect_timeout=CONNECT_SECONDS,
             # The kernel notices a server that vanished; the statement timeout runs on the server and cannot.
             tcp_user_timeout=CONNECT_SECONDS * 1000,
-            options=f"-c statement_timeout={STATEMENT_SECONDS}s",
+            options=f"-c statement_timeout={round(statement_seconds * 1000)}ms",
         )
 
     def _check_bundle(self, sslmode: str) -> None:

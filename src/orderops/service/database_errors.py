@@ -48,12 +48,12 @@ def after_login(error: psycopg.Error, address: Address, seconds: int) -> Away:
     return Away(f"{address} rejects the login: {_first_line(text)}", "the server rejects the login")
 
 
-def after_query(error: psycopg.Error, seconds: int) -> Unavailable:
+def after_query(error: psycopg.Error, seconds: float) -> Unavailable:
     """Return what a failed query says: about the connection, the database, or the values of the query."""
     line, state = _first_line(str(error)), error.sqlstate or ""
     match error:
         case psycopg.errors.QueryCanceled():
-            reason = f"the query took longer than {seconds} s and was stopped"
+            reason = f"the query took longer than {seconds:g} s and was stopped"
             return Unavailable(reason, reason)
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn():
             return Unusable(f"{line}: a migration is missing", f"{line}: a migration is missing")

@@ -20,6 +20,9 @@ _UNITS = {
     "OldestMessageAge": "Seconds",
     "BreakerOpen": "Count",
     "PoolWaits": "Count",
+    "ReplicaReads": "Count",
+    "ReplicaFallbacks": "Count",
+    "ReplicaLag": "Seconds",
 }
 
 

@@ -19,6 +19,10 @@ _QUEUED = (
     "order is kept in the database, and not in the queue. So an order that was accepted while the database did not "
     "answer is unknown (404) until it is processed, a few seconds after the database is back."
 )
+_OLD = (
+    "A list may be some seconds old: what was known at `read_at` is in it. With `Cache-Control: no-cache`, it is read "
+    "anew from the database that is written to, as `GET /orders/{id}` always is."
+)
 _KEY = (
     "Names the order, so that it can be sent again when no answer came: the same key with the same order gets the same "
     "id, and the order is written once. The same key with another order is refused (409), or, while the first is "
@@ -83,8 +87,9 @@ def _order_paths(*, pages: bool, token: bool) -> Json:
         "parameters": [
             _query("limit", "The most orders of this page", {**_NUMBER, "minimum": 1, "maximum": LARGEST_LIMIT}),
             _query("before", "From the `next` of another page", {"type": "string", "pattern": CURSOR_PATTERN}),
+            _header("Cache-Control", "`no-cache` for what is true now", _TEXT),
         ],
-        "description": f"Without `limit`, a page has {DEFAULT_LIMIT} orders. {_QUEUED}",
+        "description": f"Without `limit`, a page has {DEFAULT_LIMIT} orders. {_OLD} {_QUEUED}",
         "responses": {"200": _content(_ref("OrderList"), html=pages), **_problems("400", *refusals)},
         **security,
     }

@@ -12,6 +12,8 @@ from psycopg.rows import class_row, dict_row
 from orderops.service.database import OrderStore
 from orderops.service.orders import PlacedOrder
 from orderops.service.pool import Connection
+from orderops.service.read_router import ReadRouter
+from orderops.service.replica import ReadResult
 
 # The longest retention of SQS: a message that is older is no longer in a queue.
 _QUEUED = "interval '14 days'"
@@ -96,11 +98,15 @@ class KeyState:
 class OrderReader:
     """Questions of clients. All raise Unavailable or one of its kinds."""
 
-    def __init__(self, store: OrderStore) -> None:
+    def __init__(self, store: OrderStore, reads: ReadRouter | None = None) -> None:
         self._store = store
+        self._reads = reads or ReadRouter(store)
 
     def order(self, identifier: UUID) -> OrderState | None:
-        """Return an order, with its items if it is written; None if it is unknown."""
+        """Return an order, with its items if it is written; None if it is unknown.
+
+        Always of the primary: its client has just placed it, and a task that knows nothing of that may be asked.
+        """
 
         def read(connection: Connection) -> OrderState | None:
             with connection.cursor(row_factory=class_row(OrderState)) as cursor:
@@ -112,15 +118,17 @@ class OrderReader:
 
         return self._store.run(read)
 
-    def page(self, limit: int, before: tuple[datetime, UUID] | None = None) -> list[OrderState]:
-        """Return the newest orders, or the newest of those before a time and an id."""
+    def page(
+        self, limit: int, before: tuple[datetime, UUID] | None = None, *, fresh: bool = False
+    ) -> ReadResult[list[OrderState]]:
+        """Return the newest orders, or the newest of those before a time and an id; of the primary if `fresh`."""
         time, identifier = before or ("infinity", UUID(int=0))
 
         def read(connection: Connection) -> list[OrderState]:
             with connection.cursor(row_factory=class_row(OrderState)) as cursor:
                 return cursor.execute(_LIST, {"time": time, "id": identifier, "limit": limit}).fetchall()
 
-        return self._store.run(read)
+        return self._reads.answer(read, fresh=fresh)
 
     def key(self, order: PlacedOrder) -> KeyState:
         """Return whether the key of an order is free, its own, or another order's."""

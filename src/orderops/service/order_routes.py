@@ -18,7 +18,7 @@ from orderops.service.logs import request_id
 from orderops.service.metrics import Metrics
 from orderops.service.order_reader import KeyState, OrderReader, OrderState
 from orderops.service.orders import KEY_PATTERN, LARGEST_REQUEST, InvalidOrder, Order, PlacedOrder, read_order
-from orderops.service.pages import Pages, iso, json_answer, wants_page
+from orderops.service.pages import Pages, iso, json_answer, read_at, wants_fresh, wants_page
 from orderops.service.problems import RefusedRequest
 from orderops.service.queues import Queue
 from orderops.service.threads import Threads
@@ -112,10 +112,10 @@ class OrderRoutes:
 
     async def _list(self, request: Request) -> Response:
         limit, before = _limit(request), _cursor(request)
-        states = await self._answer(lambda: self._reader.page(limit + 1, before))
-        shown = states[:limit]
+        page = await self._answer(lambda: self._reader.page(limit + 1, before, fresh=wants_fresh(request)))
+        states, shown = page.value, page.value[:limit]
         more = f"/orders?limit={limit}&before={_text(shown[-1])}" if len(states) > limit else None
-        content = {"orders": [order_json(state) for state in shown], "next": more, "read_at": iso(datetime.now(UTC))}
+        content = {"orders": [order_json(state) for state in shown], "next": more, "read_at": read_at(page.age)}
         if self._pages and wants_page(request):
             return self._pages.page("orders.html", content=content, first=before is None)
         return json_answer(content)

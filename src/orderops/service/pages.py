@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ def wants_page(request: Request) -> bool:
     preferences = _preferences(request.headers.get("accept", ""))
     html = max(preferences.get("text/html", 0.0), preferences.get("application/xhtml+xml", 0.0))
     return html > 0 and html >= preferences.get("application/json", 0.0)
+
+
+def wants_fresh(request: Request) -> bool:
+    """Tell whether the client does without an answer that is some seconds old (RFC 9111, 5.2.1.4)."""
+    given = request.headers.get("cache-control", "").lower().split(",")
+    return "no-cache" in (directive.strip() for directive in given)
 
 
 class Pages:
@@ -57,6 +63,11 @@ def json_answer(content: Mapping[str, Any], status: int = 200, headers: Mapping[
 def iso(moment: datetime) -> str:
     """Return a time as text, in UTC and to the second."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def read_at(age: float) -> str:
+    """Return as text when something was read that is so many seconds old now."""
+    return iso(datetime.now(UTC) - timedelta(seconds=age))
 
 
 def _moment(text: str) -> str:

@@ -110,6 +110,9 @@ class Settings(BaseModel):
     database_ca: Annotated[Path, AfterValidator(_existing)] | None = Field(None, validation_alias="DATABASE_CA")
     database_pool_size: int = Field(4, ge=1, le=100, validation_alias="DATABASE_POOL_SIZE")
 
+    # 0 uses no replica. Others are used while they are at most so many seconds behind.
+    max_lag_seconds: int = Field(5, ge=0, le=3600, validation_alias="DATABASE_MAX_LAG_SECONDS")
+
     # SQS waits at most 20 s. After SIGTERM, an open call is waited for: what it still receives is given back.
     poll_seconds: int = Field(5, ge=0, le=20, validation_alias="POLL_SECONDS")
 
@@ -132,6 +135,11 @@ class Settings(BaseModel):
         wanted = self.otlp_endpoint or self.otlp_traces_endpoint
         off = self.otel_disabled.strip().lower() == "true" or self.otel_exporter.strip().lower() == "none"
         return bool(wanted) and not off
+
+    @property
+    def uses_replicas(self) -> bool:
+        """Whether some reads may go to replicas; a worker has none that may be old."""
+        return self.max_lag_seconds > 0 and self.role is not ProcessRole.WORKER
 
     @property
     def consumers(self) -> int:
