@@ -15,7 +15,7 @@ from typing import Any
 
 from moto.rds.models import DBParameterGroup
 
-from orderops.local.emulator.replication import status_infos
+from orderops.local.emulator import replication
 from orderops.local.strict.delays import Delays
 
 AVAILABLE = "available"
@@ -119,12 +119,7 @@ def apply_pending(backend: Any, instance: Any) -> None:
 
 def promote(backend: Any, replica: Any) -> None:
     """Make a replica an instance of its own, with backups for as many days as were asked for."""
-    source = backend.databases.get(replica.source_db_instance_identifier)
-    if source and replica.db_instance_identifier in source.replicas:
-        source.remove_replica(replica)
-    replica.is_replica, replica.source_db_instance_identifier = False, None
-    replica.backup_retention_period = replica.__dict__.pop("promotion", None) or 0
-    replica.replication_status = ""
+    replication.promote(backend, replica)
     replica.stages = [stage for stage in stages_of(replica) if stage[1] != REPLICATING]
 
 
@@ -183,7 +178,7 @@ class InstanceView:
 
     @property
     def status_infos(self) -> list[dict[str, Any]]:
-        return status_infos(self._instance)
+        return replication.status_infos(self._instance)
 
     @property
     def latest_restorable_time(self) -> Any:
