@@ -65,6 +65,11 @@ class DatabaseConfig(TomlTable):
         return self.storage_gb / 10
 
     @property
+    def much_log_gb(self) -> float:
+        """Gigabytes of log kept for a replica above which an operator has to act: a tenth of the storage."""
+        return self.storage_gb / 10
+
+    @property
     def many_connections(self) -> int:
         """Connections from which on an operator has to act; 0 for a class of unknown memory."""
         return (most_connections(self.instance_class) or 0) * 9 // 10

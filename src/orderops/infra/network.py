@@ -152,15 +152,19 @@ def database_of(
     return instance, replicas, (subnets, parameters, *groups, *([own] if own else []))
 
 
+def replica_names(environment: Environment) -> list[str]:
+    """The names of the read replicas of the database."""
+    return [f"{environment.prefix}-database-replica-{n}" for n in range(1, environment.database.replicas + 1)]
+
+
 def _replicas(environment: Environment, network: Network, database: RdsInstance) -> tuple[RdsReadReplica, ...]:
     """The read replicas of the database, spread over the zones of its subnets."""
     declared, zones = environment.database, tuple(subnet.zone for subnet in network.isolated)
-    names = [f"{database.name}-replica-{number}" for number in range(1, declared.replicas + 1)]
     return tuple(
         RdsReadReplica(
             name, database, number, zones, database_log_groups(name, tuple(declared.log_exports), declared.log_days)
         )
-        for number, name in enumerate(names, 1)
+        for number, name in enumerate(replica_names(environment), 1)
     )
 
 
