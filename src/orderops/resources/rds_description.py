@@ -90,7 +90,7 @@ def read_replicas(aws: Aws, owner: Ownership) -> Iterator[Observed]:
     for raw in every(aws.rds.describe_db_instances, "DBInstances"):
         tags = from_pairs(raw.get("TagList"))
         if is_read_replica(raw, tags) and sought(raw["DBInstanceIdentifier"], tags, owner):
-            yield _observed_replica(raw, tags)
+            yield observed_replica(raw, tags)
 
 
 def is_read_replica(raw: Mapping[str, Any], tags: Tags) -> bool:
@@ -176,7 +176,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
     )
 
 
-def _observed_replica(raw: Mapping[str, Any], tags: Tags) -> Observed:
+def observed_replica(raw: Mapping[str, Any], tags: Tags) -> Observed:
     """A replica is ready once it replicates; one whose replication breaks later is ready, and does not replicate."""
     observed, source = observed_of(raw, tags), raw.get("ReadReplicaSourceDBInstanceIdentifier")
     infos = [info for info in raw.get("StatusInfos", ()) if info.get("StatusType") == "read replication"]
