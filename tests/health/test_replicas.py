@@ -22,6 +22,7 @@ from orderops.infra.stack import stack
 from orderops.infra.workspace import Workspace
 from orderops.resources.rds_description import observed_replica
 from orderops.restore.instances import Instance
+from support.laptop import until
 from support.strict_account import strict_account, strict_aws
 
 PRIMARY = Instance(Observed("orderops-dev-database"))
@@ -207,7 +208,7 @@ def test_a_database_that_is_away_explains_its_replicas() -> None:
     assert (cause.component.name, cause.waiting) == ("database", ["replica 1"])
 
 
-def test_declared_replicas_are_read_by_name_and_only_where_the_file_declares_some(
+def test_declared_replicas_are_read_by_their_tags_and_only_where_the_file_declares_some(
     session: boto3.Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with strict_account() as account:
@@ -219,14 +220,15 @@ def test_declared_replicas_are_read_by_name_and_only_where_the_file_declares_som
             MasterUserPassword="chosen-by-hand",
             **settings,
         )
-        from support.laptop import until
-
         until(
             lambda: aws.rds.describe_db_instances()["DBInstances"][0]["DBInstanceStatus"] == "available",
             what="the source",
         )
         for name in (NAME, f"{PRIMARY.name}-by-hand"):
-            aws.rds.create_db_instance_read_replica(DBInstanceIdentifier=name, SourceDBInstanceIdentifier=PRIMARY.name)
+            tags = [{"Key": "orderops:address", "Value": f"rds-read-replica/{name}"}]
+            aws.rds.create_db_instance_read_replica(
+                DBInstanceIdentifier=name, SourceDBInstanceIdentifier=PRIMARY.name, Tags=tags
+            )
         opened = workspace()
         seen = Workspace(opened.environment, aws)
         vars(seen)["stack"] = opened.stack

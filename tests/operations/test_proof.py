@@ -75,9 +75,11 @@ def test_anomaly_detection_switched_on_or_off_survives_a_kill(
         ("replicas", "secretsmanager.PutSecretValue", Fate.UNDONE),
         ("replicas off", "secretsmanager.PutSecretValue", Fate.UNANSWERED),
         ("replicas off", "rds.DeleteDBInstance", Fate.UNDONE),
+        ("promote replica", "rds.PromoteReadReplica", Fate.UNANSWERED),
+        ("promote replica", "rds.AddTagsToResource", Fate.UNDONE),
     ],
 )
-def test_a_read_replica_added_or_removed_survives_a_kill(
+def test_a_read_replica_added_removed_or_promoted_survives_a_kill(
     proof: Proof, known: dict[str, Workflow], name: str, action: str, fate: Fate
 ) -> None:
     check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))

@@ -37,6 +37,7 @@ TEN_CHANGES = {
     "queue_depth = 1000": "queue_depth = 500",
     "dead_letters = 0": "dead_letters = 5",
 }
+REPLICA = "orderops-dev-database-replica-1"
 NOW = "{now}"
 """Placeholder in a workflow's arguments: the whole second at which its initial state was complete."""
 LATER = 60.0
@@ -114,6 +115,11 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
         "replicas": Workflow("replicas", replicate, [own_up]),
         "replicas off": Workflow("replicas off", ("infra", "apply", *own, "--prune"), [own_up, replicate]),
+        "promote replica": Workflow(
+            "promote replica",
+            ("restore", "promote", REPLICA, *replicated),
+            [own_up, replicate],
+        ),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
         "destroy": Workflow("destroy", ("service", "destroy", "order-processor", *dev), [up]),
         "restore": Workflow("restore", restore, [up]),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from orderops.aws.documents import Bucket
+from orderops.engine.resource import Observed
 from orderops.health.alarms import LABEL as ALARMS
 from orderops.health.alarms import AlarmsSeen, alarms_status, read_alarms
 from orderops.health.changes import last_call, last_run, newer
@@ -137,7 +138,8 @@ class _Examination:
     def _measure(self) -> Measured:
         primary = self._reads.value(self._primary.result, None)
         queues = [base for base in self._workspace.stack.services.values() if not base.works_for]
-        replicas = [replica.name for replica in self._workspace.stack.replicas]
+        nothing: dict[str, Observed] = {}
+        replicas = [replica.name for replica in self._reads.value(self._replicas.result, nothing).values()]
         return read_measured(self._workspace.aws, primary.name if primary else None, queues, replicas)
 
     def _components(self) -> list[ComponentStatus]:

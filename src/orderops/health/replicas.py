@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from orderops.aws.ownership import Ownership
+from orderops.aws.ownership import ADDRESS, Ownership
 from orderops.engine.resource import Observed, State
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.database import CHANGING
@@ -27,12 +27,15 @@ IDLE_WRITES = 5.0
 
 def read_replicas(workspace: Workspace) -> dict[str, Observed]:
     """The declared read replicas that exist, by address."""
-    declared = {replica.address: replica.name for replica in workspace.stack.replicas}
+    declared = {replica.address for replica in workspace.stack.replicas}
     if not declared:
         return {}
     found = list(RdsReadReplica.listing(workspace.aws, Ownership(workspace.environment.name)))
-    by_name = {observed.name: observed for observed in found if observed.state is not State.GOING}
-    return {address: by_name[name] for address, name in declared.items() if name in by_name}
+    # By the tag: after a promotion, the name of a replica can be that of the database.
+    by_tag = {
+        (observed.tags or {}).get(ADDRESS, ""): observed for observed in found if observed.state is not State.GOING
+    }
+    return {address: observed for address, observed in by_tag.items() if address in declared}
 
 
 def replica_status(
@@ -47,7 +50,7 @@ def replica_status(
     if observed is None:
         state = ComponentState.DEGRADED if primary else ComponentState.ABSENT
         return ComponentStatus(label, state, "no instance", "orderops up", priority=Priority.P2)
-    lag = measured.lags.get(replica.name)
+    lag = measured.lags.get(observed.name)
     detail = "; ".join(_described(observed, lag))
     words, command = _fault(workspace, observed, primary, measured, lag)
     if not words:

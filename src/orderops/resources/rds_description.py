@@ -25,6 +25,8 @@ MASTER_SECRET = "orderops:master-secret"
 IDENTIFIER = NameRule(63, r"[a-z](-?[a-z0-9])*", "lower-case letters, digits and single inner hyphens, a letter first")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag. An instance that was never part of a promotion has none."""
+REPLICA = "replica"
+"""What a read replica is called; it has no role tag."""
 RESTORED_ROLES = (RESTORED, REHEARSAL, DRILL)
 """The roles with which instances are restored."""
 DISPOSABLE = frozenset({REHEARSAL, DRILL})

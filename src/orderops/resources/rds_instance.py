@@ -23,6 +23,7 @@ from orderops.resources.rds_description import (
     LIFECYCLE,
     RESTORED,
     instances,
+    is_read_replica,
     is_restored_name,
     sought_backup,
 )
@@ -123,7 +124,9 @@ class RdsInstance(Resource):
         """Return None. Raises OrderopsError if only restored instances are left: a new database would be empty."""
         for raw in every(aws.rds.describe_db_instances, "DBInstances"):
             tags, name = from_pairs(raw.get("TagList")), raw["DBInstanceIdentifier"]
-            if name.startswith(f"{self.name}-") and tags.get(ROLE) in (RESTORED, FORMER):
+            if name.startswith(f"{self.name}-") and (
+                tags.get(ROLE) in (RESTORED, FORMER) or is_read_replica(raw, tags)
+            ):
                 raise _is_gone(name, tags)
         return None
 

@@ -6,12 +6,13 @@ deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import count
 from typing import Any, ClassVar
 
-from orderops.aws.client import Aws
+from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
@@ -98,10 +99,11 @@ class RdsReadReplica(Resource):
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         # Everything is given: a replica inherits less of its source than it seems, such as no security group.
         given = {key: value for key, value in desired.items() if value is not None and key not in NOT_GIVEN}
+        raws = {raw["DBInstanceIdentifier"]: raw for raw in every(aws.rds.describe_db_instances, "DBInstances")}
         aws.rds.create_db_instance_read_replica(
-            DBInstanceIdentifier=self.name,
+            DBInstanceIdentifier=_free(self.name, raws),
             **given,
-            AvailabilityZone=self._zone(aws, desired[SOURCE]),
+            AvailabilityZone=self._zone(raws.get(desired[SOURCE], {}).get("AvailabilityZone")),
             Tags=owner.pairs,
         )
 
@@ -144,12 +146,16 @@ class RdsReadReplica(Resource):
             **source.insights_retention(),
         }
 
-    def _zone(self, aws: Aws, source: str) -> str:
+    def _zone(self, primary: str | None) -> str:
         """The zone for this replica: those without the primary come first."""
-        (raw,) = aws.rds.describe_db_instances(DBInstanceIdentifier=source)["DBInstances"]
-        primary = raw.get("AvailabilityZone")
         spread = [*(zone for zone in self.zones if zone != primary), *(zone for zone in self.zones if zone == primary)]
         return spread[(self.number - 1) % len(spread)]
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The identifier for a new replica: a former one that was promoted keeps the name, as the primary."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(free for free in names if free not in taken)
 
 
 def _is_independent(observed: Observed) -> OrderopsError:
@@ -157,6 +163,7 @@ def _is_independent(observed: Observed) -> OrderopsError:
     return OrderopsError(
         f"{observed.id} is no read replica any more: it was promoted outside of orderops, or its source was deleted, "
         "and it may hold data that nothing else has",
-        f"look into it, then delete it, with a final snapshot, to have a replica made again: orderops down --only "
+        f"make it the database: orderops restore promote {observed.id} --env {environment}\n"
+        "or delete it, with a final snapshot, to have a replica made again: orderops down --only "
         f"{REPLICA_KIND}/{observed.id} --confirm {observed.id} --env {environment}",
     )

@@ -15,7 +15,7 @@ from orderops.engine.resource import Observed, Output, Outputs, Properties, Reso
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
-from orderops.resources.secretsmanager_readers import READERS, address_of
+from orderops.resources.secretsmanager_readers import POINTER, READERS, address_of
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 
 DESCRIPTION = "Where the database is, and which secret opens it"
@@ -37,7 +37,7 @@ class DatabasePointer(Resource):
     sslmode: str = "verify-full"
     replicas: tuple[RdsReadReplica, ...] = ()
 
-    kind: ClassVar[str] = "secretsmanager-pointer"
+    kind: ClassVar[str] = POINTER
     name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9/_+=.@-]+", "letters, digits and /_+=.@-")
     lists_late: ClassVar[bool] = SecretsmanagerSecret.lists_late
     retryable_errors: ClassVar[frozenset[str]] = SecretsmanagerSecret.retryable_errors

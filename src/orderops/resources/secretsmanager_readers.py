@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from orderops.aws.client import Aws, if_found
-from orderops.aws.ownership import ENVIRONMENT
+from orderops.aws.ownership import ENVIRONMENT, Ownership
 from orderops.engine.resource import Observed
-from orderops.resources.secretsmanager_secret import GONE
+from orderops.resources.secretsmanager_secret import GONE, secrets_of
 
+POINTER = "secretsmanager-pointer"
 READERS = "replicas"
 """The field of the secret: a list of objects with `host` and `port`, in the order of the replicas' names."""
 
@@ -27,14 +28,15 @@ def address_of(replica: Observed) -> dict[str, Any]:
 
 def leave(aws: Aws, replica: Observed) -> None:
     """Take a replica out of the pointer of its environment. Harmless to repeat."""
+    environment, address = (replica.tags or {}).get(ENVIRONMENT, ""), address_of(replica)
     # By its name: the listing of secrets lags by minutes.
-    name, address = pointer_name((replica.tags or {}).get(ENVIRONMENT, "")), address_of(replica)
-    response = if_found(aws.secretsmanager.get_secret_value, GONE, SecretId=name)
-    value = _object(response.get("SecretString") if response else None)
-    named = value.get(READERS)
-    if isinstance(named, list) and address in named:
-        rest = {**value, READERS: [other for other in named if other != address]}
-        aws.secretsmanager.put_secret_value(SecretId=name, SecretString=json.dumps(rest))
+    for secret in secrets_of(POINTER, aws, Ownership(environment, name=pointer_name(environment))):
+        response = if_found(aws.secretsmanager.get_secret_value, GONE, SecretId=secret.arn)
+        value = _object(response.get("SecretString") if response else None)
+        named = value.get(READERS)
+        if isinstance(named, list) and address in named:
+            rest = {**value, READERS: [other for other in named if other != address]}
+            aws.secretsmanager.put_secret_value(SecretId=secret.arn, SecretString=json.dumps(rest))
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

@@ -21,6 +21,8 @@ def promote(backend: Any, replica: Any) -> None:
     if source is not None:
         # Its data has the password of the source, which only the source's record knows.
         replica._master_user_password = source.__dict__.get("_master_user_password")
+        # Set again, it would replace one that SQL has given to the source since.
+        replica.applied_credentials = (replica.master_username, replica._master_user_password)
         if replica.db_instance_identifier in source.replicas:
             source.remove_replica(replica)
     replica.is_replica, replica.source_db_instance_identifier = False, None
