@@ -265,6 +265,24 @@ def test_a_replica_of_another_primary_is_made_again(aws: Aws, up: Up) -> None:
     assert named_in(aws) == []
 
 
+@pytest.mark.slow
+def test_the_name_of_a_replica_that_was_promoted_is_not_taken_again(aws: Aws, up: Up) -> None:
+    up(POINTER)
+    aws.rds.create_db_instance(
+        DBInstanceIdentifier=ONE.name,
+        Engine="postgres",
+        DBInstanceClass="db.t3.micro",
+        AllocatedStorage=20,
+        MasterUsername="orderops",
+        MasterUserPassword="chosen-by-hand",
+    )
+
+    up(replace(POINTER, replicas=(ONE,)))
+
+    assert named_in(aws) == [f"{ONE.name}-2"]
+    assert up(replace(POINTER, replicas=(ONE,)))[ONE.address].action is Action.NO_OP
+
+
 def test_a_replica_that_has_grown_is_no_drift(aws: Aws, up: Up) -> None:
     up(ONE)
     record(ONE.name).allocated_storage = 40

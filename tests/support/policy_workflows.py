@@ -453,6 +453,15 @@ def replicate(operator: Operator) -> None:
         operator(*argv, "--yes")
         if replicas == 2:
             operator("status", expect=None)
+            promote_replica(operator)
+
+
+def promote_replica(operator: Operator) -> None:
+    """Make a replica the database, switch back, and discard it."""
+    name = "orderops-dev-database-replica-1"
+    operator("restore", "promote", name, "--yes")
+    operator("restore", "back", "--yes")
+    operator("restore", "discard", name, "--confirm", name)
 
 
 def destroy(operator: Operator) -> None:

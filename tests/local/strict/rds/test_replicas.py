@@ -273,6 +273,27 @@ def test_a_source_keeps_its_backups_and_a_replica_has_no_password_of_its_own(
         moto("rds").modify_db_instance(DBInstanceIdentifier=name, **change)
 
 
+def test_a_new_major_version_of_the_source_takes_its_replicas_along(strict: Client) -> None:
+    available(strict, "source")
+    replica_of(strict, "source")
+    strict("rds").create_db_parameter_group(
+        DBParameterGroupName="own", DBParameterGroupFamily="postgres17", Description="of a test"
+    )
+
+    strict("rds").modify_db_instance(
+        DBInstanceIdentifier="source",
+        EngineVersion="17.2",
+        DBParameterGroupName="own",
+        AllowMajorVersionUpgrade=True,
+        ApplyImmediately=True,
+    )
+    settled(strict, "source")
+
+    copy = describe(strict, "copy")
+    assert copy["EngineVersion"] == "17.2"
+    assert [group["DBParameterGroupName"] for group in copy["DBParameterGroups"]] == ["own"]
+
+
 def test_a_renamed_source_or_replica_is_still_the_others_one(strict: Client) -> None:
     available(strict, "source")
     replica_of(strict, "source")

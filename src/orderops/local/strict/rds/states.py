@@ -111,10 +111,24 @@ def apply_pending(backend: Any, instance: Any) -> None:
         if key == "DBInstanceIdentifier":
             _rename(backend, instance, value)
         else:
+            if key == "EngineVersion" and _major(value) != _major(instance.engine_version):
+                _upgrade_replicas(backend, instance, value)
             setattr(instance, ATTRIBUTES[key], value)
     if instance.__dict__.get("parameter_apply_status") == "applying":
         # AWS shows `applying` first, then waits for a reboot even for dynamic parameters of a new group.
         instance.parameter_apply_status = "pending-reboot"
+
+
+def _upgrade_replicas(backend: Any, source: Any, version: str) -> None:
+    """Take the replicas along to another major version, with the parameter group of their source."""
+    for replica in backend.databases.values():
+        if replica.is_replica and replica.source_db_instance_identifier == source.db_instance_identifier:
+            replica.engine_version = version
+            replica.db_parameter_group_name = source.db_parameter_group_name
+
+
+def _major(version: str) -> str:
+    return str(version).partition(".")[0]
 
 
 def promote(backend: Any, replica: Any) -> None:
