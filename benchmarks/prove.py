@@ -50,6 +50,9 @@ NAMES = (
     "canary",
     "rollback",
     "ports",
+    "replicas",
+    "replicas off",
+    "promote replica",
     "down",
     "restore",
     "promote",
@@ -180,7 +183,7 @@ def _shown(count: int, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
 
 
 def _table(verdicts: list[Verdict]) -> None:
-    print(f"{'workflow':10} {'tries':>6} {'killed at':>10} {'differing':>10} {'doubled':>8} {'orphaned':>9}")
+    print(f"{'workflow':15} {'tries':>6} {'killed at':>10} {'differing':>10} {'doubled':>8} {'orphaned':>9}")
     for name in NAMES:
         mine = [verdict for verdict in verdicts if verdict.workflow == name]
         if mine:
@@ -190,7 +193,7 @@ def _table(verdicts: list[Verdict]) -> None:
                 sum(len(verdict.doubled) for verdict in mine),
                 sum(len(verdict.orphaned) for verdict in mine),
             )
-            print(f"{name:10} {len(mine):6} {killed or '-':>10} {differing:10} {doubled:8} {orphaned:9}")
+            print(f"{name:15} {len(mine):6} {killed or '-':>10} {differing:10} {doubled:8} {orphaned:9}")
 
 
 if __name__ == "__main__":

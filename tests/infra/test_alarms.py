@@ -42,11 +42,13 @@ from support.alarm_data import (
     Points,
     answers,
     hosts,
+    lag,
     points,
     put,
     requests,
     seconds,
     wanted,
+    writes,
 )
 from support.strict_clients import served
 
@@ -129,6 +131,32 @@ CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
         points(RDS, "DatabaseConnections", DATABASE, *[73] * 5),
         points(RDS, "DatabaseConnections", DATABASE, *[73] * 4, 72),
     ),
+    "a replica that does not fetch the log": (
+        "database-log-kept",
+        points(RDS, "OldestReplicationSlotLag", DATABASE, *[2**31 + 2**20] * 5),
+        points(RDS, "OldestReplicationSlotLag", DATABASE, *[2**31 + 2**20] * 4, 2**31),
+    ),
+    "a late replica of a busy database": (
+        "database-replica-1-lag",
+        [writes(6), lag(*[61] * 5)],
+        [writes(6), lag(*[61] * 4, 60)],
+    ),
+    "the clock of a replica of an idle database": (
+        "database-replica-1-lag",
+        [writes(6), lag(*[300] * 5)],
+        [writes(5), lag(*[300] * 5)],
+    ),
+    "a replica that stands still beside an idle database": (
+        "database-replica-1-lag",
+        [lag(*[361] * 5)],
+        [lag(*[361] * 4, 360)],
+    ),
+    "a replica that says that it does not replicate": (
+        "database-replica-1-lag",
+        [lag(*[-1] * 5)],
+        [lag(*[-1] * 4, 0)],
+    ),
+    "a replica without data": ("database-replica-1-lag", [], [lag(0, 0)]),
     "a long queue": (
         "shop-queue-depth",
         points(SQS, DEPTH, QUEUE, *[1001] * 5),
@@ -193,6 +221,8 @@ CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
 }
 # A first release may take three minutes: the newer case of the two has to wait as well.
 NEVER = {"a first release starts"}
+# Without data, these are raised.
+BREACHING = {"database-replica-1-lag"}
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +254,7 @@ def test_data_at_the_limit_raises_no_alarm(aws: Aws, case: str) -> None:
     assert state(aws, name, beside) != "ALARM"
 
 
-@pytest.mark.parametrize("name", sorted({name for name, *_ in CASES.values()}))
+@pytest.mark.parametrize("name", sorted({name for name, *_ in CASES.values()} - BREACHING))
 def test_an_alarm_without_data_is_not_raised(aws: Aws, name: str) -> None:
     assert state(aws, name, []) != "ALARM"
 
@@ -237,7 +267,9 @@ def test_a_service_without_targets_is_noticed_without_container_insights(aws: Aw
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {rule.key for rule in RULES} == {re.sub("^shop-", "", name) for name, *_ in CASES.values()}
+    assert {rule.key for rule in RULES} == {
+        re.sub("^shop-|^database-replica-1-", "", name) for name, *_ in CASES.values()
+    }
 
 
 def test_every_rule_decides_on_missing_data_and_says_why() -> None:
@@ -343,7 +375,9 @@ def _default() -> Stack:
 
 def _stack(more: Mapping[str, Any]) -> Stack:
     shop = {"min_tasks": 1, "max_tasks": 4, "strategy": "blue-green"}
-    table = {"name": "dev", "database": {}, "services": {"shop": shop}, "alerts": {"anomaly_detection": True}, **more}
+    database = {"master": "own", "replicas": 1}
+    bands = {"anomaly_detection": True}
+    table = {"name": "dev", "database": database, "services": {"shop": shop}, "alerts": bands, **more}
     return stack(Environment.model_validate(table), "1" * 12)
 
 
@@ -367,6 +401,8 @@ def state(aws: Aws, name: str, data: Sequence[Points], **more: Any) -> str:
     assert routing
     for group, dimensions in zip(routing.target_groups, (FIRST, SECOND), strict=False):
         outputs[group] = Observed("", {"ArnSuffix": dimensions["TargetGroup"]})
+    for replica in found.replicas:
+        outputs[replica] = Observed(replica.name)
     put(aws.cloudwatch, data, alarm.period)
     alarm.create(aws, alarm.desired(outputs), Ownership("dev"))
     described = aws.cloudwatch.describe_alarms(AlarmNames=[alarm.name])

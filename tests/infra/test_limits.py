@@ -34,6 +34,7 @@ LONGEST = {
     "logs-service-group": 512,
     "rds-instance": 63,
     "rds-parameter-group": 255,
+    "rds-read-replica": 63,
     "rds-subnet-group": 255,
     "s3-bucket": 63,
     "scheduler-group": 64,

@@ -68,6 +68,23 @@ def test_anomaly_detection_switched_on_or_off_survives_a_kill(
     check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))
 
 
+@pytest.mark.parametrize(
+    ("name", "action", "fate"),
+    [
+        ("replicas", "rds.CreateDBInstanceReadReplica", Fate.UNANSWERED),
+        ("replicas", "secretsmanager.PutSecretValue", Fate.UNDONE),
+        ("replicas off", "secretsmanager.PutSecretValue", Fate.UNANSWERED),
+        ("replicas off", "rds.DeleteDBInstance", Fate.UNDONE),
+        ("promote replica", "rds.PromoteReadReplica", Fate.UNANSWERED),
+        ("promote replica", "rds.AddTagsToResource", Fate.UNDONE),
+    ],
+)
+def test_a_read_replica_added_removed_or_promoted_survives_a_kill(
+    proof: Proof, known: dict[str, Workflow], name: str, action: str, fate: Fate
+) -> None:
+    check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))
+
+
 @pytest.mark.parametrize("name", ["up"])
 def test_two_concurrent_operators_reach_the_state_of_one(proof: Proof, known: dict[str, Workflow], name: str) -> None:
     check(proof, known[name], "two operators", two_at_once)

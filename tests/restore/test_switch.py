@@ -69,6 +69,49 @@ def test_a_named_instance_takes_the_place_of_a_missing_primary() -> None:
     )
 
 
+def replica(name: str, source: str | None = "first", **observed: Any) -> Instance:
+    properties = {**ENDPOINT, "SourceDBInstanceIdentifier": source, "BackupRetentionPeriod": 0}
+    return instance(name, properties=properties, **observed)
+
+
+def test_a_read_replica_is_promoted_by_its_name_only() -> None:
+    first, second = instance("first"), replica("first-replica-1")
+    instances = Instances("dev", first, (), (second,))
+
+    assert second.role == "replica"
+    assert switch(instances, "first-replica-1") == Switch(second, first, "promote")
+    assert refused(lambda: switch(instances, None))[0] == "dev has no restored instance to promote"
+    assert refused(lambda: instances.named("first-replica-1", action="discard"))[0] == (
+        "dev has no instance named first-replica-1"
+    )
+
+
+def test_a_replica_of_a_database_that_is_gone_takes_its_place() -> None:
+    second = replica("first-replica-1", source=None)
+    instances = Instances("dev", None, (), (second,))
+
+    assert switch(instances, second.name) == Switch(second, None, "promote")
+    assert refused(lambda: instances.require_primary()) == (
+        "the primary database of dev does not exist; promote one of these instances:",
+        "orderops restore promote first-replica-1 --env dev",
+    )
+
+
+def test_a_busy_replica_is_waited_for_and_a_failed_one_is_refused() -> None:
+    first = instance("first")
+    busy, failed = replica("busy", state=State.PENDING), replica("failed", state=State.FAILED, status="failed")
+    instances = Instances("dev", first, (), (busy, failed))
+
+    assert switch(instances, "busy").to is busy
+    assert refused(lambda: switch(instances, "failed"))[0] == "failed is not ready: its status is failed"
+
+
+def test_the_settings_of_a_replica_need_not_equal_those_of_the_primary() -> None:
+    properties = {"BackupRetentionPeriod": 7, "MultiAZ": True}
+
+    check_alike(Switch(replica("first-replica-1"), instance("first", properties=properties), "promote"))
+
+
 def test_an_instance_that_a_command_deletes_after_use_is_not_promoted() -> None:
     rehearsal = instance("second", {**RESTORED, "orderops:role": "rehearsal"})
 

@@ -15,6 +15,7 @@ TASKS = {"ClusterName": "orderops-dev-cluster", "ServiceName": "orderops-dev-sho
 LOGS = {"Environment": "dev", "Service": "shop"}
 QUEUE, DEAD = {"QueueName": "orderops-dev-shop-queue"}, {"QueueName": "orderops-dev-shop-dlq"}
 DATABASE = {"DBInstanceIdentifier": "orderops-dev-database"}
+REPLICA = {"DBInstanceIdentifier": "orderops-dev-database-replica-1"}
 DEPTH, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
 
 
@@ -46,6 +47,14 @@ def answers(status: str, *values: float | None, group: Mapping[str, str] = FIRST
 
 def seconds(*values: float | None, group: Mapping[str, str] = FIRST) -> Points:
     return Points(ELB, "TargetResponseTime", group, values)
+
+
+def lag(*values: float | None) -> Points:
+    return Points(RDS, "ReplicaLag", REPLICA, values)
+
+
+def writes(number: float) -> Points:
+    return Points(RDS, "WriteIOPS", DATABASE, [number] * 5)
 
 
 def points(namespace: str, metric: str, dimensions: Mapping[str, str], *values: float | None) -> list[Points]:

@@ -166,6 +166,14 @@ MISTAKES = {
         '[database]\nperformance_insights = false\ndatabase_insights = "advanced"\n',
         ['3: database.database_insights: "advanced": needs performance_insights = true: RDS turns on adv'],
     ),
+    "read replicas of a database whose password RDS manages": (
+        "[database]\nreplicas = 1\n",
+        ['2: database.replicas: 1: needs master = "own": RDS makes no read replica while it manages'],
+    ),
+    "more read replicas than orderops runs": (
+        '[database]\nmaster = "own"\nreplicas = 6\n',
+        ["3: database.replicas: 6: must be 0 to 5"],
+    ),
     "a mode of database insights that RDS does not have": (
         '[database]\ndatabase_insights = "extreme"\n',
         ['2: database.database_insights: "extreme": must be'],

@@ -155,6 +155,7 @@ def _database(call: Request) -> Iterator[Question]:
     params, action = call.parameters, f"rds:{call.action}"
     kinds = {
         "DBInstanceIdentifier": "db",
+        "SourceDBInstanceIdentifier": "db",
         "TargetDBInstanceIdentifier": "db",
         "DBParameterGroupName": "pg",
         "DBSubnetGroupName": "subgrp",

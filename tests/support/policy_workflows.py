@@ -171,6 +171,7 @@ def run_all_workflows(operator: Operator) -> None:
     damage_and_repair(operator)
     adopt(operator)
     prune(operator)
+    replicate(operator)
     destroy(operator)
     create_again(operator)
     operate_prod(operator)
@@ -430,6 +431,37 @@ def prune(operator: Operator) -> None:
     operator.write("dev", text.replace(SECOND, ""))
     operator("infra", "apply", "--yes", "--prune")
     operator("up", "--yes", "--prune", "--image", IMAGE)
+
+
+def replicate(operator: Operator) -> None:
+    """Take over the master password, and add and remove read replicas."""
+    text = (operator.folder / "dev.toml").read_text()
+    rds = operator.client("rds")
+    [database] = rds.describe_db_instances(DBInstanceIdentifier="orderops-dev-database")["DBInstances"]
+    login = operator.client("secretsmanager").describe_secret(SecretId="orderops/dev/database-login")["ARN"]
+    # The services have a role of their own, as after `migrate grant`.
+    own = [{"Key": "orderops:service-secret", "Value": login}]
+    rds.add_tags_to_resource(ResourceName=database["DBInstanceArn"], Tags=own)
+    for replicas, argv in (
+        (1, ("infra", "apply")),
+        (2, ("up", "--image", IMAGE)),
+        (1, ("infra", "apply", "--prune")),
+        (0, ("up", "--prune", "--image", IMAGE)),
+    ):
+        declared = f'engine_version = "17"\nmaster = "own"\nreplicas = {replicas}'
+        operator.write("dev", text.replace('engine_version = "17"', declared))
+        operator(*argv, "--yes")
+        if replicas == 2:
+            operator("status", expect=None)
+            promote_replica(operator)
+
+
+def promote_replica(operator: Operator) -> None:
+    """Make a replica the database, switch back, and discard it."""
+    name = "orderops-dev-database-replica-1"
+    operator("restore", "promote", name, "--yes")
+    operator("restore", "back", "--yes")
+    operator("restore", "discard", name, "--confirm", name)
 
 
 def destroy(operator: Operator) -> None:

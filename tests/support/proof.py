@@ -37,6 +37,7 @@ TEN_CHANGES = {
     "queue_depth = 1000": "queue_depth = 500",
     "dead_letters = 0": "dead_letters = 5",
 }
+REPLICA = "orderops-dev-database-replica-1"
 NOW = "{now}"
 """Placeholder in a workflow's arguments: the whole second at which its initial state was complete."""
 LATER = 60.0
@@ -97,6 +98,8 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     deploy = ("service", "deploy", *dev, "--image", SECOND)
     banded = ("--env", "dev", "--environments", str(_with_bands(folder / "bands")), "--yes")
     bands = ("infra", "apply", *banded)
+    own, replicated = (_with_replicas(folder / f"replicas-{count}", count) for count in (0, 1))
+    own_up, replicate = ("up", *own, "--image", FIRST), ("infra", "apply", *replicated)
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
@@ -110,6 +113,13 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
         "bands": Workflow("bands", bands, [up]),
         "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
+        "replicas": Workflow("replicas", replicate, [own_up]),
+        "replicas off": Workflow("replicas off", ("infra", "apply", *own, "--prune"), [own_up, replicate]),
+        "promote replica": Workflow(
+            "promote replica",
+            ("restore", "promote", REPLICA, *replicated),
+            [own_up, replicate],
+        ),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
         "destroy": Workflow("destroy", ("service", "destroy", "order-processor", *dev), [up]),
         "restore": Workflow("restore", restore, [up]),
@@ -150,6 +160,16 @@ def _with_bands(folder: Path) -> Path:
     assert "[alerts]" not in text
     file.write_text(f"{text}\n[alerts]\nanomaly_detection = true\n")
     return folder
+
+
+def _with_replicas(folder: Path, count: int) -> tuple[str, ...]:
+    """Copy the environments; dev keeps the master password itself, and has so many read replicas."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file, table = folder / "dev.toml", "[database]\n"
+    text = file.read_text()
+    assert text.count(table) == 1
+    file.write_text(text.replace(table, f'{table}master = "own"\nreplicas = {count}\n'))
+    return ("--env", "dev", "--environments", str(folder), "--yes")
 
 
 class Proof:

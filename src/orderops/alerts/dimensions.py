@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from orderops.alerts.finding import AlertFinding
@@ -15,15 +16,16 @@ from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.resources.sqs_queue import SqsQueue
 
 # What a dimension names. Services are left out: one without a release does not exist yet.
-NAMED: Mapping[str, type[Resource]] = {
-    "ClusterName": EcsCluster,
-    "DBInstanceIdentifier": RdsInstance,
-    "LoadBalancer": Elbv2LoadBalancer,
-    "QueueName": SqsQueue,
-    "TargetGroup": Elbv2TargetGroup,
+NAMED: Mapping[str, tuple[type[Resource], ...]] = {
+    "ClusterName": (EcsCluster,),
+    "DBInstanceIdentifier": (RdsInstance, RdsReadReplica),
+    "LoadBalancer": (Elbv2LoadBalancer,),
+    "QueueName": (SqsQueue,),
+    "TargetGroup": (Elbv2TargetGroup,),
 }
 
 
@@ -39,9 +41,9 @@ def of_dimensions(aws: Aws, environment: Environment, read: AlertsRead) -> Itera
                 yield AlertFinding(name, what, f"orderops infra apply --env {environment.name}")
 
 
-def _living(aws: Aws, environment: Environment, kind: type[Resource]) -> set[str]:
+def _living(aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...]) -> set[str]:
     # CloudWatch knows balancers and target groups by the end of their ARN.
-    found = kind.listing(aws, Ownership(environment.name))
+    found = chain.from_iterable(kind.listing(aws, Ownership(environment.name)) for kind in kinds)
     return {
         str(word) for observed in found for word in (observed.properties.get("ArnSuffix"), observed.name, observed.id)
     }

@@ -9,7 +9,7 @@ import typer
 from orderops.cli.options import Json, Yes
 
 commands = typer.Typer(
-    no_args_is_help=True, help="The laptop environment: start, stop, reset, status, env, logs, psql."
+    no_args_is_help=True, help="The laptop environment: start, stop, reset, status, env, logs, replay, psql."
 )
 # The emulator needs one region before an environment file is read; the files of this repository use it.
 REGION = "ap-southeast-2"
@@ -119,6 +119,22 @@ def logs(follow: Follow = False) -> None:
 
     for line in local.logs(follow=follow):
         console.data(line)
+
+
+@commands.command()
+def replay(
+    name: Annotated[str, typer.Argument(help="The replica.", metavar="NAME")],
+    pause: Annotated[
+        bool, typer.Option("--pause/--resume", help="Let the replica fall behind, or catch up.", show_default=False)
+    ],
+) -> None:
+    """Pause or resume what a replica of the local database replays, to see what a late replica does."""
+    from orderops import local
+    from orderops.ui import console
+
+    local.pause_replay(name, paused=pause)
+    console.info(f"{name} {'receives what its primary commits, and replays nothing' if pause else 'catches up'}")
+    console.info(f"next: orderops {f'local replay {name} --resume' if pause else 'status'}")
 
 
 # `-h` is psql's own option for the host, so only --help shows the help of this command.

@@ -126,7 +126,7 @@ def promote(
         ),
     ] = False,
 ) -> None:
-    """Make a restored instance the database of the environment. No instance is renamed; `back` reverses it."""
+    """Make a restored instance, or a named read replica, the database. No instance is renamed; `back` reverses it."""
     from orderops.operations.promote import switch_to
     from orderops.operations.workspace import open_workspace
     from orderops.restore.promotion import switch

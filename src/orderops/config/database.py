@@ -46,6 +46,8 @@ class DatabaseConfig(TomlTable):
     """Master user, as which orderops connects; the services have a role of their own."""
     master: Literal["managed", "own"] = "managed"
     """Who keeps the master user's password: RDS, or a secret of orderops's own, which read replicas need."""
+    replicas: Annotated[int, between(0, 5)] = 0
+    """Read replicas, each in another availability zone as far as there are zones; they need `master = "own"`."""
     access: Literal["direct", "task", "tunnel"] = "direct"
     """How this machine connects: directly, by a one-off task in the VPC, or through a tunnel."""
     sslmode: Literal["disable", "require", "verify-full"] = "verify-full"
@@ -60,6 +62,11 @@ class DatabaseConfig(TomlTable):
     @property
     def low_storage_gb(self) -> float:
         """Gigabytes of free storage below which an operator has to act: a tenth, as in RDS's own growing."""
+        return self.storage_gb / 10
+
+    @property
+    def much_log_gb(self) -> float:
+        """Gigabytes of log kept for a replica above which an operator has to act: a tenth of the storage."""
         return self.storage_gb / 10
 
     @property
@@ -80,6 +87,9 @@ class DatabaseConfig(TomlTable):
         if self.database_insights == "advanced" and not self.performance_insights:
             rule = "needs performance_insights = true: RDS turns on advanced only with 465 days of Performance Insights"
             yield Mistake(("database_insights",), self.database_insights, rule, (("performance_insights",),))
+        if self.replicas and self.master != "own":
+            rule = 'needs master = "own": RDS makes no read replica while it manages the master password itself'
+            yield Mistake(("replicas",), self.replicas, rule, (("master",),))
         backup, backup_length = values.window(self.backup_window, values.DAY)
         upkeep, upkeep_length = values.window(self.maintenance_window, values.WEEK)
         if (upkeep - backup) % values.DAY < backup_length or (backup - upkeep) % values.DAY < upkeep_length:

@@ -95,4 +95,6 @@ def _component_of(part: WatchedPart, rule: AlertRule) -> str:
         return "database"
     if source is Source.BALANCER:
         return "balancer"
+    if source is Source.REPLICA:
+        return f"replica {part.key}"
     return f"queue {part.key}" if source in (Source.QUEUE, Source.DEAD_LETTERS) else f"service {part.key}"

@@ -80,6 +80,10 @@ def _subjects(workspace: Workspace, component: str, instance: str | None) -> Ite
     match sort:
         case "database" if instance:
             yield TrailSubject("rds-instance", (instance,))
+        case "replica":
+            yield from (
+                TrailSubject(replica.kind, (replica.name,)) for replica in stack.replicas if str(replica.number) == key
+            )
         case "queue" if key in stack.services:
             yield TrailSubject("sqs-queue", (stack.services[key].queue.name,))
         case "service" if key in stack.services:

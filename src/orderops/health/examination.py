@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from orderops.aws.documents import Bucket
+from orderops.engine.resource import Observed
 from orderops.health.alarms import LABEL as ALARMS
 from orderops.health.alarms import AlarmsSeen, alarms_status, read_alarms
 from orderops.health.changes import last_call, last_run, newer
@@ -24,6 +25,7 @@ from orderops.health.pages import AskPage, page_status, read_page
 from orderops.health.queue import queue_status
 from orderops.health.reads import Reads
 from orderops.health.releases import ServiceRelease, read_releases
+from orderops.health.replicas import read_replicas, replica_status
 from orderops.health.secrets import SecretAge, read_secret_ages
 from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
@@ -34,6 +36,7 @@ from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.infra.zones import nominal_zones
 from orderops.migrations.sql.files import sql_folder
+from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.restore.drill_record import Drills, drills
 from orderops.restore.instances import load_instances
 from orderops.runs.lease import LeaseHolder
@@ -49,7 +52,7 @@ NO_SECRETS: tuple[SecretAge, ...] = ()
 # Commands that create components, with the beginnings of the names of what they create.
 CREATING = {
     "up": ("",),
-    "infra apply": ("database", "queue", "balancer", "alarms"),
+    "infra apply": ("database", "replica", "queue", "balancer", "alarms"),
     "service deploy": ("service",),
 }
 
@@ -92,6 +95,7 @@ class _Examination:
         self._services = pool.submit(read_services, workspace)
         self._entrance = pool.submit(read_entrance, workspace)
         self._primary = pool.submit(lambda: load_instances(workspace.aws, workspace.stack).primary)
+        self._replicas = pool.submit(read_replicas, workspace)
         entrance = self._begun(self._entrance.result, None)
         self._measured = self._begun(self._measure, Measured())
         self._ready: Future[ReadyAnswer | None] = pool.submit(lambda: read_readiness(workspace, entrance.result(), ask))
@@ -134,7 +138,9 @@ class _Examination:
     def _measure(self) -> Measured:
         primary = self._reads.value(self._primary.result, None)
         queues = [base for base in self._workspace.stack.services.values() if not base.works_for]
-        return read_measured(self._workspace.aws, primary.name if primary else None, queues)
+        nothing: dict[str, Observed] = {}
+        replicas = [replica.name for replica in self._reads.value(self._replicas.result, nothing).values()]
+        return read_measured(self._workspace.aws, primary.name if primary else None, queues, replicas)
 
     def _components(self) -> list[ComponentStatus]:
         """The components in the order of their dependencies, and the alarms."""
@@ -143,6 +149,8 @@ class _Examination:
         reads: dict[str, Callable[[], ComponentStatus]] = {
             "database": lambda: database_status(workspace, self._primary.result(), self._measured.result())
         }
+        for replica in workspace.stack.replicas:
+            reads[f"replica {replica.number}"] = partial(self._replica, replica)
         for base in bases:
             if not base.works_for:
                 reads[f"queue {base.key}"] = partial(self._queue, base)
@@ -172,6 +180,10 @@ class _Examination:
             priority=first.priority,
             since=first.since,
         )
+
+    def _replica(self, replica: RdsReadReplica) -> ComponentStatus:
+        observed, primary = self._replicas.result().get(replica.address), self._primary.result()
+        return replica_status(self._workspace, replica, observed, primary, self._measured.result())
 
     def _queue(self, base: ServiceBase) -> ComponentStatus:
         return queue_status(self._workspace, base, self._measured.result().oldest.get(base.key))

@@ -32,3 +32,20 @@ def explaining(workspace: Workspace) -> str:
 def looking_into(workspace: Workspace, service: str) -> str:
     """The command that shows what a database that answers late is busy with."""
     return "orderops local psql" if workspace.environment.emulated else f"orderops service logs {service}"
+
+
+def explaining_replica(workspace: Workspace, name: str) -> str:
+    """The command that shows why a replica does not replicate."""
+    events = f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 1440"
+    return "orderops local logs" if workspace.environment.emulated else events
+
+
+def catching_up(workspace: Workspace, name: str) -> str:
+    """The command for a replica that is late."""
+    # On the laptop, a pause made by hand is the usual reason; on AWS it catches up, or the alarm goes on.
+    return f"orderops local replay {name} --resume" if workspace.environment.emulated else "orderops status --watch"
+
+
+def exact_lag(workspace: Workspace) -> bool:
+    """Whether the measured lag of a replica is exact, and does not climb while nothing is committed."""
+    return workspace.environment.emulated

@@ -1,8 +1,8 @@
-"""What CloudWatch measured last of database and queues, all of it in one call."""
+"""What CloudWatch measured last of database, replicas and queues, all of it in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,7 @@ DATABASE = {
     "connections": ("DatabaseConnections", "Maximum"),
     "cpu": ("CPUUtilization", "Average"),
     "load": ("DBLoadRelativeToNumVCPUs", "Average"),
+    "writes": ("WriteIOPS", "Average"),
 }
 
 
@@ -32,12 +33,18 @@ class Measured:
     """Percent."""
     load: float | None = None
     """Sessions that are active, for each CPU."""
+    writes: float | None = None
+    """Writes to the disk each second."""
+    lags: Mapping[str, float] = field(default_factory=dict)
+    """How many seconds each replica is behind, by its name; -1 for one that does not replicate."""
     oldest: Mapping[str, float] = field(default_factory=dict)
     """Age of the oldest message in seconds, by the key of the queue's service."""
 
 
-def read_measured(aws: Aws, instance: str | None, bases: Iterable[ServiceBase]) -> Measured:
-    """Read the newest values of a database instance and of the queues of these services."""
+def read_measured(
+    aws: Aws, instance: str | None, bases: Iterable[ServiceBase], replicas: Sequence[str] = ()
+) -> Measured:
+    """Read the newest values of a database instance, of its replicas, and of the queues of these services."""
     queues, now = list(bases), datetime.now(UTC)
     named = {"DBInstanceIdentifier": instance} if instance else None
     of_database = [MetricQuery("AWS/RDS", *metric, named) for metric in DATABASE.values() if named]
@@ -45,14 +52,20 @@ def read_measured(aws: Aws, instance: str | None, bases: Iterable[ServiceBase]) 
         MetricQuery("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", {"QueueName": base.queue.name})
         for base in queues
     ]
-    found = read_metrics(aws, [*of_database, *of_queues], period=PERIOD, start=now - WINDOW, end=now)
+    of_replicas = [
+        MetricQuery("AWS/RDS", "ReplicaLag", "Average", {"DBInstanceIdentifier": replica}) for replica in replicas
+    ]
+    found = read_metrics(aws, [*of_database, *of_replicas, *of_queues], period=PERIOD, start=now - WINDOW, end=now)
     newest = [points[-1][1] if points else None for points in found]
     values = dict(zip(DATABASE, newest[: len(of_database)], strict=False))
-    ages = zip(queues, newest[len(of_database) :], strict=True)
+    lags = zip(replicas, newest[len(of_database) :], strict=False)
+    ages = zip(queues, newest[len(of_database) + len(of_replicas) :], strict=True)
     return Measured(
         free_storage=values.get("storage"),
         connections=values.get("connections"),
         cpu=values.get("cpu"),
         load=values.get("load"),
+        writes=values.get("writes"),
+        lags={replica: lag for replica, lag in lags if lag is not None},
         oldest={base.key: age for base, age in ages if age is not None},
     )

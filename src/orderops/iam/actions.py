@@ -60,6 +60,7 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     ),
     "rds:ModifyDBInstance": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", "kms:DescribeKey"),
     "rds:RestoreDBInstanceToPointInTime": ("rds:AddTagsToResource", "ec2:DescribeAccountAttributes"),
+    "rds:CreateDBInstanceReadReplica": ("rds:AddTagsToResource",),
     "rds:CreateDBParameterGroup": ("rds:AddTagsToResource",),
     "rds:CreateDBSubnetGroup": ("rds:AddTagsToResource",),
     "rds:DeleteDBInstance": ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),

@@ -12,10 +12,12 @@ from orderops.config.service import ServiceConfig
 from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
 from orderops.infra.alert_rules import RULES, AlertRule, Measure, Need, Priority, RuleSubject, Source
+from orderops.infra.network import replica_names
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
 from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
+from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
 
@@ -27,7 +29,7 @@ GROUPS = re.compile(r"\[(\w+)(\??)\]")
 
 @dataclass(frozen=True)
 class WatchedPart:
-    """A service, the load balancer or the database, with what its metrics are measured on."""
+    """A service, the load balancer, the database or a replica, with what its metrics are measured on."""
 
     name: str
     subjects: tuple[RuleSubject, ...]
@@ -36,7 +38,7 @@ class WatchedPart:
     sources: Mapping[Source, SqsQueue | Elbv2LoadBalancer] = field(default_factory=dict)
     """The resources behind the dimensions, which anomaly detectors belong to."""
     key: str = ""
-    """The service's key in the environment file."""
+    """The service's key in the environment file, or the number of a replica."""
     declared: ServiceConfig | DatabaseConfig | None = None
 
 
@@ -96,8 +98,11 @@ def watched_service(
     )
 
 
-def shared_parts(environment: Environment, balancer: Elbv2LoadBalancer, instance: str) -> list[WatchedPart]:
-    """What all services share: the load balancer, and the database instance of this name."""
+def shared_parts(
+    environment: Environment, balancer: Elbv2LoadBalancer, instance: str, replicas: Iterable[RdsReadReplica]
+) -> list[WatchedPart]:
+    """What all services share: the load balancer, the database instance of this name, and its replicas."""
+    database = {"DBInstanceIdentifier": instance}
     return [
         WatchedPart(
             environment.prefix,
@@ -108,17 +113,32 @@ def shared_parts(environment: Environment, balancer: Elbv2LoadBalancer, instance
         WatchedPart(
             environment.prefix,
             (RuleSubject.DATABASE,),
-            {Source.DATABASE: {"DBInstanceIdentifier": instance}},
+            {Source.DATABASE: database},
             declared=environment.database,
+        ),
+        *(
+            WatchedPart(
+                replica.name,
+                (RuleSubject.REPLICA,),
+                # Made once the replica replicates: until then it sends no data, which counts as late.
+                {Source.DATABASE: database, Source.REPLICA: {"DBInstanceIdentifier": Output(replica, "id")}},
+                key=str(replica.number),
+                declared=environment.database,
+            )
+            for replica in replicas
         ),
     ]
 
 
 def shared_alarms_of(
-    environment: Environment, routes: Routes, balancer: Elbv2LoadBalancer, instance: str
+    environment: Environment,
+    routes: Routes,
+    balancer: Elbv2LoadBalancer,
+    instance: str,
+    replicas: Iterable[RdsReadReplica] = (),
 ) -> tuple[CloudwatchAlarm, ...]:
     """The alarms of what all services share."""
-    parts = shared_parts(environment, balancer, instance)
+    parts = shared_parts(environment, balancer, instance, replicas)
     return tuple(alarm for part in parts for alarm in alarms_of(environment, part, routes))
 
 
@@ -146,6 +166,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
         Need.SCALING: isinstance(service, ServiceConfig) and service.max_tasks > service.min_tasks,
         Need.KNOWN_CLASS: environment.database.many_connections > 0,
         Need.PERFORMANCE_INSIGHTS: environment.database.performance_insights,
+        Need.REPLICAS: environment.database.replicas > 0,
         Need.ANOMALY_DETECTION: environment.anomaly_detection,
     }
     return [need for need in rule.needs if not declares[need]]
@@ -223,6 +244,8 @@ def rules_in(environment: Environment) -> Iterator[tuple[str, WatchedPart, Alert
     """Every rule for an environment, with the name of its alarm and what is watched, also where it has no alarm."""
     shared = (RuleSubject.BALANCER, RuleSubject.DATABASE)
     parts = [WatchedPart(environment.prefix, shared, declared=environment.database)]
+    for number, name in enumerate(replica_names(environment), 1):
+        parts.append(WatchedPart(name, (RuleSubject.REPLICA,), key=str(number), declared=environment.database))
     for key, declared in environment.services.items():
         subjects = (RuleSubject.TASKS,) if declared.works_for else (RuleSubject.SERVICE, RuleSubject.TASKS)
         parts.append(WatchedPart(environment.service_name(key), subjects, key=key, declared=declared))

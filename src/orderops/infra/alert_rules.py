@@ -6,100 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-
-
-class Priority(StrEnum):
-    """How soon an operator has to act: now, within 30 minutes, on the next business day."""
-
-    P0 = "P0"
-    P1 = "P1"
-    P2 = "P2"
-
-
-class RuleSubject(StrEnum):
-    """What a rule is applied to."""
-
-    SERVICE = "each service"
-    TASKS = "each service and worker"
-    BALANCER = "the load balancer"
-    DATABASE = "the database"
-
-
-class Source(StrEnum):
-    """What a metric is measured on; it decides the dimensions."""
-
-    GROUPS = "target groups"
-    BALANCER = "load balancer"
-    TASKS = "tasks"
-    LOGS = "log lines of the service"
-    QUEUE = "queue"
-    DEAD_LETTERS = "dead-letter queue"
-    DATABASE = "database"
-
-
-class Need(StrEnum):
-    """What the environment file has to declare for a rule to have data."""
-
-    INSIGHTS = "[cluster] container_insights = true"
-    NO_INSIGHTS = "[cluster] container_insights = false"
-    SCALING = "max_tasks above min_tasks"
-    KNOWN_CLASS = "an instance_class under [database] whose memory is known"
-    PERFORMANCE_INSIGHTS = "[database] performance_insights = true"
-    ANOMALY_DETECTION = "[alerts] anomaly_detection = true"
-
-
-# What an environment does without on purpose, so that nothing is wrong with a rule that has no alarm.
-CHOICES = frozenset({Need.SCALING, Need.ANOMALY_DETECTION})
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric, the statistic of each period, and what it is measured on."""
-
-    namespace: str
-    metric: str
-    statistic: str
-    source: Source
-
-
-@dataclass(frozen=True)
-class AlertRule:
-    """A line of the policy. `{name}`, `{limit}` and `{env}` in its texts are filled in for each alarm."""
-
-    key: str
-    priority: Priority
-    subject: RuleSubject
-    sentence: str
-    limit: float | str
-    """The threshold, or the key of the service or of the database that declares it.
-
-    With a band, how many standard deviations its edge is away.
-    """
-    measures: Mapping[str, Measure]
-    missing: str
-    missing_because: str
-    runbook: str
-    expression: str = ""
-    below: bool = False
-    reached: bool = False
-    """Whether the limit itself raises the alarm."""
-    band: bool = False
-    """Whether the one measure is compared with what CloudWatch learned to be usual for it."""
-    period: int = 60
-    periods: int = 5
-    datapoints: int | None = None
-    needs: tuple[Need, ...] = field(default=())
-
-    @property
-    def comparison(self) -> str:
-        """The comparison in CloudWatch's words."""
-        if self.band:
-            return "GreaterThanUpperThreshold"
-        return f"{'LessThan' if self.below else 'GreaterThan'}{'OrEqualTo' if self.reached else ''}Threshold"
-
+from orderops.infra.alert_rule import CHOICES as CHOICES
+from orderops.infra.alert_rule import AlertRule as AlertRule
+from orderops.infra.alert_rule import Measure as Measure
+from orderops.infra.alert_rule import Need as Need
+from orderops.infra.alert_rule import Priority as Priority
+from orderops.infra.alert_rule import RuleSubject as RuleSubject
+from orderops.infra.alert_rule import Source as Source
 
 ELB, ECS, SQS, RDS = "AWS/ApplicationELB", "AWS/ECS", "AWS/SQS", "AWS/RDS"
 INSIGHTS = "ECS/ContainerInsights"
@@ -255,6 +168,20 @@ RULES: tuple[AlertRule, ...] = (
         needs=(Need.KNOWN_CLASS,),
     ),
     AlertRule(
+        "database-log-kept",
+        Priority.P1,
+        RuleSubject.DATABASE,
+        "the database keeps more than {limit} GB of its log for a read replica that does not fetch it",
+        "much_log_gb",
+        {"k": Measure(RDS, "OldestReplicationSlotLag", "Maximum", Source.DATABASE)},
+        "notBreaching",
+        "no data means no replication slot, for which nothing is kept",
+        STATUS,
+        # RDS measures bytes.
+        expression="k / 1073741824",
+        needs=(Need.REPLICAS,),
+    ),
+    AlertRule(
         "queue-depth",
         Priority.P1,
         RuleSubject.SERVICE,
@@ -292,6 +219,23 @@ RULES: tuple[AlertRule, ...] = (
         period=300,
         periods=3,
         needs=(Need.PERFORMANCE_INSIGHTS,),
+    ),
+    AlertRule(
+        "lag",
+        Priority.P2,
+        RuleSubject.REPLICA,
+        "{name} is more than {limit} seconds behind the database for 5 minutes, or does not replicate",
+        60,
+        {
+            "l": Measure(RDS, "ReplicaLag", "Average", Source.REPLICA),
+            "w": Measure(RDS, "WriteIOPS", "Average", Source.DATABASE),
+        },
+        "breaching",
+        "RDS sends no lag of a replica that does not replicate",
+        STATUS,
+        # -1 says the same as no data. While the database commits nothing, the lag climbs to the five minutes between
+        # two writes of RDS itself, so a lag up to six counts only beside more writes than an idle database makes.
+        expression="IF(l < 0, 86400, IF(FILL(w, 0) > 5, l, IF(l > 360, l, 0)))",
     ),
     AlertRule(
         "cpu",

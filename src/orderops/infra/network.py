@@ -23,6 +23,7 @@ from orderops.resources.logs_group import LogsGroup
 from orderops.resources.logs_service_group import database_log_groups
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
+from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.s3_bucket import S3Bucket
 from orderops.resources.secretsmanager_login import MASTER, SecretsmanagerLogin
@@ -139,14 +140,32 @@ def balancer_of(
 
 def database_of(
     environment: Environment, network: Network, users: tuple[tuple[str, Ec2SecurityGroup], ...]
-) -> tuple[RdsInstance, tuple[Resource, ...]]:
-    """The database instance and the resources that it needs; `users` are the services that may connect."""
+) -> tuple[RdsInstance, tuple[RdsReadReplica, ...], tuple[Resource, ...]]:
+    """The database instance, its read replicas, and what they need; `users` are the services that may connect."""
     security_group = _database_group(environment, network, users)
     subnets = RdsSubnetGroup(f"{environment.prefix}-database", network.isolated, linked_role("rds"))
     parameters = _parameter_group(environment)
     own = _own_master(environment)
     instance = _instance(environment, security_group, subnets, parameters, own)
-    return instance, (subnets, parameters, *instance.log_groups, *([own] if own else []))
+    replicas = _replicas(environment, network, instance)
+    groups = [*instance.log_groups, *(group for replica in replicas for group in replica.log_groups)]
+    return instance, replicas, (subnets, parameters, *groups, *([own] if own else []))
+
+
+def replica_names(environment: Environment) -> list[str]:
+    """The names of the read replicas of the database."""
+    return [f"{environment.prefix}-database-replica-{n}" for n in range(1, environment.database.replicas + 1)]
+
+
+def _replicas(environment: Environment, network: Network, database: RdsInstance) -> tuple[RdsReadReplica, ...]:
+    """The read replicas of the database, spread over the zones of its subnets."""
+    declared, zones = environment.database, tuple(subnet.zone for subnet in network.isolated)
+    return tuple(
+        RdsReadReplica(
+            name, database, number, zones, database_log_groups(name, tuple(declared.log_exports), declared.log_days)
+        )
+        for number, name in enumerate(replica_names(environment), 1)
+    )
 
 
 def _database_group(

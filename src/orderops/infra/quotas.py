@@ -57,6 +57,6 @@ def needed(environment: Environment) -> Mapping[Quota, float]:
         VPCS: 1,
         ADDRESSES: environment.network.nat_gateways,
         GATEWAYS: 1,
-        DATABASES: 1,
+        DATABASES: 1 + environment.database.replicas,
         VCPUS: cpu / CPU_UNITS,
     }

@@ -16,7 +16,14 @@ from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms
 from orderops.infra.alert_rules import Priority
 from orderops.infra.board import BoardBase, board_of
 from orderops.infra.dashboard import dashboards_of
-from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
+from orderops.infra.network import (
+    Network,
+    balancer_of,
+    database_of,
+    entrance_group_of,
+    linked_role,
+    network_of,
+)
 from orderops.infra.pages import pages_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
@@ -47,12 +54,14 @@ from orderops.resources.logs_group import LogsGroup
 from orderops.resources.logs_service_group import LogsServiceGroup, insights_log_group
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
+from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.s3_bucket import S3Bucket
 from orderops.resources.scheduler_group import SchedulerGroup
 from orderops.resources.scheduler_schedule import SchedulerSchedule
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_pointer import DatabasePointer
+from orderops.resources.secretsmanager_readers import pointer_name
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
@@ -83,6 +92,7 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     LogsServiceGroup,
     RdsInstance,
     RdsParameterGroup,
+    RdsReadReplica,
     RdsSubnetGroup,
     S3Bucket,
     SchedulerGroup,
@@ -110,8 +120,6 @@ class Stack:
     """The security group of the load balancer."""
     database: RdsInstance
     database_group: Ec2SecurityGroup
-    login: SecretsmanagerLogin
-    """What the services log in to the database with."""
     pointer: DatabasePointer
     routes: Routes
     """The topic of each priority of alarms."""
@@ -122,6 +130,16 @@ class Stack:
     shared: tuple[Resource, ...]
     board: BoardBase | None = None
     """What publishes the board by itself, if the file asks for it."""
+
+    @property
+    def login(self) -> SecretsmanagerLogin:
+        """What the services log in to the database with."""
+        return self.pointer.login
+
+    @property
+    def replicas(self) -> tuple[RdsReadReplica, ...]:
+        """The read replicas of the database."""
+        return self.pointer.replicas
 
     @property
     def topic(self) -> SnsTopic:
@@ -152,7 +170,7 @@ class Stack:
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
         entrance = (self.entrance, self.balancer, self.listener)
-        database = (self.database_group, self.database, self.login, self.pointer)
+        database = (self.database_group, self.database, *self.replicas, self.login, self.pointer)
         network = self.network
         tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
         services = chain.from_iterable(service.resources() for service in self.services.values())
@@ -207,8 +225,8 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         key: service_group_of(environment, network, entrance, key, declared)
         for key, declared in environment.services.items()
     }
-    database, database_needs = database_of(environment, network, tuple(groups.items()))
-    pointer = pointer_of(environment, database)
+    database, replicas, database_needs = database_of(environment, network, tuple(groups.items()))
+    pointer = pointer_of(environment, database, replicas)
     routes = routes_of(environment)
     context = ServiceContext(environment, network, listener, cluster, pointer, routes)
     services = service_bases_of(context, groups)
@@ -223,10 +241,9 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         entrance=entrance,
         database=database,
         database_group=database.security_groups[0],
-        login=pointer.login,
         pointer=pointer,
         routes=routes,
-        alarms=shared_alarms_of(environment, routes, balancer, database.name),
+        alarms=shared_alarms_of(environment, routes, balancer, database.name, replicas),
         context=context,
         services=services,
         shared=(bucket, *cluster.log_groups, *database_needs, *linked_roles),
@@ -235,11 +252,13 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     )
 
 
-def pointer_of(environment: Environment, database: RdsInstance) -> DatabasePointer:
+def pointer_of(
+    environment: Environment, database: RdsInstance, replicas: tuple[RdsReadReplica, ...]
+) -> DatabasePointer:
     """The secret with the database's endpoint, and the login of the services beside it."""
-    name, declared = f"orderops/{environment.name}/database", environment.database
+    name, declared = pointer_name(environment.name), environment.database
     login = SecretsmanagerLogin(f"{name}-login", service_role.ROLE)
-    return DatabasePointer(name, database, login, declared.name, declared.sslmode)
+    return DatabasePointer(name, database, login, declared.name, declared.sslmode, replicas)
 
 
 def cluster_of(environment: Environment) -> EcsCluster:

@@ -328,6 +328,17 @@ def _tail(path: Path, log_start: int, lines: int = 15) -> str:
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
+def pause_replay(identifier: str, directory: Path | None = None, *, paused: bool) -> None:
+    """Pause or resume the replay of a replica, which makes it late. Raises OrderopsError for any other instance."""
+    files = DataDirectory(directory or data_directory())
+    query = f"{'pause' if paused else 'resume'}={quote(identifier)}"
+    answer = _ask(files, f"/orderops/replay?{query}")
+    if answer is None:
+        raise OrderopsError("the local environment is not running", "start it: orderops local start")
+    if problem := answer.get("problem"):
+        raise OrderopsError(str(problem), "list the databases: orderops local status")
+
+
 def logs(directory: Path | None = None, *, follow: bool = False) -> Iterator[str]:
     """Yield log lines of the daemon, the tasks and the databases, each prefixed with its source."""
     from orderops.local.log_files import lines

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 import psutil
 
@@ -102,6 +103,7 @@ class Daemon:
         self.messages.resume()
         self.emulator.pages["/orderops/status"] = self._status
         self.emulator.pages["/orderops/credentials"] = self._credentials
+        self.emulator.pages["/orderops/replay"] = self._replay
         self.emulator.pages["/orderops/save"] = self._save
         self.emulator.changed.append(self._changed)
         self.state_file.start()
@@ -171,6 +173,10 @@ class Daemon:
 
     def _save(self, _environ: Environ) -> Response:
         return _json(self.state_file.save(verify=True).to_dict())
+
+    def _replay(self, environ: Environ) -> Response:
+        verb, _, name = environ.get("QUERY_STRING", "").partition("=")
+        return _json({"problem": self.plane.pause_replay(unquote(name), paused=verb == "pause")})
 
     def _credentials(self, environ: Environ) -> Response:
         return _json(self.plane.credentials(environ.get("QUERY_STRING", "")))

@@ -139,16 +139,21 @@ class DataPlane:
     def credentials(self, identifier: str) -> dict[str, Any]:
         """Return address and login of a database.
 
-        Without an identifier, restored instances are ignored. Empty when not exactly one instance matches.
+        Without an identifier, restored instances and replicas are ignored. Empty when not exactly one instance matches.
         """
         with self._emulator.lock:
             instances = [instance for _, instance in rds_calls.instances()]
             matching = [instance for instance in instances if identifier in ("", instance.db_instance_identifier)]
             if len(matching) > 1:
-                matching = [instance for instance in matching if _role(instance) in ("", "primary")]
+                matching = [
+                    instance for instance in matching if _role(instance) in ("", "primary") and not instance.is_replica
+                ]
             if len(matching) != 1:
                 return {}
-            user, password = matching[0].master_credentials
+            # A replica has the password of its source.
+            sources = [instance for instance in instances if instance.dbi_resource_id == matching[0].replicates_from]
+            knows = sources[0] if matching[0].is_replica and sources else matching[0]
+            user, password = knows.master_credentials
             address = {
                 "host": "127.0.0.1",
                 "port": matching[0].endpoint_port,
@@ -161,6 +166,10 @@ class DataPlane:
                 "user": user,
                 "password": password or "",
             }
+
+    def pause_replay(self, name: str, *, paused: bool) -> str:
+        """Pause or resume the replay of a replica; return why that cannot be, or nothing."""
+        return self._databases.pause_replay(name, paused=paused)
 
     def _unreachable(self) -> Iterator[tuple[str, int]]:
         """Yield the targets that the security groups of their service keep from the balancer."""

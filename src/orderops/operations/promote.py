@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from orderops.database.connection import connect
@@ -22,8 +23,10 @@ from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.remote.job import DATABASE, DatabaseEndpoint, JobRequest
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
+from orderops.resources.rds_read_replica import SOURCE
 from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import Instance, Instances, load_instances, was_discarded
+from orderops.restore.lag import Lag, lag_between, lag_by_metrics
 from orderops.restore.promotion import (
     BACK,
     Promotion,
@@ -50,6 +53,8 @@ class SwitchPlan:
     steps: Sequence[Step]
     lacks_login: bool = False
     """Whether the services' role is made in the new primary first."""
+    lag: Lag | None = None
+    """How far the replica that would be promoted is behind; None for any other instance."""
 
 
 def switch_to(workspace: Workspace, options: ChangeOptions, decide: Decide, *, as_it_is: bool = False) -> None:
@@ -99,10 +104,13 @@ class _Switch(Change[SwitchPlan]):
             # As it will be when the services switch to it.
             switch = replace(switch, to=Instance(with_login(switch.to.observed, secret)))
         promotion = Promotion(self._workspace, switch)
-        return SwitchPlan(switch, promotion, promotion.plan(), lacks_login=bool(secret))
+        lag = _lag_of(self._workspace, switch)
+        return SwitchPlan(switch, promotion, promotion.plan(), lacks_login=bool(secret), lag=lag)
 
     def show(self, plan: SwitchPlan) -> None:
         _show_switch(plan.switch)
+        if plan.lag:
+            _show_loss(self._workspace, plan.switch, plan.lag)
         if plan.lacks_login:
             console.info(f"first the services' role is made in {plan.switch.to.name}: {ROLE}")
         console.show_plan(plan.steps)
@@ -219,6 +227,34 @@ def _check_opens(workspace: Workspace, instance: Instance) -> None:
         return
     with open_databases(workspace, instance) as (login,), connect(login, name="orderops restore") as connection:
         connection.execute("select 1")
+
+
+def _lag_of(workspace: Workspace, switch: Switch) -> Lag | None:
+    """How far a replica that is still one is behind the primary, measured as exactly as this machine can."""
+    to, primary = switch.to, switch.previous
+    if switch.decided or not to.is_replica or not to.observed.properties[SOURCE]:
+        return None
+    if primary is None:
+        return Lag(None, None, "the database does not exist")
+    if workspace.environment.database.access != "task":
+        # The database may be away, which is a reason to promote a replica.
+        with suppress(OrderopsError), ExitStack() as open_:
+            logins = open_.enter_context(open_databases(workspace, primary, to))
+            sessions = [open_.enter_context(connect(login, name="orderops restore")) for login in logins]
+            return lag_between(*sessions)
+    return lag_by_metrics(workspace.aws, primary.name, to.name)
+
+
+def _show_loss(workspace: Workspace, switch: Switch, lag: Lag) -> None:
+    days = workspace.environment.database.backup_days
+    console.info_folded(f"lost would be what {switch.to.name} has not received: {lag.words}")
+    console.info_folded(
+        f"{switch.to.name} stops to follow for good, restarts, and keeps backups for {days} days from then on; until "
+        "its first backup it cannot be restored"
+    )
+    if workspace.stack.replicas:
+        env = workspace.environment.name
+        console.info_folded(f"the read replicas of the new database come after: orderops up --env {env} makes them")
 
 
 def _show_switch(switch: Switch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, State
 from orderops.resources.rds_pending import pending_changes
 
-KIND = "rds-instance"
+KIND, REPLICA_KIND = "rds-instance", "rds-read-replica"
 # The tag with the number of promotions so far. Of two instances with the primary's role, the greater number wins.
 TERM = "orderops:term"
 A_TERM = re.compile("[0-9]{1,18}")
@@ -24,11 +25,15 @@ MASTER_SECRET = "orderops:master-secret"
 IDENTIFIER = NameRule(63, r"[a-z](-?[a-z0-9])*", "lower-case letters, digits and single inner hyphens, a letter first")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag. An instance that was never part of a promotion has none."""
+REPLICA = "replica"
+"""What a read replica is called; it has no role tag."""
 RESTORED_ROLES = (RESTORED, REHEARSAL, DRILL)
 """The roles with which instances are restored."""
 DISPOSABLE = frozenset({REHEARSAL, DRILL})
 """The roles of restored instances that hold no data of their own."""
 STOPPED = "stopped"
+REPLICATING, TERMINATED = "replicating", "terminated"
+"""Of the statuses of a replication (DBInstanceStatusInfo in the API reference)."""
 USABLE = frozenset({"available", STOPPED, "storage-full", "storage-initialization", "storage-optimization"})
 DEAD = frozenset({"failed", "insufficient-capacity", "modify-failed", "restore-error", "upgrade-failed"})
 DEAD_PREFIXES = ("incompatible-", "inaccessible-encryption-credentials")
@@ -68,17 +73,33 @@ def is_restored_name(name: str, role: str) -> bool:
 def instances(aws: Aws, owner: Ownership) -> Iterator[Observed]:
     """The instances of an environment, or those that may be the one that `owner` names, with their effective roles.
 
-    After an interrupted promotion, two instances have the role of the primary; the last promoted one is the primary.
+    Without read replicas. After an interrupted promotion, two instances have the role of the primary; the last promoted
+    one is the primary.
     """
-    raws = list(every(aws.rds.describe_db_instances, "DBInstances"))
-    tagged = [from_pairs(raw.get("TagList")) for raw in raws]
-    terms = _highest_terms(tagged)
-    for raw, tags in zip(raws, tagged, strict=True):
+    described = ((raw, from_pairs(raw.get("TagList"))) for raw in every(aws.rds.describe_db_instances, "DBInstances"))
+    own = [(raw, tags) for raw, tags in described if not is_read_replica(raw, tags)]
+    terms = _highest_terms(tags for _, tags in own)
+    for raw, tags in own:
         name = raw["DBInstanceIdentifier"]
         if term_of(tags) < terms.get(_whose(tags), 0):
             tags = tags | former(name)
         if sought(name, tags, owner):
             yield observed_of(raw, tags)
+
+
+def read_replicas(aws: Aws, owner: Ownership) -> Iterator[Observed]:
+    """The read replicas of an environment, or those that may be the one that `owner` names."""
+    for raw in every(aws.rds.describe_db_instances, "DBInstances"):
+        tags = from_pairs(raw.get("TagList"))
+        if is_read_replica(raw, tags) and sought(raw["DBInstanceIdentifier"], tags, owner):
+            yield observed_replica(raw, tags)
+
+
+def is_read_replica(raw: Mapping[str, Any], tags: Tags) -> bool:
+    """Whether an instance replicates another one, or was created to and has been promoted outside of orderops."""
+    return bool(raw.get("ReadReplicaSourceDBInstanceIdentifier")) or tags.get(ADDRESS, "").startswith(
+        f"{REPLICA_KIND}/"
+    )
 
 
 def former(name: str) -> dict[str, str]:
@@ -134,6 +155,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "EndpointPort": endpoint.get("Port"),
             "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn") or tags.get(MASTER_SECRET),
             "ServiceSecretArn": tags.get(SERVICE_SECRET, ""),
+            "ReadReplicaDBInstanceIdentifiers": sorted(raw.get("ReadReplicaDBInstanceIdentifiers", ())),
             "DBInstanceStatus": raw["DBInstanceStatus"],
             "DbiResourceId": raw["DbiResourceId"],
             "InstanceCreateTime": raw.get("InstanceCreateTime"),
@@ -153,6 +175,31 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
         status=status,
         settling=f"{', '.join(pending)} to be changed" if pending else "",
         pending=pending_changes(raw),
+    )
+
+
+def observed_replica(raw: Mapping[str, Any], tags: Tags) -> Observed:
+    """A replica is ready once it replicates; one whose replication breaks later is ready, and does not replicate."""
+    observed, source = observed_of(raw, tags), raw.get("ReadReplicaSourceDBInstanceIdentifier")
+    infos = [info for info in raw.get("StatusInfos", ()) if info.get("StatusType") == "read replication"]
+    replication = infos[0]["Status"] if infos else ""
+    state, status = observed.state, observed.status
+    if state is State.READY and source and observed.properties["Running"]:
+        if not replication:
+            state, status = State.PENDING, "copying the primary"
+        elif replication == TERMINATED:
+            state, status = State.FAILED, "no longer replicated: RDS has terminated it"
+    return replace(
+        observed,
+        properties={
+            **observed.properties,
+            "SourceDBInstanceIdentifier": source,
+            "Replicating": replication == REPLICATING,
+            "ReplicationStatus": replication,
+            "ReplicationMessage": infos[0].get("Message", "") if infos else "",
+        },
+        state=state,
+        status=status,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -23,14 +23,16 @@ from orderops.resources.rds_description import (
     LIFECYCLE,
     RESTORED,
     instances,
+    is_read_replica,
     is_restored_name,
     sought_backup,
 )
 from orderops.resources.rds_master import KEYS, MANAGED, SECRET, new_password, services_would_fail, set_own_password
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
-from orderops.resources.rds_versions import UPGRADES, is_or_follows, numbers, upgrades_of, version_refusal
+from orderops.resources.rds_versions import MANY, UPGRADES, is_or_follows, numbers, upgrades_of, version_refusal
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
+from orderops.text.lists import joined
 
 SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"
 """The tag of an instance that the operator allows to be deleted without a final snapshot."""
@@ -122,7 +124,9 @@ class RdsInstance(Resource):
         """Return None. Raises OrderopsError if only restored instances are left: a new database would be empty."""
         for raw in every(aws.rds.describe_db_instances, "DBInstances"):
             tags, name = from_pairs(raw.get("TagList")), raw["DBInstanceIdentifier"]
-            if name.startswith(f"{self.name}-") and tags.get(ROLE) in (RESTORED, FORMER):
+            if name.startswith(f"{self.name}-") and (
+                tags.get(ROLE) in (RESTORED, FORMER) or is_read_replica(raw, tags)
+            ):
                 raise _is_gone(name, tags)
         return None
 
@@ -147,7 +151,7 @@ class RdsInstance(Resource):
         known = {"EnablePerformanceInsights": self.performance_insights, "DatabaseInsightsMode": self.database_insights}
         properties |= {key: value for key, value in known.items() if properties[key] is None}
         if (properties["PerformanceInsightsRetentionPeriod"] or 0) >= ADVANCED_DAYS:
-            properties |= self._insights_retention()
+            properties |= self.insights_retention()
         return replace(observed, properties=properties)
 
     @classmethod
@@ -184,7 +188,7 @@ class RdsInstance(Resource):
             "DeletionProtection": self.deletion_protection,
             "EnablePerformanceInsights": self.performance_insights,
             "DatabaseInsightsMode": self.database_insights,
-            **self._insights_retention(),
+            **self.insights_retention(),
             "EnableCloudwatchLogsExports": sorted(self.log_exports),
         }
 
@@ -209,6 +213,8 @@ class RdsInstance(Resource):
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
         properties = observed.properties
+        if replicas := properties["ReadReplicaDBInstanceIdentifiers"]:
+            raise _has_replicas(observed, replicas)
         if not properties["Running"]:
             # AWS takes no final snapshot of a stopped instance.
             aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
@@ -284,7 +290,7 @@ class RdsInstance(Resource):
             return services_would_fail(observed, environment)
         return None
 
-    def _insights_retention(self) -> dict[str, int]:
+    def insights_retention(self) -> dict[str, int]:
         """The days that the advanced mode needs; in the standard mode, those that an operator has set stay."""
         return {"PerformanceInsightsRetentionPeriod": ADVANCED_DAYS} if self.database_insights == ADVANCED else {}
 
@@ -297,6 +303,14 @@ def _is_gone(name: str, tags: Tags) -> OrderopsError:
     return OrderopsError(
         f"the database is gone, and {name} is left of it: a new one would be empty, so none is made",
         f"make it the database: orderops restore promote {name} --env {tags.get(ENVIRONMENT)}",
+    )
+
+
+def _has_replicas(observed: Observed, replicas: Sequence[str]) -> OrderopsError:
+    return OrderopsError(
+        f"{observed.id} has read replicas, which RDS would promote and go on charging: {joined(replicas, MANY)}",
+        "delete them first, such as with: aws rds delete-db-instance --skip-final-snapshot "
+        f"--db-instance-identifier {replicas[0]}",
     )
 
 

@@ -13,11 +13,13 @@ from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource, State
 from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
+from orderops.resources.secretsmanager_readers import POINTER, READERS, address_of
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 
 DESCRIPTION = "Where the database is, and which secret opens it"
-FIELDS = ("host", "port", "dbname", "sslmode", "credentials", "master")
+FIELDS = ("host", "port", "dbname", "sslmode", "credentials", "master", READERS)
 HIDDEN = "(not shown)"
 
 
@@ -25,15 +27,17 @@ HIDDEN = "(not shown)"
 class DatabasePointer(Resource):
     """Services read it again when a login fails, and so follow a promoted instance without a deployment.
 
-    `credentials` names the secret that services log in with, and `master` the one of the master user.
+    `credentials` names the secret that services log in with, and `master` the one of the master user. `replicas` lists
+    host and port of the read replicas that replicate; the rest is the same for them.
     """
 
     instance: RdsInstance
     login: SecretsmanagerLogin
     dbname: str = "orders"
     sslmode: str = "verify-full"
+    replicas: tuple[RdsReadReplica, ...] = ()
 
-    kind: ClassVar[str] = "secretsmanager-pointer"
+    kind: ClassVar[str] = POINTER
     name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9/_+=.@-]+", "letters, digits and /_+=.@-")
     lists_late: ClassVar[bool] = SecretsmanagerSecret.lists_late
     retryable_errors: ClassVar[frozenset[str]] = SecretsmanagerSecret.retryable_errors
@@ -75,8 +79,17 @@ class DatabasePointer(Resource):
                 "sslmode": self.sslmode,
                 "credentials": self.credentials(outputs),
                 "master": instance["MasterUserSecretArn"],
+                **({READERS: list(self._readers(outputs))} if self.replicas else {}),
             },
         }
+
+    def _readers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        """Yield the replicas of the primary that replicate, in the order of their names."""
+        for replica in sorted(self.replicas, key=lambda replica: replica.name):
+            found = outputs[replica]
+            follows = found.properties[SOURCE] == outputs[self.instance].id and found.properties["Replicating"]
+            if follows or replica not in outputs:
+                yield address_of(found)
 
     def credentials(self, outputs: Outputs) -> str:
         """The ARN of the secret that the services log in with."""

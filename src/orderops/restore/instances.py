@@ -6,7 +6,7 @@ All state is stored in tags, so every machine sees the same. An interrupted rest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
@@ -15,9 +15,21 @@ from orderops.aws.validation import YEARS
 from orderops.engine.resource import Observed, State
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
-from orderops.resources.rds_description import DISPOSABLE, FORMER, PRIMARY, TERM, instances
+from orderops.resources.rds_description import (
+    DISPOSABLE,
+    FORMER,
+    PRIMARY,
+    REPLICA,
+    TERM,
+    instances,
+    read_replicas,
+)
+from orderops.resources.rds_master import SECRET
+from orderops.resources.rds_read_replica import SOURCE as FOLLOWED
 from orderops.runs.run import Runs
 
+SERVICES = "ServiceSecretArn"
+"""The property with the secret that the services log in with."""
 # How many runs back an interrupted run of the same command is looked for.
 RECENT_RUNS = 20
 
@@ -51,7 +63,12 @@ class Instance:
 
     @property
     def role(self) -> str:
-        return self.tag(ROLE) or PRIMARY
+        return REPLICA if self.is_replica else self.tag(ROLE) or PRIMARY
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether it is a read replica of the environment, or was one until its promotion began."""
+        return FOLLOWED in self.observed.properties
 
     @property
     def ready(self) -> bool:
@@ -114,6 +131,8 @@ class Instances:
     environment: str
     primary: Instance | None
     others: Sequence[Instance]
+    replicas: Sequence[Instance] = ()
+    """Read replicas, which can be promoted, too."""
 
     @property
     def all(self) -> list[Instance]:
@@ -122,8 +141,8 @@ class Instances:
 
     @property
     def primary_missing(self) -> bool:
-        """Whether there is no primary although a restored or former one exists."""
-        return self.primary is None and bool(self.restored)
+        """Whether there is no primary although a restored or former one, or a replica, exists."""
+        return self.primary is None and bool(self.restored or self.replicas)
 
     @property
     def restored(self) -> list[Instance]:
@@ -138,10 +157,10 @@ class Instances:
         """Return the primary; raises OrderopsError if there is none."""
         if self.primary is not None:
             return self.primary
-        if self.restored:
+        if candidates := [*self.restored, *self.replicas]:
             raise OrderopsError(
                 f"the primary database of {self.environment} does not exist; promote one of these instances:",
-                self._commands("promote", self.restored),
+                self._commands("promote", candidates),
             )
         raise OrderopsError(
             f"{self.environment} has no database", f"create it first: orderops up --env {self.environment}"
@@ -154,7 +173,7 @@ class Instances:
         """
         if name is None:
             return self._only_candidate(action)
-        for instance in self.all:
+        for instance in (*self.all, *(self.replicas if action == "promote" else ())):
             # RDS stores identifiers in lower case, whatever the operator typed.
             if instance.name == name.lower():
                 return instance
@@ -199,7 +218,7 @@ class Instances:
 
 
 def load_instances(aws: Aws, stack: Stack) -> Instances:
-    """List all instances of an environment in one call.
+    """List all instances of an environment.
 
     Raises OrderopsError if two instances are tagged as the primary.
     """
@@ -222,7 +241,16 @@ def load_instances(aws: Aws, stack: Stack) -> Instances:
             f"remove the tag {ADDRESS} from the instance that no service uses",
         )
     others = sorted((instance for instance in owned if instance not in primaries), key=lambda instance: instance.name)
-    return Instances(environment, primaries[0] if primaries else None, others)
+    primary = primaries[0] if primaries else None
+    replicas = [_with_logins(observed, primary) for observed in read_replicas(aws, Ownership(environment))]
+    ours = [replica for replica in replicas if replica.tag(ENVIRONMENT) == environment]
+    return Instances(environment, primary, others, sorted(ours, key=lambda instance: instance.name))
+
+
+def _with_logins(observed: Observed, primary: Instance | None) -> Instance:
+    """A replica with the secrets that open it: those of the primary, whose data it has."""
+    logins = {key: primary.observed.properties[key] for key in (SECRET, SERVICES)} if primary else {}
+    return Instance(replace(observed, properties={**observed.properties, **logins}))
 
 
 def was_discarded(instances: Instances, name: str | None, command: str, runs: Runs) -> bool:

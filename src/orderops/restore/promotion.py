@@ -23,11 +23,22 @@ from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.releases.stages import passing_pauses
+from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ecs_redeployment import EcsRedeployment
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_strategy import shift_duration
-from orderops.resources.rds_description import PRIMARY, RESTORED, TERM, former, term_of
+from orderops.resources.rds_description import (
+    MASTER_SECRET,
+    PRIMARY,
+    RESTORED,
+    SERVICE_SECRET,
+    TERM,
+    former,
+    term_of,
+)
 from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica
+from orderops.resources.rds_replica_promotion import RdsReplicaPromotion
 from orderops.resources.rds_restored_instance import differences
 from orderops.restore.instances import (
     PREVIOUS_PRIMARY,
@@ -64,7 +75,7 @@ def switch(instances: Instances, name: str | None, command: str = PROMOTE) -> Sw
     to = instances.named(name, action=PROMOTE) if name or not primary else _default_target(instances, primary)
     if primary and to.name == primary.name:
         return _remaining_switch(instances, primary)
-    if to not in instances.restored:
+    if to not in instances.restored and not to.is_replica:
         raise OrderopsError(
             f"{to.name} was created for a {to.role} and is deleted after it",
             f"restore an instance to keep: orderops restore --at latest --env {instances.environment}",
@@ -137,10 +148,22 @@ class Promotion:
 
     def _steps(self, *, dry_run: bool) -> Iterator[Step]:
         # The order matters: tasks must be replaced after the pointer has changed, or they would read the old one.
+        yield from self._promote_replica(dry_run=dry_run)
         yield from self._switch_tags(dry_run=dry_run)
         yield from self._update_dependents(dry_run=dry_run)
         yield from self._redeploy_services(dry_run=dry_run)
         yield from self._mark_settled(dry_run=dry_run)
+
+    def _promote_replica(self, *, dry_run: bool) -> Iterator[Step]:
+        """Make a read replica an instance of its own, which no interruption can undo, with backups from then on."""
+        to, declared = self.switch.to, self.workspace.environment.database
+        if not to.is_replica:
+            return
+        promotion = RdsReplicaPromotion(to.name, declared.backup_days, declared.backup_window)
+        inventory = Inventory(
+            self.workspace.aws, self.workspace.environment.name, [RdsReplicaPromotion], self.workspace.environment.tags
+        )
+        yield from self._reconcile([promotion], inventory, dry_run=dry_run)
 
     def _switch_tags(self, *, dry_run: bool) -> Iterator[Step]:
         to, previous, aws = self.switch.to, self.switch.previous, self.workspace.aws
@@ -162,25 +185,37 @@ class Promotion:
         return {
             **Ownership(self.workspace.environment.name, database.address, database.name).tags,
             **({PREVIOUS_PRIMARY: previous.name} if previous else {}),
+            **({key: secret for key, secret in self._logins() if secret} if self.switch.to.is_replica else {}),
             ROLE: PRIMARY,
             TERM: str(self._next_term()),
             PROMOTED_BY: self.switch.command,
         }
+
+    def _logins(self) -> Iterator[tuple[str, str]]:
+        """Yield the tags of the secrets that open a replica: its data has the passwords of the instance before it."""
+        properties = self.switch.to.observed.properties
+        yield SERVICE_SECRET, properties["ServiceSecretArn"]
+        if not (self.switch.previous and self.switch.previous.observed.properties["ManageMasterUserPassword"]):
+            yield MASTER_SECRET, properties["MasterUserSecretArn"]
 
     def _update_dependents(self, *, dry_run: bool) -> Iterator[Step]:
         """Update the pointer secret and all other resources that refer to the primary."""
         workspace, database = self.workspace, self.workspace.stack.database
         inventory = workspace.inventory(infra_only=True)
         self.outputs = Outputs(workspace.aws.region, workspace.aws.account)
+        # The replicas follow the former primary, and leave the pointer; the next `up` makes those of the new one.
+        for replica in workspace.stack.replicas:
+            self.outputs[replica] = Observed(replica.name, {SOURCE: None, "Replicating": False})
+        infra = [resource for resource in workspace.stack.infra if not isinstance(resource, RdsReadReplica)]
         # A dry run fills the outputs of all existing resources.
-        for _ in reconcile(workspace.stack.infra, inventory, outputs=self.outputs, dry_run=True):
+        for _ in reconcile(infra, inventory, outputs=self.outputs, dry_run=True):
             pass
         # RDS's listing may lag behind the tag update and still show the former primary.
         self.outputs[database] = self.switch.to.observed
         dependents = [
             resource
-            for resource in workspace.stack.infra
-            if resource is not database and _depends_on(resource, database)
+            for resource in infra
+            if resource is not database and _depends_on(resource, database) and not _watches_replica(resource)
         ]
         yield from self._reconcile(dependents, inventory, dry_run=dry_run, outputs=self.outputs)
 
@@ -265,8 +300,9 @@ def service_secret_to_carry(switch: Switch) -> str:
 
 def check_alike(switched: Switch) -> None:
     """Raise OrderopsError if the new primary's settings differ from those of the instance that it replaces."""
-    # Once the tags are switched, an error here would only prevent the rest from following.
-    if switched.decided or switched.previous is None:
+    # Once the tags are switched, an error here would only prevent the rest from following. A replica has what the file
+    # declares for it, and gets backups with its promotion.
+    if switched.decided or switched.previous is None or switched.to.is_replica:
         return
     to, previous = switched.to, switched.previous
     if different := differences(previous.observed, to.observed):
@@ -281,6 +317,9 @@ def check_alike(switched: Switch) -> None:
 
 
 def _check_ready(instance: Instance, environment: str) -> None:
+    if instance.is_replica and instance.observed.state is not State.FAILED:
+        # One that is busy may be so with an interrupted promotion, which is waited for.
+        return
     if instance.observed.state is State.READY and instance.ready:
         return
     available = instance.observed.state is State.READY
@@ -315,6 +354,10 @@ def _is_tagged_as_primary(aws: Aws, instance: Instance, address: str) -> bool:
 
 def _depends_on(resource: Resource, database: Resource) -> bool:
     return any(need is database or _depends_on(need, database) for need in resource.needs())
+
+
+def _watches_replica(resource: Resource) -> bool:
+    return isinstance(resource, CloudwatchAlarm) and any(isinstance(need, RdsReadReplica) for need in resource.needs())
 
 
 def check_not_in_use(workspace: Workspace, instances: Instances, instance: Instance) -> None:

@@ -189,6 +189,14 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         _deletes("DeleteDBParameterGroup", "dBParameterGroupName"),
         *RDS_TAGS,
     ),
+    "rds-read-replica": (
+        Setter("ModifyDBInstance", INSTANCE),
+        Setter("PromoteReadReplica", INSTANCE, ("SourceDBInstanceIdentifier",)),
+        Setter("StopDBInstance", INSTANCE, ("Running",)),
+        Setter("StartDBInstance", INSTANCE, ("Running",)),
+        _deletes("DeleteDBInstance", INSTANCE),
+        *RDS_TAGS,
+    ),
     "rds-subnet-group": (
         Setter("ModifyDBSubnetGroup", "dBSubnetGroupName", ("SubnetIds",)),
         _deletes("DeleteDBSubnetGroup", "dBSubnetGroupName"),

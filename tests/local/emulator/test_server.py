@@ -19,14 +19,6 @@ def test_a_missing_operation_is_refused_with_service_and_action(laptop: Laptop) 
         laptop.client("ec2").describe_vpcs(Filters=[{"Name": "no-such-filter", "Values": ["x"]}])
 
 
-def test_a_read_replica_is_refused_and_not_created_empty(laptop: Laptop) -> None:
-    with pytest.raises(ClientError) as refused:
-        laptop.client("rds").create_db_instance_read_replica(
-            SourceDBInstanceIdentifier="a", DBInstanceIdentifier="b", DBInstanceClass="db.t3.micro"
-        )
-    assert refused.value.response["Error"]["Code"] == "NotEmulated"
-
-
 def test_a_waiting_receive_blocks_no_request_and_returns_the_first_message(laptop: Laptop) -> None:
     sqs = laptop.client("sqs")
     queue = sqs.create_queue(QueueName=laptop.name("queue"), Attributes={"ReceiveMessageWaitTimeSeconds": "20"})[

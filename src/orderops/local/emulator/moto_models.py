@@ -18,6 +18,7 @@ import moto.iam.models as iam
 import moto.rds.models as rds
 
 from orderops.local.emulator.origin import RestoreOrigin
+from orderops.local.emulator.replication import status_infos
 
 TRANSITIONS = {"available": "starting", "stopped": "stopping"}
 # Statuses in which the server commits nothing more, so that its log does not grow.
@@ -53,6 +54,10 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
     """Cause of a final failure; empty otherwise."""
     applied_credentials: tuple[str, str | None] | None = None
     """User and password of the account that the server was given last: SQL may have changed the password since."""
+    replicates_from: str = ""
+    """Resource id of the source of a replica, also after its promotion."""
+    promotion: int | None = None
+    """Days of backups after a promotion that was requested; None otherwise."""
 
     def __init__(self, backend: Any, **settings: Any) -> None:
         super().__init__(backend, **settings)
@@ -65,7 +70,7 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
     @property
     def has_server(self) -> bool:
         """True when a PostgreSQL server runs for this instance."""
-        return self.engine == "postgres" and not self.is_replica and not self.db_cluster_identifier
+        return self.engine == "postgres" and not self.db_cluster_identifier
 
     @property
     def status(self) -> str:
@@ -119,8 +124,12 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
         return self.restore_window[1].replace(tzinfo=None) if self.restore_window else None
 
     @property
+    def status_infos(self) -> list[dict[str, Any]]:
+        return status_infos(self)
+
+    @property
     def master_credentials(self) -> tuple[str, str | None]:
-        """Current user and password. None as password: a restored instance keeps the one in its data."""
+        """Current user and password. None as password: the one in the data of a restored instance or a replica."""
         if getattr(self, "manage_master_user_password", False):
             return self.master_username, current_password(self.master_user_secret.secret)
         return self.master_username, self._master_user_password

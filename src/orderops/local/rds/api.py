@@ -82,8 +82,6 @@ def register(emulator: Emulator, port_problem: Callable[[int], str]) -> None:
     for action in ("CreateDBSnapshot", "StopDBInstance"):
         emulator.after["rds", action] = [_begin_snapshot]
     emulator.after["rds", "CopyDBSnapshot"] = [_copy_data]
-    # moto would create an empty instance, and a client would read from it.
-    emulator.instead["rds", "CreateDBInstanceReadReplica"] = _not_emulated
     emulator.instead["secretsmanager", "RotateSecret"] = _rotate
 
 
@@ -202,10 +200,6 @@ def _check_snapshot_complete(request: Request) -> None:
 def _begin_reboot(request: Request, response: Response) -> None:
     if instance := _instance_of(request):
         instance.set_status("rebooting")
-
-
-def _not_emulated(request: Request) -> Response:
-    raise ApiError("NotEmulated", f"{request.action} is not emulated on the laptop")
 
 
 def _rotate(request: Request) -> Response | None:

@@ -109,12 +109,12 @@ class BaseBackups:
         return max(datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times)
 
 
-def copy_server(server: PostgresServer, target: Path) -> None:
-    """Copy a running server; an interruption leaves no incomplete copy under this name."""
+def copy_server(server: PostgresServer, target: Path, slot: str = "") -> None:
+    """Copy a running server; an interruption leaves no incomplete copy under this name. A slot keeps the log for it."""
     temporary = target.with_name(f".{uuid.uuid4().hex}")
     connection = ["-h", HOST, "-p", str(server.port), "-U", server.administrator, "-D", str(temporary)]
     # A fast checkpoint instead of a spread one of up to 5 minutes; streamed log makes the copy complete by itself.
-    options = ["-c", "fast", "-X", "stream", "--no-sync", "--no-password"]
+    options = ["-c", "fast", "-X", "stream", "--no-sync", "--no-password", *(["-S", slot] if slot else [])]
     result = server.program("pg_basebackup", *connection, *options, secret=server.password)
     if result.returncode:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -81,8 +81,15 @@ class Databases:
         """Yield instance, metric and value of what runs in a region."""
         for database in list(self._known.values()):
             if database.region == region and database.instance.status == "available":
-                for name, value in measure(database.server, database.instance):
+                for name, value in (*measure(database.server, database.instance), *database.replica.measured()):
                     yield str(database.instance.db_instance_identifier), name, value
+
+    def pause_replay(self, name: str, *, paused: bool) -> str:
+        """Pause or resume the replay of a replica; return what it is not or does not do, or nothing."""
+        for database in list(self._known.values()):
+            if database.instance.db_instance_identifier == name:
+                return database.replica.pause(paused=paused)
+        return f"there is no instance {name}"
 
     def port_conflict(self, port: int) -> str:
         """Say why an instance cannot have this port; empty when it can."""

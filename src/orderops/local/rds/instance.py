@@ -20,7 +20,9 @@ from orderops.local.ports import PortTaken, free_port, port_is_free
 from orderops.local.rds import snapshots
 from orderops.local.rds.binaries import version_numbers
 from orderops.local.rds.directory import InstanceDirectory
+from orderops.local.rds.postgres import PostgresServer
 from orderops.local.rds.recovery import Unreachable, WalSource, recover, recovery_pending
+from orderops.local.rds.replica import Replica
 from orderops.local.rds.roles import set_password, set_up
 from orderops.local.rds.snapshots import Snapshots
 
@@ -71,6 +73,7 @@ class DatabaseServer:
         self._on_change = on_change
         self._save = save
         self._others = others
+        self.replica = Replica(backend, instance, self.server, self._source_server, lock)
         self._failures = 0
         self._closing = False
         self._seen_running = False
@@ -128,6 +131,8 @@ class DatabaseServer:
         match self.instance.status:
             case "available":
                 self._maintain()
+            case "modifying" | "creating" | "starting" if self.replica.to_be_promoted:
+                self._promote()
             case "creating" | "starting" | "modifying" | "incompatible-network" | "failed":
                 self._start()
                 self._set_status("available")
@@ -153,7 +158,9 @@ class DatabaseServer:
         else:
             port = self.instance.endpoint_port
             self.server.move_to(port)
-        if self.instance.origin and recovery_pending(self.server):
+        if self.instance.replicates_from and (self.replica.follows or not self.server.created or self.server.standby):
+            self.replica.start(self._should_continue)
+        elif self.instance.origin and recovery_pending(self.server):
             self._restore()
         else:
             self.server.start()
@@ -167,8 +174,19 @@ class DatabaseServer:
     def _choose_port(self) -> int:
         port, taken = int(self.instance.port), self._others.ports(except_for=self.instance.dbi_resource_id)
         # A restored instance inherits its source's port without anyone having chosen it.
-        inherited = self.instance.origin and not self.instance.declared_port
+        inherited = (self.instance.origin or self.instance.replicates_from) and not self.instance.declared_port
         return free_port(excluded=taken) if port in taken or (inherited and not port_is_free(port)) else port
+
+    def _source_server(self) -> PostgresServer | None:
+        """The server of the instance that this one replicates; None once that is deleted."""
+        source = self._others.database(self.instance.replicates_from)
+        return source.server if source and not source.gone else None
+
+    def _promote(self) -> None:
+        """Promote a replica, and restart it as RDS does."""
+        self._start()
+        self.replica.promote()
+        self._set_status("rebooting")
 
     def _restore(self) -> None:
         """Fetch the source's data at the requested time."""
@@ -218,7 +236,10 @@ class DatabaseServer:
             self._apply_password()
             if not self._version_reported:
                 self._report_version()
-            self._maintain_backups()
+            if self.replica.look():
+                self._on_change()
+            if not self.replica.follows:
+                self._maintain_backups()
             self._take_pending_snapshots()
         elif self._seen_running and self._stopped_by_hand():
             log.info("%s was shut down by an operator", self.instance.db_instance_identifier)
@@ -241,13 +262,15 @@ class DatabaseServer:
 
     def _apply_password(self) -> None:
         """Set the master user's password to the one in the account."""
+        if self.replica.follows or self.server.standby:
+            return
         with self._lock:
             user, password = self.instance.master_credentials
             name = self.instance.db_name
             if self.instance.applied_credentials == (user, password):
                 return
-        if password is not None and self.instance.origin:
-            # Roles and databases are part of the restored data.
+        if password is not None and (self.instance.origin or self.instance.replicates_from):
+            # Roles and databases are part of the restored or replicated data.
             set_password(self.server, user, password)
         elif password is not None:
             set_up(self.server, user, password, name)
@@ -325,6 +348,7 @@ class DatabaseServer:
             with self._lock:
                 retained.restorable_since = self.instance.restorable_since
                 retained.logged_until = self.instance.logged_until
+        self.replica.let_go()
         # Saved first: a kill must not bring back an instance without data.
         self._save()
         self.server.kill()

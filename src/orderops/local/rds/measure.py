@@ -20,6 +20,7 @@ BLOCK = 512
 """Bytes of st_blocks, by POSIX."""
 # PostgreSQL shows in the title of a process what its session does: "postgres: user database host(port) SELECT".
 SESSION = re.compile(r"^postgres: (?P<user>\S+) \S+ (?:\[local\]|\S+\(\d+\)) (?P<doing>.+)$")
+NOT_CLIENTS = frozenset({ADMINISTRATOR, "walsender"})
 SIZES = {"nano": 2, "micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4}
 
 
@@ -50,7 +51,7 @@ def _sessions(process: psutil.Process) -> Iterator[str]:
         with suppress(psutil.Error):
             title = " ".join(child.cmdline()).strip()
             session = SESSION.match(title)
-            if session and session["user"] != ADMINISTRATOR:
+            if session and session["user"] not in NOT_CLIENTS:
                 yield session["doing"]
 
 

@@ -90,6 +90,16 @@ class PostgresServer:
         return self.running and self._pid_file_line("status") == "ready"
 
     @property
+    def standby_signal(self) -> Path:
+        """The file with which PostgreSQL starts as a standby; it deletes the file when it is promoted."""
+        return self.data / "standby.signal"
+
+    @property
+    def standby(self) -> bool:
+        """True when the server follows another one, and accepts statements that only read."""
+        return self.standby_signal.exists()
+
+    @property
     def ended_cleanly(self) -> bool:
         """True when the server was shut down, and neither crashed nor was killed."""
         output = self.program("pg_controldata", "-D", str(self.data)).stdout
@@ -155,7 +165,7 @@ class PostgresServer:
         extra_settings: Mapping[str, str] | None = None,
         should_continue: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Start the server and return when it accepts statements that write; a running server is left alone.
+        """Start the server and return when it accepts statements; a running server is left alone.
 
         `extra_settings` apply to this start only, as a recovery needs; `should_continue` returning False ends the wait.
         Raises OrderopsError when the server does not start in time, and PortTaken for a port in use.
@@ -180,6 +190,12 @@ class PostgresServer:
                 if not self._worth_retrying(exited) or time.monotonic() > deadline:
                     raise self._start_error(exited, chosen) from None
             time.sleep(0.2)
+
+    def reload(self, extra_settings: Mapping[str, str]) -> None:
+        """Let a running server read its settings again, with others than those of its start."""
+        self._write("server.conf", self._conf(self.port, extra_settings))
+        if process := self.process():
+            process.send_signal(signal.SIGHUP)
 
     def stop(self, timeout: float = 30) -> None:
         """Shut down and end all sessions; after `timeout` seconds, shut down immediately."""
@@ -283,7 +299,7 @@ class PostgresServer:
 
     def _wait_until_ready(self, timeout: float, should_continue: Callable[[], bool]) -> None:
         deadline = time.monotonic() + timeout
-        while not self.ready:
+        while not (self.ready or (self.standby and self.running and self._pid_file_line("status") == "standby")):
             if self._started.poll() is not None if self._started else not self.running:
                 raise _ServerExited(self._new_log())
             if time.monotonic() > deadline or not should_continue():

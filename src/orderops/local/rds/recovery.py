@@ -95,6 +95,9 @@ def install_copy(server: PostgresServer, source: Path, password: str, *, signal:
     with suppress(FileNotFoundError):
         # A copied pid file makes PostgreSQL refuse to start.
         (temporary / "postmaster.pid").unlink()
+    with suppress(FileNotFoundError):
+        # Of a snapshot of a replica, which would follow the replica's source.
+        (temporary / server.standby_signal.name).unlink()
     if signal:
         (temporary / SIGNAL_FILE).touch(mode=0o600)
     if server.account:

@@ -187,28 +187,6 @@ def test_a_snapshot_is_creating_before_it_is_available(moto: Client, strict: Cli
     taken(strict, "taken")
 
 
-def test_a_replica_needs_a_source_with_backups_and_an_unmanaged_password(
-    moto: Client, strict: Client, refused: Refused
-) -> None:
-    managed = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
-    available(strict, "bare", BackupRetentionPeriod=0)
-    strict("rds").create_db_instance(DBInstanceIdentifier="managed", **managed, ManageMasterUserPassword=True)
-    settled(strict, "managed")
-    source = available(strict, "source")
-
-    for name in ("bare", "managed"):
-        with refused("InvalidDBInstanceState"):
-            strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier=name)
-    strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier="source")
-    assert describe(strict, "copy")["DBInstanceStatus"] == "creating"
-    copy = settled(strict, "copy")
-
-    assert copy["DbiResourceId"] != source["DbiResourceId"]
-    assert copy["ReadReplicaSourceDBInstanceIdentifier"] == "source"
-    assert describe(strict, "source")["ReadReplicaDBInstanceIdentifiers"] == ["copy"]
-    moto("rds").create_db_instance_read_replica(DBInstanceIdentifier="plain", SourceDBInstanceIdentifier="bare")
-
-
 def test_many_instances_are_listed_in_pages(strict: Client) -> None:
     for n in range(23):
         strict("rds").create_db_instance(DBInstanceIdentifier=f"one-{n:02}", **SMALL)

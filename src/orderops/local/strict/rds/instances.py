@@ -20,7 +20,6 @@ from orderops.local.strict.rds.states import (
     free_snapshot_name,
     has_server,
     identify,
-    new_resource_id,
     transition,
 )
 
@@ -29,7 +28,6 @@ ACTIONS_ON_AVAILABLE = ("RebootDBInstance", "StopDBInstance")
 # Requests before which due state changes are made.
 SETTLING_ACTIONS = (
     "CreateDBInstance",
-    "CreateDBInstanceReadReplica",
     "CreateDBSnapshot",
     "DeleteDBInstance",
     "DeleteDBParameterGroup",
@@ -72,8 +70,6 @@ class Instances:
         emulator.on_after("rds", "StartDBInstance", self._started)
         emulator.on_before("rds", "CreateDBSnapshot", _check_snapshot)
         emulator.on_after("rds", "CreateDBSnapshot", self._snapshot_taken)
-        emulator.on_before("rds", "CreateDBInstanceReadReplica", _check_replica)
-        emulator.on_after("rds", "CreateDBInstanceReadReplica", self._replica_created)
         emulator.on_after("rds", "DescribeDBInstances", self._described)
 
     def response(self, request: Request, instance: Any) -> Response:
@@ -95,16 +91,6 @@ class Instances:
             identify(backend_of(request), instance)
             begin_creation(instance, self._delays)
         return self.response(request, instance)
-
-    def _replica_created(self, request: Request, response: Response) -> Response:
-        """Give the replica its own identity and state: moto copies all of the source."""
-        replica = backend_of(request).databases[request.form[IDENTIFIER]]
-        replica.dbi_resource_id = new_resource_id()
-        replica.db_instance_identifier = request.form[IDENTIFIER]
-        replica.pending_modified_values = {}
-        replica.backup_retention_period = 0
-        begin_creation(replica, self._delays)
-        return self.response(request, replica)
 
     def _deleted(self, request: Request, response: Response) -> Response | None:
         instance = request.environ["orderops.leaving"]
@@ -201,7 +187,7 @@ def _check_deletion(request: Request) -> None:
             "InvalidParameterCombination",
             "FinalDBSnapshotIdentifier cannot be specified when SkipFinalSnapshot is specified.",
         )
-    if not is_true(request, "SkipFinalSnapshot") and not final and not instance.is_replica:
+    if not is_true(request, "SkipFinalSnapshot") and not final:
         raise ApiError(
             "InvalidParameterCombination",
             "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
@@ -211,22 +197,6 @@ def _check_deletion(request: Request) -> None:
         raise ApiError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
     if final and instance.status not in (AVAILABLE, "storage-optimization"):
         raise _snapshot_error(instance)
-
-
-def _check_replica(request: Request) -> None:
-    backend = backend_of(request)
-    source = backend.databases.get(request.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2])
-    if request.form[IDENTIFIER] in backend.databases:
-        raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
-    if source and not source.backup_retention_period:
-        raise ApiError("InvalidDBInstanceState", "Automated backups are not enabled for this database instance.")
-    if source and source.status != AVAILABLE:
-        raise ApiError("InvalidDBInstanceState", "Database instance is not in available state.")
-    if source and source.manage_master_user_password:
-        raise ApiError(
-            "InvalidDBInstanceState",
-            "A read replica can't be created of a DB instance whose master user password is in Secrets Manager.",
-        )
 
 
 def _check_snapshot(request: Request) -> None:

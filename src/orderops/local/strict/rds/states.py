@@ -15,12 +15,15 @@ from typing import Any
 
 from moto.rds.models import DBParameterGroup
 
+from orderops.local.emulator import replication
 from orderops.local.strict.delays import Delays
 
 AVAILABLE = "available"
 OPTIMIZING = "storage-optimization"
 USABLE = (AVAILABLE, OPTIMIZING)
 GONE = "gone"
+# Stages of a replica, which change what it is and leave its status alone.
+REPLICATING, PROMOTED = "replicating", "promoted"
 # Names in PendingModifiedValues, and moto's attributes.
 ATTRIBUTES = {
     "AllocatedStorage": "allocated_storage",
@@ -50,7 +53,11 @@ def transition(instance: Any, status: str, *later: tuple[float, str]) -> None:
     """Set the status now, and further ones after the given seconds."""
     _set_status(instance, status)
     now = time.time()
-    instance.stages = [(now + seconds, state) for seconds, state in later]
+    # A replica catches up, whatever else is done to it.
+    behind = [stage for stage in stages_of(instance) if stage[1] == REPLICATING]
+    instance.stages = sorted(
+        [*((now + seconds, state) for seconds, state in later), *behind], key=lambda stage: stage[0]
+    )
 
 
 def advance(backend: Any) -> None:
@@ -60,7 +67,13 @@ def advance(backend: Any) -> None:
         while (stages := stages_of(instance)) and stages[0][0] <= now:
             moment, status = stages.pop(0)
             if status == GONE:
-                backend.databases.pop(instance.db_instance_identifier)
+                backend.databases.pop(instance.db_instance_identifier, None)
+            if status == REPLICATING:
+                instance.replication_status = REPLICATING
+                continue
+            if status == PROMOTED:
+                promote(backend, instance)
+                continue
             if status in USABLE:
                 apply_pending(backend, instance)
                 _note_first_backup(instance, moment)
@@ -98,10 +111,30 @@ def apply_pending(backend: Any, instance: Any) -> None:
         if key == "DBInstanceIdentifier":
             _rename(backend, instance, value)
         else:
+            if key == "EngineVersion" and _major(value) != _major(instance.engine_version):
+                _upgrade_replicas(backend, instance, value)
             setattr(instance, ATTRIBUTES[key], value)
     if instance.__dict__.get("parameter_apply_status") == "applying":
         # AWS shows `applying` first, then waits for a reboot even for dynamic parameters of a new group.
         instance.parameter_apply_status = "pending-reboot"
+
+
+def _upgrade_replicas(backend: Any, source: Any, version: str) -> None:
+    """Take the replicas along to another major version, with the parameter group of their source."""
+    for replica in backend.databases.values():
+        if replica.is_replica and replica.source_db_instance_identifier == source.db_instance_identifier:
+            replica.engine_version = version
+            replica.db_parameter_group_name = source.db_parameter_group_name
+
+
+def _major(version: str) -> str:
+    return str(version).partition(".")[0]
+
+
+def promote(backend: Any, replica: Any) -> None:
+    """Make a replica an instance of its own, with backups for as many days as were asked for."""
+    replication.promote(backend, replica)
+    replica.stages = [stage for stage in stages_of(replica) if stage[1] != REPLICATING]
 
 
 def new_resource_id() -> str:
@@ -158,6 +191,10 @@ class InstanceView:
         return None if self._instance.status == "creating" else self._instance.endpoint
 
     @property
+    def status_infos(self) -> list[dict[str, Any]]:
+        return replication.status_infos(self._instance)
+
+    @property
     def latest_restorable_time(self) -> Any:
         window = window_of(self._instance, self._delays)
         return window[1].replace(tzinfo=None) if window else None
@@ -170,9 +207,16 @@ class InstanceView:
 
 
 def _rename(backend: Any, instance: Any, name: str) -> None:
-    backend.databases.pop(instance.db_instance_identifier)
+    before = instance.db_instance_identifier
+    backend.databases.pop(before)
     instance.db_instance_identifier = name
     backend.databases[instance.db_instance_identifier] = instance
+    for other in backend.databases.values():
+        if other.source_db_instance_identifier == before:
+            other.source_db_instance_identifier = instance.db_instance_identifier
+        other.replicas = [
+            instance.db_instance_identifier if replica == before else replica for replica in other.replicas
+        ]
 
 
 def _note_first_backup(instance: Any, moment: float) -> None:
