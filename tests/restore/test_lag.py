@@ -11,7 +11,7 @@ from orderops.aws.client import Aws
 from orderops.local.rds import standby
 from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch, server_account
-from orderops.restore.lag import Lag, lag_between, lag_by_metrics
+from orderops.restore.lag import MeasuredLag, lag_between, lag_by_metrics
 from support.laptop import until
 
 SLOT = "rds_of_a_test"
@@ -45,7 +45,7 @@ def test_a_replica_that_has_everything_loses_nothing_even_if_it_has_not_replayed
         here.execute("CREATE TABLE IF NOT EXISTS written AS SELECT 1 AS id")
         until(lambda: lag_between(here, there).size == 0, what="the log is received")
 
-        assert lag_between(here, there) == Lag(0, 0, "asked of both servers now")
+        assert lag_between(here, there) == MeasuredLag(0, 0, "asked of both servers now")
     standby.pause(replica, paused=False)
 
 
@@ -89,4 +89,4 @@ def test_cloudwatch_is_asked_for_seconds_of_the_replica_and_bytes_of_the_primary
 
 
 def test_a_replica_that_does_not_replicate_has_lost_everything_since() -> None:
-    assert Lag(-1, None, "by CloudWatch").words == "everything since it stopped to replicate (by CloudWatch)"
+    assert MeasuredLag(-1, None, "by CloudWatch").words == "everything since it stopped to replicate (by CloudWatch)"

@@ -26,7 +26,7 @@ from orderops.resources.rds_instance import final_snapshot
 from orderops.resources.rds_read_replica import SOURCE
 from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import Instance, Instances, load_instances, was_discarded
-from orderops.restore.lag import Lag, lag_between, lag_by_metrics
+from orderops.restore.lag import MeasuredLag, lag_between, lag_by_metrics
 from orderops.restore.promotion import (
     BACK,
     Promotion,
@@ -53,7 +53,7 @@ class SwitchPlan:
     steps: Sequence[Step]
     lacks_login: bool = False
     """Whether the services' role is made in the new primary first."""
-    lag: Lag | None = None
+    lag: MeasuredLag | None = None
     """How far the replica that would be promoted is behind; None for any other instance."""
 
 
@@ -229,13 +229,13 @@ def _check_opens(workspace: Workspace, instance: Instance) -> None:
         connection.execute("select 1")
 
 
-def _lag_of(workspace: Workspace, switch: Switch) -> Lag | None:
+def _lag_of(workspace: Workspace, switch: Switch) -> MeasuredLag | None:
     """How far a replica that is still one is behind the primary, measured as exactly as this machine can."""
     to, primary = switch.to, switch.previous
     if switch.decided or not to.is_replica or not to.observed.properties[SOURCE]:
         return None
     if primary is None:
-        return Lag(None, None, "the database does not exist")
+        return MeasuredLag(None, None, "the database does not exist")
     if workspace.environment.database.access != "task":
         # The database may be away, which is a reason to promote a replica.
         with suppress(OrderopsError), ExitStack() as open_:
@@ -245,7 +245,7 @@ def _lag_of(workspace: Workspace, switch: Switch) -> Lag | None:
     return lag_by_metrics(workspace.aws, primary.name, to.name)
 
 
-def _show_loss(workspace: Workspace, switch: Switch, lag: Lag) -> None:
+def _show_loss(workspace: Workspace, switch: Switch, lag: MeasuredLag) -> None:
     days = workspace.environment.database.backup_days
     console.info_folded(f"lost would be what {switch.to.name} has not received: {lag.words}")
     console.info_folded(

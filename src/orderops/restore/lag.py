@@ -24,7 +24,7 @@ SELECT greatest(pg_wal_lsn_diff(%(position)s, pg_last_wal_receive_lsn()), 0)::bi
 
 
 @dataclass(frozen=True)
-class Lag:
+class MeasuredLag:
     """How far a replica is behind; None where that is not known."""
 
     seconds: float | None
@@ -47,7 +47,7 @@ class Lag:
         return f"{', '.join(filter(None, parts))} ({self.source})"
 
 
-def lag_between(primary: psycopg.Connection, replica: psycopg.Connection) -> Lag:
+def lag_between(primary: psycopg.Connection, replica: psycopg.Connection) -> MeasuredLag:
     """Ask both servers. Raises OrderopsError if one does not answer."""
     try:
         position = primary.execute(POSITION).fetchone()
@@ -55,10 +55,10 @@ def lag_between(primary: psycopg.Connection, replica: psycopg.Connection) -> Lag
     except psycopg.Error as error:
         raise OrderopsError(f"the servers do not say how far they are apart: {error}") from None
     size, seconds = row if row else (None, None)
-    return Lag(seconds, size, "asked of both servers now")
+    return MeasuredLag(seconds, size, "asked of both servers now")
 
 
-def lag_by_metrics(aws: Aws, primary: str, replica: str) -> Lag:
+def lag_by_metrics(aws: Aws, primary: str, replica: str) -> MeasuredLag:
     """Read the newest values of CloudWatch. The bytes are those of the replica furthest behind."""
     now = datetime.now(UTC)
     queries = [
@@ -67,4 +67,4 @@ def lag_by_metrics(aws: Aws, primary: str, replica: str) -> Lag:
     ]
     found = read_metrics(aws, queries, period=PERIOD, start=now - WINDOW, end=now)
     seconds, size = (points[-1][1] if points else None for points in found)
-    return Lag(seconds, size, "by CloudWatch, up to a minute old")
+    return MeasuredLag(seconds, size, "by CloudWatch, up to a minute old")

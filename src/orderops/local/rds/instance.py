@@ -22,7 +22,7 @@ from orderops.local.rds.binaries import version_numbers
 from orderops.local.rds.directory import InstanceDirectory
 from orderops.local.rds.postgres import PostgresServer
 from orderops.local.rds.recovery import Unreachable, WalSource, recover, recovery_pending
-from orderops.local.rds.replica import Replica
+from orderops.local.rds.replica import ReplicaServer
 from orderops.local.rds.roles import set_password, set_up
 from orderops.local.rds.snapshots import Snapshots
 
@@ -73,7 +73,7 @@ class DatabaseServer:
         self._on_change = on_change
         self._save = save
         self._others = others
-        self.replica = Replica(backend, instance, self.server, self._source_server, lock)
+        self.replica = ReplicaServer(backend, instance, self.server, self._source_server, lock)
         self._failures = 0
         self._closing = False
         self._seen_running = False

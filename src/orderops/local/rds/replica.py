@@ -26,7 +26,7 @@ SourceOf = Callable[[], PostgresServer | None]
 log = logging.getLogger(__name__)
 
 
-class Replica:
+class ReplicaServer:
     """Replication of one instance, if it is a replica; and the slots of its own replicas."""
 
     def __init__(

@@ -9,7 +9,7 @@ from orderops.local.strict.rds import instances as rds_instances
 from orderops.local.strict.rds import versions as rds_versions
 from orderops.local.strict.rds.changes import Changes
 from orderops.local.strict.rds.instances import Instances
-from orderops.local.strict.rds.replicas import Replicas
+from orderops.local.strict.rds.replicas import ReplicaRules
 from orderops.local.strict.rds.restores import Restores
 
 
@@ -17,7 +17,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
     """Reject and delay what AWS does."""
     instances = Instances(emulator, delays)
     # Before the changes, which hide from the hooks after them what they defer.
-    Replicas(emulator, delays)
+    ReplicaRules(emulator, delays)
     Changes(emulator, delays, instances)
     Restores(emulator, delays)
     rds_groups.register(emulator)
@@ -29,4 +29,4 @@ def patch(emulator: Emulator) -> None:
     rds_groups.patch(emulator)
     rds_instances.patch(emulator)
     Restores(emulator, Delays(), plain=True)
-    Replicas(emulator, Delays(), plain=True)
+    ReplicaRules(emulator, Delays(), plain=True)

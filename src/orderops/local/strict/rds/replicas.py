@@ -29,7 +29,7 @@ from orderops.local.strict.rds.states import (
 
 CREATE, PROMOTE = "CreateDBInstanceReadReplica", "PromoteReadReplica"
 MOST = 15
-"""Replicas of one source."""
+"""ReplicaRules of one source."""
 INHERITED = (
     "auto_minor_version_upgrade",
     "db_name",
@@ -69,7 +69,7 @@ BOOLEAN = {
 }
 
 
-class Replicas:
+class ReplicaRules:
     """Read replicas as on AWS; in a plain emulator only those of instances with a server."""
 
     def __init__(self, emulator: Emulator, delays: Delays, *, plain: bool = False) -> None:
