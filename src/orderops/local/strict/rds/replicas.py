@@ -29,7 +29,7 @@ from orderops.local.strict.rds.states import (
 
 CREATE, PROMOTE = "CreateDBInstanceReadReplica", "PromoteReadReplica"
 MOST = 15
-"""ReplicaRules of one source."""
+"""Replicas of one source."""
 INHERITED = (
     "auto_minor_version_upgrade",
     "db_name",
