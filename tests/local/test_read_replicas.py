@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import psycopg
 import pytest
 
@@ -87,6 +88,32 @@ def test_a_replica_is_added_falls_behind_is_promoted_and_removed(laptop: LaptopE
     assert set(laptop("local", "status", "--json").json["databases"]) == {NAME, former}
     laptop("down", "--confirm", NAME, "--confirm", former)
     assert laptop("local", "status", "--json").json["databases"] == {}
+
+
+def test_a_replica_of_a_database_that_was_deleted_takes_its_place(laptop: LaptopEnvironment) -> None:
+    declare(laptop, 1)
+    laptop("up")
+    write(laptop, "create table kept as select 1 as id")
+    dsn = replica_dsn(laptop)
+    rds(laptop).delete_db_instance(DBInstanceIdentifier="orderops-local-database", SkipFinalSnapshot=True)
+    within(lambda: set(laptop("local", "status", "--json").json["databases"]) == {NAME}, "the database is gone")
+
+    promoted = laptop("restore", "promote", NAME, "--yes")
+
+    assert f"the service answers from {NAME}" in promoted.err
+    with psycopg.connect(laptop.dsn()) as session:
+        assert session.execute("select id from kept").fetchall() == [(1,)]
+    assert psycopg.conninfo.conninfo_to_dict(laptop.dsn())["port"] == psycopg.conninfo.conninfo_to_dict(dsn)["port"]
+    laptop("up")
+    assert changes(laptop) == []
+
+
+def rds(laptop: LaptopEnvironment) -> Any:
+    variables = laptop("local", "env", "--json").json
+    session = boto3.Session(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"]
+    )
+    return session.client("rds", endpoint_url=variables["AWS_ENDPOINT_URL"])
 
 
 def write(laptop: LaptopEnvironment, statement: str) -> None:

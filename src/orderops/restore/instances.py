@@ -5,7 +5,7 @@ All state is stored in tags, so every machine sees the same. An interrupted rest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -218,16 +218,12 @@ class Instances:
 
 
 def load_instances(aws: Aws, stack: Stack) -> Instances:
-    """List all instances of an environment.
+    """List all instances of an environment in one call.
 
     Raises OrderopsError if two instances are tagged as the primary.
     """
-    environment = stack.environment.name
-    owned = [
-        Instance(observed)
-        for observed in instances(aws, Ownership(environment))
-        if (observed.tags or {}).get(ENVIRONMENT) == environment
-    ]
+    environment, listed = stack.environment.name, aws.remembering()
+    owned = [Instance(observed) for observed in _owned(instances(listed, Ownership(environment)), environment)]
     declared = stack.database.address
     # An instance that is being deleted keeps its tags for minutes; it is no longer the primary.
     primaries = [
@@ -242,15 +238,26 @@ def load_instances(aws: Aws, stack: Stack) -> Instances:
         )
     others = sorted((instance for instance in owned if instance not in primaries), key=lambda instance: instance.name)
     primary = primaries[0] if primaries else None
-    replicas = [_with_logins(observed, primary) for observed in read_replicas(aws, Ownership(environment))]
-    ours = [replica for replica in replicas if replica.tag(ENVIRONMENT) == environment]
-    return Instances(environment, primary, others, sorted(ours, key=lambda instance: instance.name))
+    found = _owned(read_replicas(listed, Ownership(environment)), environment)
+    logins = _logins(aws, stack, primary) if found else {}
+    replicas = [Instance(replace(member, properties={**member.properties, **logins})) for member in found]
+    return Instances(environment, primary, others, sorted(replicas, key=lambda instance: instance.name))
 
 
-def _with_logins(observed: Observed, primary: Instance | None) -> Instance:
-    """A replica with the secrets that open it: those of the primary, whose data it has."""
-    logins = {key: primary.observed.properties[key] for key in (SECRET, SERVICES)} if primary else {}
-    return Instance(replace(observed, properties={**observed.properties, **logins}))
+def _owned(found: Iterable[Observed], environment: str) -> list[Observed]:
+    return [observed for observed in found if (observed.tags or {}).get(ENVIRONMENT) == environment]
+
+
+def _logins(aws: Aws, stack: Stack, primary: Instance | None) -> Mapping[str, str | None]:
+    """The secrets that open a replica: those of the primary, whose data it has."""
+    if primary:
+        return {key: primary.observed.properties[key] for key in (SECRET, SERVICES)}
+    # The primary is gone. The pointer still names what opened it.
+    pointer = stack.pointer.now(aws, stack.environment.name)
+    if pointer is None:
+        return {}
+    master, services = pointer[0].get("master"), pointer[0].get("credentials")
+    return {SECRET: master, SERVICES: "" if services == master else services}
 
 
 def was_discarded(instances: Instances, name: str | None, command: str, runs: Runs) -> bool:

@@ -206,16 +206,18 @@ class Promotion:
         # The replicas follow the former primary, and leave the pointer; the next `up` makes those of the new one.
         for replica in workspace.stack.replicas:
             self.outputs[replica] = Observed(replica.name, {SOURCE: None, "Replicating": False})
-        infra = [resource for resource in workspace.stack.infra if not isinstance(resource, RdsReadReplica)]
+        # RDS's listing may lag behind the tag update and still show the former primary, or none.
+        self.outputs[database] = self.switch.to.observed
+        infra = [
+            resource
+            for resource in workspace.stack.infra
+            if resource is not database and not isinstance(resource, RdsReadReplica)
+        ]
         # A dry run fills the outputs of all existing resources.
         for _ in reconcile(infra, inventory, outputs=self.outputs, dry_run=True):
             pass
-        # RDS's listing may lag behind the tag update and still show the former primary.
-        self.outputs[database] = self.switch.to.observed
         dependents = [
-            resource
-            for resource in infra
-            if resource is not database and _depends_on(resource, database) and not _watches_replica(resource)
+            resource for resource in infra if _depends_on(resource, database) and not _watches_replica(resource)
         ]
         yield from self._reconcile(dependents, inventory, dry_run=dry_run, outputs=self.outputs)
 
