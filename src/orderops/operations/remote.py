@@ -133,7 +133,8 @@ def _change_by_task(
     if not (with_login and login_is_due(workspace)):
         run_by_task(workspace, request, options, question=question)
         return
-    request = replace(request, settings={**request.settings, **service_login.job_settings(workspace)})
+    tokens = bool(workspace.stack.pointer.iam_user)
+    request = replace(request, settings={**request.settings, **service_login.job_settings(workspace, tokens=tokens)})
     run_by_task(
         workspace,
         request,

@@ -15,8 +15,8 @@ import psycopg
 from orderops.service.address import Address, AddressBook
 from orderops.service.circuit import Away, Circuit
 from orderops.service.database_errors import after_login, after_query
-from orderops.service.hurried_connection import HurriedConnection
 from orderops.service.database_tokens import DatabaseTokens, LastLogin, Reconnects
+from orderops.service.hurried_connection import HurriedConnection
 from orderops.service.pool import Connection, Pool
 
 log = logging.getLogger(__name__)

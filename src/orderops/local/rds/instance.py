@@ -22,7 +22,7 @@ from orderops.local.rds.binaries import version_numbers
 from orderops.local.rds.directory import InstanceDirectory
 from orderops.local.rds.instance_port import InstancePort
 from orderops.local.rds.postgres import PostgresServer
-from orderops.local.rds.recovery import Unreachable, WalSource, recover, recovery_pending
+from orderops.local.rds.recovery import Unreachable, WalSource, is_source, recover, recovery_pending
 from orderops.local.rds.replica import ReplicaServer
 from orderops.local.rds.roles import set_password, set_up, set_up_tokens
 from orderops.local.rds.snapshots import Snapshots
@@ -37,7 +37,6 @@ STOPPED_BY_HAND_AFTER = 1.0
 # Seconds. A source that is recovering after a crash takes a while to accept connections.
 SOURCE_TIMEOUT = 60.0
 DAY = timedelta(days=1)
-NO_LONGER_RESTORING = ("deleting", "incompatible-restore")
 log = logging.getLogger(__name__)
 
 
@@ -395,15 +394,3 @@ class DatabaseServer:
             self._set_status("incompatible-network")
         elif self._failures >= FAILED_AFTER:
             self._set_status("failed")
-
-
-def is_source(backend: Any, folder: str) -> bool:
-    """Tell whether a restore is reading from this directory."""
-    restoring = [
-        instance
-        for instance in backend.databases.values()
-        if getattr(instance, "origin", None) and not instance.endpoint_port
-    ]
-    return any(
-        instance.origin.folder == folder and instance.status not in NO_LONGER_RESTORING for instance in restoring
-    )

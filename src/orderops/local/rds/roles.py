@@ -12,8 +12,8 @@ from orderops.local.rds.postgres import PostgresServer
 # Rights of rds_superuser that orderops uses, from the RDS user guide; RDS grants more.
 GRANTED = ("pg_monitor", "pg_signal_backend", "pg_checkpoint")
 RDS_IAM = "rds_iam"
-# From PostgreSQL 16 on, whoever makes a role has the admin option on it, and only with that it can be granted. This alone
-# is no membership here: RDS documents `GRANT rds_iam` by the master user, whose password is still taken after it.
+# From PostgreSQL 16 on, the maker of a role has the admin option on it, and only with that a role can be granted. This
+# alone is no membership here: RDS documents `GRANT rds_iam` by the master user, whose password is still taken then.
 MEMBER_OF_RDS_IAM = """
 with recursive belongs (role) as (
   select oid from pg_roles where rolname = %s
