@@ -118,6 +118,17 @@ def test_the_role_made_for_the_password_alone_leaves_the_switch_due(dev: Dev, ac
     assert "login" not in dev.pointer()
 
 
+def test_an_older_orderops_in_the_image_leaves_the_services_with_the_password(dev: Dev, account: Account) -> None:
+    change = LoginSwitch(dev.workspace)
+    list(change.prepare())
+    list(change.finish(tokens=False))
+
+    pointer = dev.pointer()
+    assert "login" not in pointer
+    assert pointer["credentials"] != pointer["master"]
+    assert login_is_due(dev.workspace)
+
+
 @pytest.mark.parametrize("steps", range(3))
 def test_an_interrupted_switch_is_due_again_or_completed_by_apply(dev: Dev, account: Account, steps: int) -> None:
     change = LoginSwitch(dev.workspace)

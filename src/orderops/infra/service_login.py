@@ -86,14 +86,18 @@ class LoginSwitch:
         widen = Terms(widen={role.address for role in roles})
         yield from self._reconcile([stack.login, *roles], inventory, outputs, widen)
 
-    def finish(self) -> Iterator[Step]:
-        """Point the services to their own login, and take the master user's from their tasks."""
+    def finish(self, *, tokens: bool = True) -> Iterator[Step]:
+        """Point the services to their own login, and take the master user's from their tasks.
+
+        Without `tokens`, the role for these was not made, and the password is used until it is.
+        """
         stack = self.workspace.stack
         outputs, inventory = self._read()
         instance, secret = outputs[stack.database], outputs[stack.login].arn
-        tag_with_login(self.workspace.aws, instance, secret, stack.pointer.iam_user)
+        iam_user = stack.pointer.iam_user if tokens else ""
+        tag_with_login(self.workspace.aws, instance, secret, iam_user)
         # RDS's listing may lag behind the tag.
-        outputs[stack.database] = with_login(instance, secret, stack.pointer.iam_user)
+        outputs[stack.database] = with_login(instance, secret, iam_user)
         yield from self._reconcile([stack.pointer], inventory, outputs)
         yield from self._reconcile(task_roles(stack), inventory, outputs)
 

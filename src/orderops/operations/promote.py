@@ -19,7 +19,7 @@ from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.remote import run_by_task
 from orderops.operations.restore import delete_and_show, open_databases
-from orderops.operations.service_login import establish, job_settings
+from orderops.operations.service_login import MadeRoles, establish, job_settings
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.remote.job import DATABASE, DatabaseEndpoint, JobRequest
 from orderops.resources.rds_description import DISPOSABLE
@@ -219,7 +219,14 @@ def _make_login(workspace: Workspace, instance: Instance) -> None:
             databases={DATABASE: endpoint},
             settings=job_settings(workspace, tokens=bool(iam_user)),
         )
-        run_by_task(workspace, request)
+        made = MadeRoles()
+        made.read(run_by_task(workspace, request))
+        if iam_user and not made.tokens:
+            name = workspace.environment.name
+            raise OrderopsError(
+                f"the older orderops in the service's image made no role for tokens of IAM in {instance.name}",
+                f"release a new image, then re-run this command: orderops up --env {name}",
+            )
     else:
         with open_databases(workspace, instance) as (login,):
             establish(workspace.aws, secret, login, tokens=bool(iam_user))
