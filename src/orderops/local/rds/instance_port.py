@@ -34,8 +34,8 @@ class InstancePort:
 
     @property
     def lacks_gateway(self) -> bool:
-        """True where tokens are on and nothing reads them: just turned on, or after another process of this program."""
-        return self._takes_tokens and not self._gateway.port
+        """True where clients need a gateway and have none: tokens were just turned on, or a daemon was killed."""
+        return self._needs_gateway(self._instance.endpoint_port or 0) and not self._gateway.port
 
     def place(self, port: int, taken: Collection[int]) -> None:
         """Make the server, once it is started, answer on this port; other ports are `taken`. Raises PortTaken.
@@ -43,7 +43,7 @@ class InstancePort:
         AWS turns tokens on without a restart. Here the server moves, since it listens on the port itself before.
         """
         server = self._home.server
-        if not self._takes_tokens:
+        if not self._needs_gateway(port):
             self._gateway.close()
             server.move_to(port)
             return
@@ -56,6 +56,11 @@ class InstancePort:
     def close(self) -> None:
         """Let clients find nobody at the port, as at an instance that is stopped."""
         self._gateway.close()
+
+    def _needs_gateway(self, port: int) -> bool:
+        server = self._home.server
+        # Turned off, a server that runs elsewhere stays there until its next start, and its sessions with it.
+        return self._takes_tokens or (server.port not in (0, port) and server.running)
 
     @property
     def _takes_tokens(self) -> bool:
