@@ -171,6 +171,23 @@ def test_the_permission_to_connect_names_user_and_resource_id(partition: str, re
     assert user.read(Outputs()) == "(known after apply)"
 
 
+def test_the_permission_to_connect_reaches_the_replicas_that_follow_the_database() -> None:
+    def observed(name: str, **properties: object) -> Observed:
+        return Observed(name, properties, arn=f"arn:aws:rds:ap-southeast-2:123456789012:db:{name}", name=name)
+
+    replica = replace(DB, name="orderops-dev-replica")
+    user = DatabaseUserArn(replica, user="orderops_service_iam", source_of_replica=DB)
+    source, prefix = "SourceDBInstanceIdentifier", "arn:aws:rds-db:ap-southeast-2:123456789012:dbuser"
+    outputs = Outputs()
+    outputs[DB] = observed(DB.name, DbiResourceId="db-PRIMARY")
+
+    assert user.read(outputs) == "(known after apply)"
+    outputs[replica] = observed(replica.name, DbiResourceId="db-REPLICA", **{source: DB.name})
+    assert user.read(outputs) == f"{prefix}:db-REPLICA/orderops_service_iam"
+    outputs[replica] = observed(replica.name, **{source: None})
+    assert user.read(outputs) == f"{prefix}:db-PRIMARY/orderops_service_iam"
+
+
 def _value(aws: Aws, name: str = POINTER.name) -> str:
     return str(aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
 
