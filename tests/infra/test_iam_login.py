@@ -12,7 +12,7 @@ import pytest
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError
 from orderops.infra.apply import Apply
-from orderops.infra.service_login import LoginSwitch, login_is_due, tag_with_login
+from orderops.infra.service_login import LoginSwitch, login_is_due, password_is_due, tag_with_login
 from orderops.infra.workspace import Workspace
 from orderops.restore.instances import Instances
 from orderops.restore.login_carry import with_login_carried
@@ -115,6 +115,7 @@ def test_the_role_made_for_the_password_alone_leaves_the_switch_due(dev: Dev, ac
 
     assert not login_is_due(account.by_password)
     assert login_is_due(dev.workspace)
+    assert not password_is_due(dev.workspace)
     assert "login" not in dev.pointer()
 
 

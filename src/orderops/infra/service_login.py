@@ -35,10 +35,19 @@ def login_is_due(workspace: Workspace) -> bool:
 
     False without a database, which is made first.
     """
+    return _is_due(workspace, workspace.stack.pointer.iam_user)
+
+
+def password_is_due(workspace: Workspace) -> bool:
+    """Whether the role with the password, which tokens do without, is still to be made."""
+    return _is_due(workspace, "")
+
+
+def _is_due(workspace: Workspace, iam_user: str) -> bool:
     stack = workspace.stack
     inventory = Inventory(workspace.aws, workspace.environment.name, [RdsInstance, SecretsmanagerLogin])
     instance, secret = inventory.get(stack.database, {}), inventory.get(stack.login, {})
-    return instance is not None and (secret is None or not _opens(instance, secret, stack.pointer.iam_user))
+    return instance is not None and (secret is None or not _opens(instance, secret, iam_user))
 
 
 def login_is_due_in(stack: Stack, outputs: Outputs) -> bool:
