@@ -370,3 +370,20 @@ def test_regions_of_every_partition_are_regions(folder: Path, region: str) -> No
     environment = declare(folder, f'region = "{region}"\n[network]\nzones = {zones}\n{SERVICE}')
 
     assert (environment.region, environment.network.zone_count) == (region, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("", True),
+        ('[database]\nlogin = "password"\n', False),
+        ('[database]\nlogin = "password"\nsslmode = "disable"\n', False),
+        ('[database]\nlogin = "iam"\nsslmode = "require"\n', True),
+        ("emulated = true\n", False),
+        ('emulated = true\n[database]\nlogin = "iam"\n', True),
+    ],
+)
+def test_services_log_in_with_tokens_on_aws_and_on_the_laptop_if_declared(
+    folder: Path, text: str, tokens: bool
+) -> None:
+    assert declare(folder, f"{text}\n{SERVICE}").iam_login is tokens

@@ -9,7 +9,8 @@ import pytest
 from orderops.aws.ownership import from_pairs
 from orderops.infra.apply import Apply
 from orderops.infra.service_login import LoginSwitch, login_is_due
-from orderops.restore.promotion import service_secret_to_carry, switch
+from orderops.restore.login_carry import service_secret_to_carry
+from orderops.restore.promotion import switch
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, Dev
 
 # End to end.

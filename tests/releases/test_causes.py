@@ -169,6 +169,11 @@ ENDS = [
         "too-many-connections",
     ),
     (f"{EXITED}; exit 1", 'FATAL:  password authentication failed for user "orders"', "database-login-refused"),
+    (
+        f"{EXITED}; exit 1",
+        'FATAL:  PAM authentication failed for user "orderops_service_iam"',
+        "database-token-refused",
+    ),
 ]
 EVENTS = [
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -47,6 +48,7 @@ def laptop() -> Iterator[Path]:
         "port = 15432": f"port = {free_port()}",
         "on_up = true": "on_up = false",
         "_tasks = 2": "_tasks = 1",
+        'sslmode = "disable"': 'sslmode = "require"\nlogin = "iam"',
     }.items():
         text = text.replace(declared, changed)
     for name, access in {"environments": "task", "direct": "direct", "tunnel": "tunnel"}.items():
@@ -111,6 +113,11 @@ class Isolated:
         bucket = f"orderops-{workspace.aws.account}-{workspace.aws.region}"
         response = workspace.aws.s3.list_objects_v2(Bucket=bucket, Prefix="local/jobs/")
         return [document["Key"] for document in response.get("Contents", ())]
+
+    def pointer(self) -> dict[str, Any]:
+        secrets = self.workspace.aws.secretsmanager
+        value: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId="orderops/local/database")["SecretString"])
+        return value
 
     def forget_login(self) -> None:
         """Let the account not know that the services have a role in the database."""
@@ -184,10 +191,14 @@ def test_a_migration_by_a_task_gives_the_services_a_role_of_their_own(isolated: 
     applied = isolated.migrate("apply", "--yes")
 
     assert applied.code == 0, applied.err
-    assert "role orderops_service reads and writes orders" in applied.err
+    assert "role orderops_service_iam reads and writes orders" in applied.err
+    assert "the services log in by password" not in applied.err
     privileges = "select privilege_type from information_schema.role_table_grants where table_name = 'parcels'"
     granted = {row[0] for row in isolated.rows(f"{privileges} and grantee = 'orderops_service'")}
     assert granted == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    member = "select pg_has_role('orderops_service_iam', 'orderops_service', 'usage')"
+    assert isolated.rows(member) == [(True,)]
+    assert isolated.pointer()["login"] == "iam"
     assert isolated("infra", "plan").code == 0
     again = isolated("migrate", "grant", "--yes")
     assert again.code == 0, again.err

@@ -10,6 +10,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
+from orderops.engine.resource import Observed, Outputs
 from orderops.engine.step import Action
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -17,7 +18,7 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
-from orderops.resources.secretsmanager_pointer import DatabasePointer
+from orderops.resources.secretsmanager_pointer import DatabasePointer, DatabaseUserArn
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from support.contract import Up, keeps_its_promises, remove
 from support.faults import Fault, Faults, PowerCut
@@ -128,6 +129,63 @@ def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up
 def test_the_resource_is_read_again_after_a_lost_answer(up: Up, lose_answer: Fault) -> None:
     with lose_answer("secretsmanager", "CreateSecret"):
         assert up(POINTER)[POINTER.address].action is Action.CREATE
+
+
+def test_services_log_in_with_tokens_once_the_instance_has_the_role(aws: Aws, up: Up) -> None:
+    tokens = replace(POINTER, iam_user="orderops_service_iam", region="ap-southeast-2")
+    up(tokens)
+    assert "login" not in json.loads(_value(aws))
+    [raw] = aws.rds.describe_db_instances()["DBInstances"]
+    role = {"Key": "orderops:service-iam-user", "Value": "orderops_service_iam"}
+    aws.rds.add_tags_to_resource(ResourceName=raw["DBInstanceArn"], Tags=[role])
+
+    up(tokens)
+
+    value = json.loads(_value(aws))
+    assert {key: value[key] for key in ("login", "username", "region")} == {
+        "login": "iam",
+        "username": "orderops_service_iam",
+        "region": "ap-southeast-2",
+    }
+    assert up(tokens)[POINTER.address].action is Action.NO_OP
+
+
+def test_services_log_in_by_password_although_the_instance_has_the_role_for_tokens(aws: Aws, up: Up) -> None:
+    up(POINTER)
+    [raw] = aws.rds.describe_db_instances()["DBInstances"]
+    role = {"Key": "orderops:service-iam-user", "Value": "orderops_service_iam"}
+    aws.rds.add_tags_to_resource(ResourceName=raw["DBInstanceArn"], Tags=[role])
+
+    assert up(POINTER)[POINTER.address].action is Action.NO_OP
+
+
+@pytest.mark.parametrize(("partition", "region"), [("aws", "ap-southeast-2"), ("aws-cn", "cn-north-1")])
+def test_the_permission_to_connect_names_user_and_resource_id(partition: str, region: str) -> None:
+    arn = f"arn:{partition}:rds:{region}:123456789012:db:{DB.name}"
+    outputs = Outputs()
+    outputs[DB] = Observed(DB.name, {"DbiResourceId": "db-ABC"}, arn=arn, name=DB.name)
+
+    user = DatabaseUserArn(DB, user="orderops_service_iam")
+
+    assert user.read(outputs) == f"arn:{partition}:rds-db:{region}:123456789012:dbuser:db-ABC/orderops_service_iam"
+    assert user.read(Outputs()) == "(known after apply)"
+
+
+def test_the_permission_to_connect_reaches_the_replicas_that_follow_the_database() -> None:
+    def observed(name: str, **properties: object) -> Observed:
+        return Observed(name, properties, arn=f"arn:aws:rds:ap-southeast-2:123456789012:db:{name}", name=name)
+
+    replica = replace(DB, name="orderops-dev-replica")
+    user = DatabaseUserArn(replica, user="orderops_service_iam", source_of_replica=DB)
+    source, prefix = "SourceDBInstanceIdentifier", "arn:aws:rds-db:ap-southeast-2:123456789012:dbuser"
+    outputs = Outputs()
+    outputs[DB] = observed(DB.name, DbiResourceId="db-PRIMARY")
+
+    assert user.read(outputs) == "(known after apply)"
+    outputs[replica] = observed(replica.name, DbiResourceId="db-REPLICA", **{source: DB.name})
+    assert user.read(outputs) == f"{prefix}:db-REPLICA/orderops_service_iam"
+    outputs[replica] = observed(replica.name, **{source: None})
+    assert user.read(outputs) == f"{prefix}:db-PRIMARY/orderops_service_iam"
 
 
 def _value(aws: Aws, name: str = POINTER.name) -> str:

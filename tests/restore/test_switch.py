@@ -14,13 +14,13 @@ from orderops.config.environment import load_environment
 from orderops.engine.resource import Observed, Outputs, State
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
+from orderops.restore.in_use import check_not_in_use
 from orderops.restore.instances import Instance, Instances
+from orderops.restore.login_carry import service_secret_to_carry
 from orderops.restore.promotion import (
     Promotion,
     Switch,
     check_alike,
-    check_not_in_use,
-    service_secret_to_carry,
     switch,
     switch_back,
 )

@@ -150,3 +150,41 @@ def test_a_value_of_the_wrong_type_is_not_quoted(book: AddressBook, secrets: Sec
         book.address()
 
     assert "misplaced-password" not in str(refusal.value)
+
+
+def test_an_address_for_tokens_names_user_and_region_and_reads_no_password(book: AddressBook, secrets: Secrets) -> None:
+    secrets.database_secret |= {"login": "iam", "username": "orderops_service_iam", "region": "ap-southeast-2"}
+
+    address = book.address()
+
+    assert address == Address("old", 5432, "orders", "require", "orderops_service_iam", "", "ap-southeast-2")
+    assert address.by_token
+    assert secrets.reads == 1
+
+
+@pytest.mark.parametrize("login", [{}, {"login": "password"}])
+def test_an_address_without_tokens_is_by_password(book: AddressBook, secrets: Secrets, login: dict[str, str]) -> None:
+    secrets.database_secret |= login
+
+    assert not book.address().by_token
+    assert book.address().password == "first"
+
+
+@pytest.mark.parametrize("field", ["username", "region"])
+def test_an_address_for_tokens_without_user_or_region_is_refused(
+    book: AddressBook, secrets: Secrets, field: str
+) -> None:
+    secrets.database_secret |= {"login": "iam", "username": "app", "region": "ap-southeast-2"}
+    del secrets.database_secret[field]
+
+    with pytest.raises(Away, match=f"{field} is missing"):
+        book.address()
+
+
+def test_a_login_that_is_not_known_yet_is_refused_without_quoting_it(book: AddressBook, secrets: Secrets) -> None:
+    secrets.database_secret["login"] = "misplaced-password"
+
+    with pytest.raises(Away, match="asks for a login that this version of the service does not know") as refusal:
+        book.address()
+
+    assert "misplaced-password" not in str(refusal.value)

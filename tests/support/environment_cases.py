@@ -52,6 +52,22 @@ MISTAKES = {
         "[database]\nengine_version = 16\n",
         ["2: database.engine_version: 16: must be a text in quotes"],
     ),
+    "tokens of IAM without TLS": (
+        '[database]\nlogin = "iam"\nsslmode = "disable"\n',
+        ['2: database.login: "iam": needs TLS: RDS takes tokens of IAM only with it; set sslmode = "verify-full"'],
+    ),
+    "no TLS on AWS, where tokens are the default": (
+        '[database]\nsslmode = "disable"\n',
+        ['1: database.login: "iam": needs TLS: RDS takes tokens of IAM only with it; set sslmode = "verify-full"'],
+    ),
+    "a login that is none": (
+        '[database]\nlogin = "kerberos"\n',
+        ['2: database.login: "kerberos": must be "iam" or "password"'],
+    ),
+    "the role for tokens as the master user": (
+        '[database]\nusername = "orderops_service_iam"\n',
+        ["2: database.username"],
+    ),
     "a list that is none": (
         '[balancer]\nallowed_cidrs = "0.0.0.0/0"\n',
         ['2: balancer.allowed_cidrs: "0.0.0.0/0": must be a list such as ["…", "…"]'],

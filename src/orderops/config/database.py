@@ -48,6 +48,8 @@ class DatabaseConfig(TomlTable):
     """Who keeps the master user's password: RDS, or a secret of orderops's own, which read replicas need."""
     replicas: Annotated[int, between(0, 5)] = 0
     """Read replicas, each in another availability zone as far as there are zones; they need `master = "own"`."""
+    login: Literal["iam", "password"] | None = None
+    """How the services log in: with tokens of IAM or by password; when left out, `iam`, or `password` if `emulated`."""
     access: Literal["direct", "task", "tunnel"] = "direct"
     """How this machine connects: directly, by a one-off task in the VPC, or through a tunnel."""
     sslmode: Literal["disable", "require", "verify-full"] = "verify-full"

@@ -254,6 +254,12 @@ class Environment(TomlTable):
         return self.protected if declared is None else declared
 
     @property
+    def iam_login(self) -> bool:
+        """Whether the services log in to the database with tokens of IAM: as declared, or else on AWS."""
+        declared = self.database.login
+        return not self.emulated if declared is None else declared == "iam"
+
+    @property
     def prefix(self) -> str:
         """The prefix of the names of its resources."""
         return f"orderops-{self.name}"
@@ -306,6 +312,7 @@ class Environment(TomlTable):
             if zone[:-1] != self.region:
                 rule = f"is no zone of {self.region}, the region"
                 yield Mistake(("network", "zones", index), zone, rule, (("region",),))
+        yield from self._tokens_without_tls()
         if not self.emulated:
             yield from self.alerts.unencrypted()
         if self.protected and self.emulated:
@@ -324,6 +331,11 @@ class Environment(TomlTable):
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
+
+    def _tokens_without_tls(self) -> Iterator[Mistake]:
+        if self.iam_login and self.database.sslmode == "disable":
+            rule = 'needs TLS: RDS takes tokens of IAM only with it; set sslmode = "verify-full", or login = "password"'
+            yield Mistake(("database", "login"), "iam", rule, (("database", "sslmode"),))
 
     def _workers(self) -> Iterator[Mistake]:
         """Workers of a service that has no queue, and workers without the metric that they scale on."""

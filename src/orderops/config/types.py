@@ -35,6 +35,7 @@ RESERVED_USERS = frozenset(
         "orderops_service",
         "orderops_service_b",
         "orderops_reader",
+        "orderops_service_iam",
     }
 )
 # RDS creates rdsadmin, and PostgreSQL creates the templates, in every instance.

@@ -28,6 +28,8 @@ T = TypeVar("T")
 # Parts of messages, since libpq has no SQLSTATE for an error during connecting. A retry would fail the same way.
 REFUSALS = (
     "password authentication failed",
+    # RDS says so to members of rds_iam, who log in with tokens only.
+    "PAM authentication failed",
     "no password supplied",
     "no pg_hba.conf entry",
     "is not permitted to log in",

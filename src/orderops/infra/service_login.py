@@ -3,6 +3,9 @@
 Three things make it up: the secret with the password, the role in the database, and the tag of the instance that names
 the secret. The tag is set once the role opens the instance; the pointer secret follows the tag, and the services follow
 the pointer within half a minute. Whatever was interrupted is due again.
+
+Where the services log in with tokens of IAM, a second role and a second tag stand beside these, and the permission to
+connect in place of a secret. The password stays: with the same command, the pointer leads back to it.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.terms import Terms
+from orderops.infra.iam_login import check_takes_tokens, iam_user_of
 from orderops.infra.stack import Stack
 from orderops.infra.workspace import Workspace
 from orderops.resources.iam_role import IamRole
-from orderops.resources.rds_description import SERVICE_SECRET
+from orderops.resources.rds_description import SERVICE_IAM_USER, SERVICE_SECRET
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 
@@ -31,30 +35,46 @@ def login_is_due(workspace: Workspace) -> bool:
 
     False without a database, which is made first.
     """
+    return _is_due(workspace, workspace.stack.pointer.iam_user)
+
+
+def password_is_due(workspace: Workspace) -> bool:
+    """Whether the role with the password, which tokens do without, is still to be made."""
+    return _is_due(workspace, "")
+
+
+def _is_due(workspace: Workspace, iam_user: str) -> bool:
     stack = workspace.stack
     inventory = Inventory(workspace.aws, workspace.environment.name, [RdsInstance, SecretsmanagerLogin])
     instance, secret = inventory.get(stack.database, {}), inventory.get(stack.login, {})
-    return instance is not None and (secret is None or not _opens(instance, secret))
+    return instance is not None and (secret is None or not _opens(instance, secret, iam_user))
 
 
 def login_is_due_in(stack: Stack, outputs: Outputs) -> bool:
     """The same, by what a plan has read."""
-    return not _opens(outputs[stack.database], outputs[stack.login])
+    return not _opens(outputs[stack.database], outputs[stack.login], stack.pointer.iam_user)
 
 
-def _opens(instance: Observed, secret: Observed) -> bool:
-    """Whether the role with this secret's password opens the instance, by the instance's tag."""
-    return bool(instance.properties["ServiceSecretArn"] == secret.arn)
+def _opens(instance: Observed, secret: Observed, iam_user: str) -> bool:
+    """Whether the roles of the services open the instance, by its tags: by password, and as `iam_user` if given."""
+    by_password = bool(instance.properties["ServiceSecretArn"] == secret.arn)
+    return by_password and iam_user in ("", iam_user_of(instance))
 
 
-def with_login(instance: Observed, secret_arn: str) -> Observed:
-    """The instance as it is once the services' role opens it."""
-    return replace(instance, properties={**instance.properties, "ServiceSecretArn": secret_arn})
+def with_login(instance: Observed, secret_arn: str, iam_user: str = "") -> Observed:
+    """The instance as it is once the services' roles open it."""
+    login = {"ServiceSecretArn": secret_arn, **({"ServiceIamUser": iam_user} if iam_user else {})}
+    return replace(instance, properties={**instance.properties, **login})
 
 
-def tag_with_login(aws: Aws, instance: Observed, secret_arn: str) -> None:
-    """Note on the instance that the role with this secret's password opens it."""
-    RdsInstance.retag(aws, instance, {SERVICE_SECRET: secret_arn})
+def tag_with_login(aws: Aws, instance: Observed, secret_arn: str, iam_user: str = "") -> None:
+    """Note on the instance that the role with this secret's password opens it, and with tokens the IAM user."""
+    RdsInstance.retag(aws, instance, {SERVICE_SECRET: secret_arn, **({SERVICE_IAM_USER: iam_user} if iam_user else {})})
+
+
+def task_roles(stack: Stack) -> list[IamRole]:
+    """The roles of everything that logs in to the database."""
+    return [role for service in stack.services.values() for role in (service.task_role, service.jobs_role)]
 
 
 @dataclass
@@ -68,24 +88,27 @@ class LoginSwitch:
     def prepare(self) -> Iterator[Step]:
         """Make the secret, and let the services' tasks read it beside the one they use now."""
         outputs, inventory = self._read()
-        roles = self._roles()
+        stack = self.workspace.stack
+        if stack.pointer.iam_user:
+            check_takes_tokens(outputs[stack.database], stack.environment.name)
+        roles = task_roles(stack)
         widen = Terms(widen={role.address for role in roles})
-        yield from self._reconcile([self.workspace.stack.login, *roles], inventory, outputs, widen)
+        yield from self._reconcile([stack.login, *roles], inventory, outputs, widen)
 
-    def finish(self) -> Iterator[Step]:
-        """Point the services to their own login, and take the master user's from their tasks."""
+    def finish(self, *, tokens: bool = True) -> Iterator[Step]:
+        """Point the services to their own login, and take the master user's from their tasks.
+
+        Without `tokens`, the role for these was not made, and the password is used until it is.
+        """
         stack = self.workspace.stack
         outputs, inventory = self._read()
         instance, secret = outputs[stack.database], outputs[stack.login].arn
-        tag_with_login(self.workspace.aws, instance, secret)
+        iam_user = stack.pointer.iam_user if tokens else ""
+        tag_with_login(self.workspace.aws, instance, secret, iam_user)
         # RDS's listing may lag behind the tag.
-        outputs[stack.database] = with_login(instance, secret)
+        outputs[stack.database] = with_login(instance, secret, iam_user)
         yield from self._reconcile([stack.pointer], inventory, outputs)
-        yield from self._reconcile(self._roles(), inventory, outputs)
-
-    def _roles(self) -> list[IamRole]:
-        services = self.workspace.stack.services.values()
-        return [role for service in services for role in (service.task_role, service.jobs_role)]
+        yield from self._reconcile(task_roles(stack), inventory, outputs)
 
     def _read(self) -> tuple[Outputs, Inventory]:
         """Everything that exists, as outputs for a part of it."""

@@ -9,7 +9,7 @@ from orderops.infra.roles import role_of
 from orderops.resources.ecr_repository import EcrRepository
 from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.logs_group import LogsGroup
-from orderops.resources.secretsmanager_pointer import DatabasePointer, PointedCredentials
+from orderops.resources.secretsmanager_pointer import DatabasePointer, DatabaseUserArn, PointedCredentials
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.resources.sqs_queue import SqsQueue
 
@@ -60,10 +60,24 @@ def task_role_of(
                 (Output(pointer, "arn"), Output(pointer.login, "arn"), PointedCredentials(pointer)),
             ),
             *([Allow(("secretsmanager:GetSecretValue",), (token,))] if token else []),
+            *_tokens_for(pointer),
             # For ECS Exec. These actions support no resource-level permissions.
             Allow(tuple(f"ssmmessages:{channel}" for channel in channels), ("*",)),
         ),
     )
+
+
+def _tokens_for(pointer: DatabasePointer) -> tuple[Allow, ...]:
+    """The login with tokens of IAM, to the instance that is the primary and to the replicas that follow it.
+
+    The secret with the password stays readable beside it: an image from before tokens goes on with that, after a
+    rollback too.
+    """
+    if not pointer.iam_user:
+        return ()
+    source, user = pointer.instance, pointer.iam_user
+    replicas = [DatabaseUserArn(replica, user=user, source_of_replica=source) for replica in pointer.replicas]
+    return (Allow(("rds-db:connect",), (DatabaseUserArn(source, user=user), *replicas)),)
 
 
 def jobs_role_of(environment: Environment, name: str, pointer: DatabasePointer) -> IamRole:

@@ -9,7 +9,7 @@ from itertools import chain
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
-from orderops.database import service_role
+from orderops.database import iam_role, service_role
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
@@ -258,7 +258,9 @@ def pointer_of(
     """The secret with the database's endpoint, and the login of the services beside it."""
     name, declared = pointer_name(environment.name), environment.database
     login = SecretsmanagerLogin(f"{name}-login", service_role.ROLE)
-    return DatabasePointer(name, database, login, declared.name, declared.sslmode, replicas)
+    iam_user = iam_role.IAM_ROLE if environment.iam_login else ""
+    region = environment.region
+    return DatabasePointer(name, database, login, declared.name, declared.sslmode, replicas, iam_user, region)
 
 
 def cluster_of(environment: Environment) -> EcsCluster:

@@ -10,17 +10,20 @@ from moto.backends import get_backend
 
 from orderops.local.directories import DataDirectory
 from orderops.local.ecs.api import EcsCalls
-from orderops.local.ecs.launch import EmulatorAccess
+from orderops.local.ecs.launch import EmulatorAccess, task_role
 from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.ecs.tasks import Tasks
 from orderops.local.elb import api as elb_calls
 from orderops.local.elb.balancer import Balancers
 from orderops.local.elb.reach import lets_balancer_in
 from orderops.local.elb.targets import Targets
+from orderops.local.emulator.permissions import allows, key_holder, role
 from orderops.local.emulator.protocol import Request
 from orderops.local.emulator.server import Emulator
+from orderops.local.keys import OPERATOR_PREFIX, AccessKey
 from orderops.local.rds import api as rds_calls
 from orderops.local.rds.databases import Databases
+from orderops.local.rds.tokens import TokenCheck
 from orderops.local.strict.cloudwatch.hooks import EVALUATING_ACTIONS
 from orderops.local.strict.cloudwatch.metrics import Measurement, record, record_traffic
 
@@ -47,7 +50,8 @@ class DataPlane:
         self._tasks = Tasks(files.tasks, self._targets)
         self._scheduler = Scheduler(self._tasks)
         self._balancers = Balancers(self._targets)
-        self._databases = Databases(files.create_databases(), emulator.lock, touch, save)
+        tokens = TokenCheck(self._find_key, self._permits)
+        self._databases = Databases(files.create_databases(), emulator.lock, touch, save, tokens)
         self._seen: Any = None
         rds_calls.register(emulator, self._databases.port_conflict)
         elb_calls.register(emulator, self._targets, self._balancers.listens_on)
@@ -97,6 +101,20 @@ class DataPlane:
         # Without the lock: it may wait for a database, and requests must still be answered.
         self._databases.tick(instances)
         self._databases.sweep(folders, in_use)
+
+    def _find_key(self, key_id: str) -> AccessKey | None:
+        admission = self._emulator.admission
+        return admission.find_key(key_id) if admission else None
+
+    def _permits(self, key_id: str, action: str, resource: str) -> bool:
+        """Tell whether the holder of a key may use an action: a task by its role, and the operator may use all."""
+        if key_id.startswith(OPERATOR_PREFIX):
+            return True
+        with self._emulator.lock:
+            holder = key_holder(key_id)
+            if holder is None and (task := self._tasks.with_key(key_id)):
+                holder = role(task_role(task))
+            return holder is not None and allows(holder, action, resource)
 
     def _record_metrics(self, request: Request) -> None:
         record_traffic(request.region, self._balancers.traffic)

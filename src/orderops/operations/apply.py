@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from orderops.database.service_role import ROLE
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
@@ -27,6 +26,7 @@ from orderops.operations.options import ChangeOptions
 from orderops.operations.release_start import changing_services, releases_under_way, watch_releases
 from orderops.operations.release_watch import failures_shown
 from orderops.operations.saved_plan import PlanScope, exact_images, open_plan, save_plan
+from orderops.operations.service_login import login_role
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run
@@ -173,7 +173,9 @@ class _ApplyEverything(Change[Plan]):
             return
         show_pending(self._workspace, plan, self._migrations)
         if self._makes_login(plan):
-            console.data(f"+ role {ROLE} in the database, which the services log in as from then on")
+            console.data(
+                f"+ role {login_role(self._workspace)} in the database, which the services log in as from then on"
+            )
         if self._out:
             save_plan(self._workspace, plan, self._scope, self._out)
 

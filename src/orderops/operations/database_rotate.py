@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orderops.database.rotation import MasterUser, Rotated, Rotation, RotationResult, ServiceUsers
 from orderops.database.secret_versions import LoginSecret, Versions
 from orderops.errors import UsageError
-from orderops.infra.service_login import login_is_due
+from orderops.infra.service_login import password_is_due
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.migration_target import target_of
 from orderops.operations.options import ChangeOptions, DatabaseOptions
@@ -84,7 +84,7 @@ def rotate(where: DatabaseOptions, options: ChangeOptions, wanted: Wanted) -> No
 def _secrets_of(workspace: Workspace) -> dict[str, str]:
     """The names of the secrets whose passwords orderops keeps. Raises UsageError while services lack their role."""
     name = workspace.environment.name
-    if login_is_due(workspace):
+    if password_is_due(workspace):
         raise UsageError(
             f"the services of {name} have no login of their own yet, and nothing else has a password to rotate",
             f"make it: orderops migrate grant --env {name}",

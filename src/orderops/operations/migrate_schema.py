@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orderops.database.service_role import ROLE
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import read_migrations, sql_folder
 from orderops.operations.gate import RehearsalGate, check_reason
@@ -67,7 +66,7 @@ def apply(
 def _make_login(database: MigrationTarget, options: ChangeOptions) -> None:
     """Make the services' role in a database that was migrated before services had one."""
     if is_due_in(database):
-        question = f"Let the services of {database.name} log in as {ROLE} and no longer as the master user?"
+        question = f"Let the services of {database.name} log in as a role of their own?"
         with confirmed(database, options, question) as agreed:
             follow_migrations(database, agreed.recent_writes)
 

@@ -11,29 +11,30 @@ from orderops.database.service_role import ROLE
 from orderops.engine.resource import Resource
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
-from orderops.infra.service_login import tag_with_login, with_login
+from orderops.infra.iam_login import iam_user_of
+from orderops.infra.service_login import tag_with_login
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.remote import run_by_task
 from orderops.operations.restore import delete_and_show, open_databases
-from orderops.operations.service_login import establish, job_settings
+from orderops.operations.service_login import MadeRoles, establish, job_settings
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.remote.job import DATABASE, DatabaseEndpoint, JobRequest
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
 from orderops.resources.rds_read_replica import SOURCE
 from orderops.restore.endpoints import connection_info
+from orderops.restore.in_use import check_not_in_use
 from orderops.restore.instances import Instance, Instances, load_instances, was_discarded
 from orderops.restore.lag import MeasuredLag, lag_between, lag_by_metrics
+from orderops.restore.login_carry import with_login_carried
 from orderops.restore.promotion import (
     BACK,
     Promotion,
     Switch,
     check_alike,
-    check_not_in_use,
-    service_secret_to_carry,
 )
 from orderops.restore.verification import ServiceUnreachable, verify
 from orderops.runs.run import Run
@@ -99,20 +100,21 @@ class _Switch(Change[SwitchPlan]):
         switch = self._decide(load_instances(self._workspace.aws, self._workspace.stack))
         if not self._as_it_is:
             check_alike(switch)
-        secret = service_secret_to_carry(switch)
-        if secret:
-            # As it will be when the services switch to it.
-            switch = replace(switch, to=Instance(with_login(switch.to.observed, secret)))
+        to = with_login_carried(switch)
+        lacks_login = to is not switch.to
+        # As it will be when the services switch to it.
+        switch = replace(switch, to=to)
         promotion = Promotion(self._workspace, switch)
         lag = _lag_of(self._workspace, switch)
-        return SwitchPlan(switch, promotion, promotion.plan(), lacks_login=bool(secret), lag=lag)
+        return SwitchPlan(switch, promotion, promotion.plan(), lacks_login=lacks_login, lag=lag)
 
     def show(self, plan: SwitchPlan) -> None:
         _show_switch(plan.switch)
         if plan.lag:
             _show_loss(self._workspace, plan.switch, plan.lag)
         if plan.lacks_login:
-            console.info(f"first the services' role is made in {plan.switch.to.name}: {ROLE}")
+            role = iam_user_of(plan.switch.to.observed) or ROLE
+            console.info(f"first the services' role is made in {plan.switch.to.name}: {role}")
         console.show_plan(plan.steps)
 
     def is_needed(self, plan: SwitchPlan) -> bool:
@@ -208,15 +210,27 @@ class _Discard(Change[Instance | None]):
 
 def _make_login(workspace: Workspace, instance: Instance) -> None:
     """Make the services' role in an instance, with the password that the primary's has, before it is switched to."""
-    secret = workspace.stack.login.name
+    secret, properties = workspace.stack.login.name, instance.observed.properties
+    iam_user = iam_user_of(instance.observed)
     if workspace.environment.database.access == "task":
         endpoint = DatabaseEndpoint(**connection_info(workspace.stack, instance))
-        request = JobRequest(("migrate", "grant"), databases={DATABASE: endpoint}, settings=job_settings(workspace))
-        run_by_task(workspace, request)
+        request = JobRequest(
+            ("migrate", "grant"),
+            databases={DATABASE: endpoint},
+            settings=job_settings(workspace, tokens=bool(iam_user)),
+        )
+        made = MadeRoles()
+        made.read(run_by_task(workspace, request))
+        if iam_user and not made.tokens:
+            name = workspace.environment.name
+            raise OrderopsError(
+                f"the older orderops in the service's image made no role for tokens of IAM in {instance.name}",
+                f"release a new image, then re-run this command: orderops up --env {name}",
+            )
     else:
         with open_databases(workspace, instance) as (login,):
-            establish(workspace.aws, secret, login)
-    tag_with_login(workspace.aws, instance.observed, str(instance.observed.properties["ServiceSecretArn"]))
+            establish(workspace.aws, secret, login, tokens=bool(iam_user))
+    tag_with_login(workspace.aws, instance.observed, str(properties["ServiceSecretArn"]), iam_user)
 
 
 def _check_opens(workspace: Workspace, instance: Instance) -> None:

@@ -42,11 +42,12 @@ def run_by_task(
     question: str = "",
     on_data: Callable[[str], object] | None = None,
     around: Callable[[Run], AbstractContextManager[None]] = lambda _: nullcontext(),
+    on_result: Callable[[JobResult], object] = lambda _: None,
 ) -> JobResult:
     """Run a command in a task and show its output, or pass its stdout to `on_data`.
 
     With a question the operator is asked first, the run is recorded, and no other job runs meanwhile; `around` is what
-    the change needs before and after the job. Raises what the command raises.
+    the change needs before and after the job, and gets the result by `on_result`. Raises what the command raises.
     """
     from orderops.operations.locked import locked_run, read_lease
     from orderops.operations.workspace import confirm_change
@@ -76,6 +77,7 @@ def run_by_task(
         for note in result.notes:
             recorded.record.note(**note)
         result.check()
+        on_result(result)
     return result
 
 
@@ -133,13 +135,15 @@ def _change_by_task(
     if not (with_login and login_is_due(workspace)):
         run_by_task(workspace, request, options, question=question)
         return
-    request = replace(request, settings={**request.settings, **service_login.job_settings(workspace)})
+    tokens, made = bool(workspace.stack.pointer.iam_user), service_login.MadeRoles()
+    request = replace(request, settings={**request.settings, **service_login.job_settings(workspace, tokens=tokens)})
     run_by_task(
         workspace,
         request,
         options,
         question=question,
-        around=lambda run: service_login.login_switch(workspace, run.recent_writes),
+        around=lambda run: service_login.login_switch(workspace, run.recent_writes, made),
+        on_result=made.read,
     )
 
 

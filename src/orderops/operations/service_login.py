@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orderops.database import service_role
+from orderops.database import iam_role, service_role
 from orderops.database.connection import Login, connect, credentials_in
 from orderops.infra.service_login import LoginSwitch, login_is_due
 from orderops.text.lists import joined
@@ -19,18 +20,28 @@ if TYPE_CHECKING:
     from orderops.engine.task import RecentWrites
     from orderops.infra.workspace import Workspace
     from orderops.operations.migration_target import MigrationTarget
-    from orderops.remote.job import CurrentJob
+    from orderops.remote.job import CurrentJob, JobResult
 
 SETTING = "login"
 """The setting of a remote job that names the secret of the services, where their role is to be made."""
+TOKENS = "login_with_tokens"
+"""The setting that says whether the role for tokens of IAM is made as well; in the result, whether it was."""
 
 
-def establish(aws: Aws, secret: str, to: Login) -> None:
-    """Make the services' role in a database, with the password of the secret."""
+def establish(aws: Aws, secret: str, to: Login, *, tokens: bool) -> None:
+    """Make the services' role in a database, with the password of the secret; the one for tokens of IAM if asked."""
     credentials = credentials_in(aws, secret, "orderops migrate grant")
     with connect(to, name="orderops migrate grant") as connection:
         service_role.establish(connection, credentials.username, credentials.password)
-    console.info(f"role {service_role.ROLE} reads and writes {to.describe}")
+        if tokens:
+            iam_role.establish(connection, lambda: _opens(to))
+    console.info(f"role {iam_role.IAM_ROLE if tokens else service_role.ROLE} reads and writes {to.describe}")
+
+
+def _opens(to: Login) -> None:
+    """Connect once more. Raises OrderopsError if the server refuses it."""
+    with connect(to, name="orderops migrate grant"):
+        pass
 
 
 def follow_migrations(database: MigrationTarget, recent_writes: RecentWrites) -> None:
@@ -43,7 +54,8 @@ def follow_migrations(database: MigrationTarget, recent_writes: RecentWrites) ->
     elif database.workspace and login_is_due(database.workspace):
         workspace = database.workspace
         with login_switch(workspace, recent_writes):
-            establish(workspace.aws, workspace.stack.login.name, database.login)
+            tokens = bool(workspace.stack.pointer.iam_user)
+            establish(workspace.aws, workspace.stack.login.name, database.login, tokens=tokens)
     elif database.workspace:
         give_access(database.login)
 
@@ -55,16 +67,35 @@ def is_due_in(database: MigrationTarget) -> bool:
     return database.workspace is not None and login_is_due(database.workspace)
 
 
+@dataclass
+class MadeRoles:
+    """Which roles a remote job has made. It runs with the orderops of the service's image, which may be older."""
+
+    tokens: bool = False
+
+    def read(self, result: JobResult) -> None:
+        """Note what the job says."""
+        self.tokens = bool((result.result or {}).get(TOKENS))
+
+
 @contextmanager
-def login_switch(workspace: Workspace, recent_writes: RecentWrites) -> Iterator[None]:
+def login_switch(workspace: Workspace, recent_writes: RecentWrites, made: MadeRoles | None = None) -> Iterator[None]:
     """Make in the body the role in the primary database; before and after it, what the switch to it needs.
 
-    After an error in the body the services log in as before. Needs the lease.
+    After an error in the body the services log in as before. `made` is what a remote job has made of it; without, all
+    is. Needs the lease.
     """
     switch = LoginSwitch(workspace, recent_writes)
     _carry_out(switch, switch.prepare())
     yield
-    _carry_out(switch, switch.finish())
+    tokens = made is None or made.tokens
+    _carry_out(switch, switch.finish(tokens=tokens))
+    if workspace.stack.pointer.iam_user and not tokens:
+        env = workspace.environment.name
+        console.info_folded(
+            "the services log in by password: the older orderops in their image makes no role for tokens of IAM; "
+            f"release a new image (orderops up --env {env}), then: orderops migrate grant --env {env}"
+        )
 
 
 def give_access(to: Login) -> None:
@@ -81,9 +112,14 @@ def give_access(to: Login) -> None:
             )
 
 
-def job_settings(workspace: Workspace) -> Mapping[str, Any]:
-    """The settings of a remote job that makes the services' role."""
-    return {SETTING: workspace.stack.login.name}
+def job_settings(workspace: Workspace, *, tokens: bool) -> Mapping[str, Any]:
+    """The settings of a remote job that makes the services' role, and the one for tokens of IAM."""
+    return {SETTING: workspace.stack.login.name, **({TOKENS: True} if tokens else {})}
+
+
+def login_role(workspace: Workspace) -> str:
+    """The role that the services log in as, once it is made."""
+    return workspace.stack.pointer.iam_user or service_role.ROLE
 
 
 def _carry_out(switch: LoginSwitch, steps: Iterator[Step]) -> None:
@@ -96,6 +132,8 @@ def _carry_out(switch: LoginSwitch, steps: Iterator[Step]) -> None:
 def follow_in_job(job: CurrentJob) -> None:
     """Make the services' role inside a task, if the operator's machine found it due; else give it access."""
     if secret := job.request.settings.get(SETTING):
-        establish(job.aws, secret, job.login())
+        tokens = bool(job.request.settings.get(TOKENS))
+        establish(job.aws, secret, job.login(), tokens=tokens)
+        job.set_result({TOKENS: tokens})
     else:
         give_access(job.login())

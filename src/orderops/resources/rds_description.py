@@ -22,6 +22,8 @@ SERVICE_SECRET = "orderops:service-secret"
 """The tag with the ARN of the secret whose role and password open the instance for the services."""
 MASTER_SECRET = "orderops:master-secret"
 """The tag with the ARN of the secret of ours that holds the master user's password, where RDS does not manage it."""
+SERVICE_IAM_USER = "orderops:service-iam-user"
+"""The tag with the role that opens the instance for the services with tokens of IAM."""
 IDENTIFIER = NameRule(63, r"[a-z](-?[a-z0-9])*", "lower-case letters, digits and single inner hyphens, a letter first")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag. An instance that was never part of a promotion has none."""
@@ -156,6 +158,9 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn") or tags.get(MASTER_SECRET),
             "ServiceSecretArn": tags.get(SERVICE_SECRET, ""),
             "ReadReplicaDBInstanceIdentifiers": sorted(raw.get("ReadReplicaDBInstanceIdentifiers", ())),
+            "ServiceIamUser": tags.get(SERVICE_IAM_USER, ""),
+            # Without what waits for the maintenance window: until then, RDS refuses every token.
+            "IamAuthenticationNow": bool(raw.get("IAMDatabaseAuthenticationEnabled")),
             "DBInstanceStatus": raw["DBInstanceStatus"],
             "DbiResourceId": raw["DbiResourceId"],
             "InstanceCreateTime": raw.get("InstanceCreateTime"),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
-from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource, State
+from orderops.engine.resource import UNKNOWN, Observed, Output, Outputs, Properties, Resource, State
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
@@ -19,7 +19,7 @@ from orderops.resources.secretsmanager_readers import POINTER, READERS, address_
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 
 DESCRIPTION = "Where the database is, and which secret opens it"
-FIELDS = ("host", "port", "dbname", "sslmode", "credentials", "master", READERS)
+FIELDS = ("host", "port", "dbname", "sslmode", "credentials", "master", READERS, "login", "username", "region")
 HIDDEN = "(not shown)"
 
 
@@ -28,7 +28,9 @@ class DatabasePointer(Resource):
     """Services read it again when a login fails, and so follow a promoted instance without a deployment.
 
     `credentials` names the secret that services log in with, and `master` the one of the master user. `replicas` lists
-    host and port of the read replicas that replicate; the rest is the same for them.
+    host and port of the read replicas that replicate; the rest is the same for them. With `login`
+    "iam" they log in as `username`, with tokens that they sign for `region`; without that field, by password. Services
+    that know no tokens go on with `credentials`.
     """
 
     instance: RdsInstance
@@ -36,6 +38,9 @@ class DatabasePointer(Resource):
     dbname: str = "orders"
     sslmode: str = "verify-full"
     replicas: tuple[RdsReadReplica, ...] = ()
+    iam_user: str = ""
+    """The role for tokens of IAM; empty where services log in by password."""
+    region: str = ""
 
     kind: ClassVar[str] = POINTER
     name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9/_+=.@-]+", "letters, digits and /_+=.@-")
@@ -80,6 +85,7 @@ class DatabasePointer(Resource):
                 "credentials": self.credentials(outputs),
                 "master": instance["MasterUserSecretArn"],
                 **({READERS: list(self._readers(outputs))} if self.replicas else {}),
+                **self._tokens(outputs),
             },
         }
 
@@ -90,6 +96,12 @@ class DatabasePointer(Resource):
             follows = found.properties[SOURCE] == outputs[self.instance].id and found.properties["Replicating"]
             if follows or replica not in outputs:
                 yield address_of(found)
+
+    def _tokens(self, outputs: Outputs) -> Properties:
+        """What services need to log in with tokens of IAM, once the instance has the role for them."""
+        if not self.iam_user or outputs[self.instance].properties["ServiceIamUser"] != self.iam_user:
+            return {}
+        return {"login": "iam", "username": self.iam_user, "region": self.region}
 
     def credentials(self, outputs: Outputs) -> str:
         """The ARN of the secret that the services log in with."""
@@ -121,6 +133,27 @@ class PointedCredentials(Output):
 
     def read(self, outputs: Outputs) -> str:
         return self.resource.credentials(outputs)
+
+
+@dataclass(frozen=True)
+class DatabaseUserArn(Output):
+    """What `rds-db:connect` is allowed on: a user of one instance; each restored instance has another resource id."""
+
+    resource: Resource
+    key: str = "DbiResourceId"
+    user: str = ""
+    source_of_replica: RdsInstance | None = None
+    """For a read replica, its source, which is named in its place while the replica follows another one."""
+
+    def read(self, outputs: Outputs) -> str:
+        source = self.source_of_replica
+        if source and self.resource in outputs and outputs[self.resource].properties[SOURCE] != outputs[source].id:
+            return replace(self, resource=source, source_of_replica=None).read(outputs)
+        instance, resource_id = outputs[self.resource].arn, super().read(outputs)
+        if UNKNOWN in (instance, resource_id):
+            return UNKNOWN
+        _, partition, _, region, account, *_ = instance.split(":")
+        return f"arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{self.user}"
 
 
 def _shown(text: str | None) -> Any:

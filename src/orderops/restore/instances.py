@@ -30,6 +30,8 @@ from orderops.runs.run import Runs
 
 SERVICES = "ServiceSecretArn"
 """The property with the secret that the services log in with."""
+TOKENS = "ServiceIamUser"
+"""The property with the role that the services log in as with tokens of IAM."""
 # How many runs back an interrupted run of the same command is looked for.
 RECENT_RUNS = 20
 
@@ -249,15 +251,17 @@ def _owned(found: Iterable[Observed], environment: str) -> list[Observed]:
 
 
 def _logins(aws: Aws, stack: Stack, primary: Instance | None) -> Mapping[str, str | None]:
-    """The secrets that open a replica: those of the primary, whose data it has."""
+    """What opens a replica: the secrets and the role for tokens of the primary, whose data it has."""
     if primary:
-        return {key: primary.observed.properties[key] for key in (SECRET, SERVICES)}
+        return {key: primary.observed.properties[key] for key in (SECRET, SERVICES, TOKENS)}
     # The primary is gone. The pointer still names what opened it.
     pointer = stack.pointer.now(aws, stack.environment.name)
     if pointer is None:
         return {}
-    master, services = pointer[0].get("master"), pointer[0].get("credentials")
-    return {SECRET: master, SERVICES: "" if services == master else services}
+    value = pointer[0]
+    master, services = value.get("master"), value.get("credentials")
+    tokens = value.get("username", "") if value.get("login") == "iam" else ""
+    return {SECRET: master, SERVICES: "" if services == master else services, TOKENS: tokens}
 
 
 def was_discarded(instances: Instances, name: str | None, command: str, runs: Runs) -> bool:

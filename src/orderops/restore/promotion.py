@@ -19,8 +19,11 @@ from orderops.engine.resource import Effect, Observed, Outputs, Resource, State
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
+from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
+from orderops.infra.iam_login import iam_user_of, take_tokens
+from orderops.infra.service_login import task_roles
 from orderops.infra.workspace import Workspace
 from orderops.releases.stages import passing_pauses
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
@@ -31,6 +34,7 @@ from orderops.resources.rds_description import (
     MASTER_SECRET,
     PRIMARY,
     RESTORED,
+    SERVICE_IAM_USER,
     SERVICE_SECRET,
     TERM,
     former,
@@ -147,8 +151,10 @@ class Promotion:
         yield from self._steps(dry_run=False)
 
     def _steps(self, *, dry_run: bool) -> Iterator[Step]:
-        # The order matters: tasks must be replaced after the pointer has changed, or they would read the old one.
+        # The order matters: tasks must be replaced after the pointer has changed, or they would read the old one, and
+        # the pointer must not name an instance that refuses their tokens.
         yield from self._promote_replica(dry_run=dry_run)
+        yield from self._admit_tokens(dry_run=dry_run)
         yield from self._switch_tags(dry_run=dry_run)
         yield from self._update_dependents(dry_run=dry_run)
         yield from self._redeploy_services(dry_run=dry_run)
@@ -164,6 +170,45 @@ class Promotion:
             self.workspace.aws, self.workspace.environment.name, [RdsReplicaPromotion], self.workspace.environment.tags
         )
         yield from self._reconcile([promotion], inventory, dry_run=dry_run)
+
+    def _admit_tokens(self, *, dry_run: bool) -> Iterator[Step]:
+        """Let the new primary take the tokens of the services, and the services sign them for it as well.
+
+        The permissions for the primary until now stay, until everything refers to the new one.
+        """
+        to, workspace = self.switch.to.observed, self.workspace
+        if not workspace.stack.pointer.iam_user or not iam_user_of(to):
+            return
+        name = workspace.environment.name
+        yield from take_tokens(workspace.aws, to, self.limits, name, dry_run=dry_run)
+        inventory, _ = self._read_outputs()
+        roles = task_roles(workspace.stack)
+        widen = Terms(widen={role.address for role in roles})
+        for step in self._reconcile(roles, inventory, dry_run=dry_run, outputs=self.outputs, terms=widen):
+            # In a plan, the same roles come again with what depends on the database.
+            if not dry_run:
+                yield step
+
+    def _read_outputs(self) -> tuple[Inventory, list[Resource]]:
+        """Fill the outputs of all existing resources, with the new primary as the database; returns these resources."""
+        workspace = self.workspace
+        inventory = workspace.inventory(infra_only=True)
+        self.outputs = Outputs(workspace.aws.region, workspace.aws.account)
+        # The replicas follow the former primary, and leave the pointer; the next `up` makes those of the new one.
+        for replica in workspace.stack.replicas:
+            self.outputs[replica] = Observed(replica.name, {SOURCE: None, "Replicating": False})
+        # RDS's listing may lag behind the tag update and still show the former primary, or none.
+        database = workspace.stack.database
+        self.outputs[database] = self.switch.to.observed
+        infra = [
+            resource
+            for resource in workspace.stack.infra
+            if resource is not database and not isinstance(resource, RdsReadReplica)
+        ]
+        # A dry run fills the outputs of all existing resources.
+        for _ in reconcile(infra, inventory, outputs=self.outputs, dry_run=True):
+            pass
+        return inventory, infra
 
     def _switch_tags(self, *, dry_run: bool) -> Iterator[Step]:
         to, previous, aws = self.switch.to, self.switch.previous, self.workspace.aws
@@ -195,27 +240,14 @@ class Promotion:
         """Yield the tags of the secrets that open a replica: its data has the passwords of the instance before it."""
         properties = self.switch.to.observed.properties
         yield SERVICE_SECRET, properties["ServiceSecretArn"]
+        yield SERVICE_IAM_USER, properties["ServiceIamUser"]
         if not (self.switch.previous and self.switch.previous.observed.properties["ManageMasterUserPassword"]):
             yield MASTER_SECRET, properties["MasterUserSecretArn"]
 
     def _update_dependents(self, *, dry_run: bool) -> Iterator[Step]:
         """Update the pointer secret and all other resources that refer to the primary."""
-        workspace, database = self.workspace, self.workspace.stack.database
-        inventory = workspace.inventory(infra_only=True)
-        self.outputs = Outputs(workspace.aws.region, workspace.aws.account)
-        # The replicas follow the former primary, and leave the pointer; the next `up` makes those of the new one.
-        for replica in workspace.stack.replicas:
-            self.outputs[replica] = Observed(replica.name, {SOURCE: None, "Replicating": False})
-        # RDS's listing may lag behind the tag update and still show the former primary, or none.
-        self.outputs[database] = self.switch.to.observed
-        infra = [
-            resource
-            for resource in workspace.stack.infra
-            if resource is not database and not isinstance(resource, RdsReadReplica)
-        ]
-        # A dry run fills the outputs of all existing resources.
-        for _ in reconcile(infra, inventory, outputs=self.outputs, dry_run=True):
-            pass
+        database = self.workspace.stack.database
+        inventory, infra = self._read_outputs()
         dependents = [
             resource for resource in infra if _depends_on(resource, database) and not _watches_replica(resource)
         ]
@@ -259,12 +291,14 @@ class Promotion:
         dry_run: bool,
         outputs: Outputs | None = None,
         on_wait: OnWait | None = None,
+        terms: Terms | None = None,
     ) -> Iterator[Step]:
         steps = reconcile(
             resources,
             inventory,
             outputs=outputs,
             dry_run=dry_run,
+            terms=terms or Terms(),
             on_wait=on_wait or self.on_wait,
             limits=self.limits,
             recent_writes=self.recent_writes,
@@ -288,26 +322,19 @@ class Promotion:
         return 1 + max(term_of(instance.observed.tags or {}) for instance in instances)
 
 
-def service_secret_to_carry(switch: Switch) -> str:
-    """The ARN of the secret that the services open the present primary with, if it does not open the next one yet.
-
-    An instance that was restored to a time before the role was made lacks it, and one that has it may have an older
-    password. Empty where the services log in as the master user, whose secret RDS makes for each instance.
-    """
-    if switch.decided or switch.previous is None:
-        return ""
-    now, then = (instance.observed.properties["ServiceSecretArn"] for instance in (switch.previous, switch.to))
-    return str(now) if now and now != then else ""
-
-
 def check_alike(switched: Switch) -> None:
-    """Raise OrderopsError if the new primary's settings differ from those of the instance that it replaces."""
+    """Raise OrderopsError if the new primary's settings differ from those of the instance that it replaces.
+
+    IAM authentication is left out: where the services need it, the switch turns it on.
+    """
     # Once the tags are switched, an error here would only prevent the rest from following. A replica has what the file
     # declares for it, and gets backups with its promotion.
     if switched.decided or switched.previous is None or switched.to.is_replica:
         return
     to, previous = switched.to, switched.previous
-    if different := differences(previous.observed, to.observed):
+    different = differences(previous.observed, to.observed)
+    different.pop("EnableIAMDatabaseAuthentication", None)
+    if different:
         lines = "\n".join(
             f"{key}: {before!r} on {previous.name}, {after!r} on {to.name}"
             for key, (before, after) in different.items()
@@ -360,36 +387,3 @@ def _depends_on(resource: Resource, database: Resource) -> bool:
 
 def _watches_replica(resource: Resource) -> bool:
     return isinstance(resource, CloudwatchAlarm) and any(isinstance(need, RdsReadReplica) for need in resource.needs())
-
-
-def check_not_in_use(workspace: Workspace, instances: Instances, instance: Instance) -> None:
-    """Raise OrderopsError if an instance is the primary or may be used by the services, by its tags or the pointer."""
-    env, primary = workspace.environment.name, instances.primary
-    if instances.primary_missing:
-        raise OrderopsError(
-            f"the primary database of {env} does not exist, and {instance.name} may be its only replacement",
-            f"make it the primary: orderops restore promote {instance.name} --env {env}",
-        )
-    if not instance.ready and (who := workspace.restore_runs.current_holder()):
-        raise OrderopsError(
-            f"{instance.name} is being restored by {who}", "interrupt that command with Ctrl+C, or wait for its end"
-        )
-    if primary and instance.name == primary.name:
-        raise OrderopsError(
-            f"{instance.name} is the primary of {env}, and is never discarded",
-            f"promote another one first: orderops restore list --env {env}",
-        )
-    if primary and not primary.settled and primary.tag(PREVIOUS_PRIMARY) == instance.name:
-        raise OrderopsError(
-            f"the services of {env} may still use {instance.name}: a switch was interrupted",
-            f"complete it: orderops restore {primary.tag(PROMOTED_BY)} --env {env}",
-        )
-    pointer = workspace.stack.pointer.now(workspace.aws, env)
-    properties = instance.observed.properties
-    endpoint = [properties["EndpointAddress"], properties["EndpointPort"]]
-    # The tags alone are not enough: someone may have edited the secret by hand.
-    if pointer and [pointer[0].get(key) for key in ("host", "port")] == endpoint:
-        raise OrderopsError(
-            f"the pointer secret of {env} names {instance.name}, so the services use it",
-            f"let them follow the primary: orderops up --env {env}",
-        )

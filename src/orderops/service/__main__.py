@@ -22,6 +22,7 @@ from orderops.service.app import create_app
 from orderops.service.background import BackgroundThreads
 from orderops.service.consumer import Consumer
 from orderops.service.database import OrderStore
+from orderops.service.database_tokens import DatabaseTokens
 from orderops.service.delivery import Parts
 from orderops.service.gate import Gate
 from orderops.service.heartbeat import Heartbeat
@@ -72,6 +73,7 @@ def serve(settings: Settings) -> None:
         pool_size=settings.database_pool_size,
         application_name=settings.service,
         ca=settings.ca_file,
+        tokens=DatabaseTokens(session.get_credentials()),
     )
     metrics, tracing = Metrics(), open_tracing(settings)
     replicas = None

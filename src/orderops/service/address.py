@@ -15,6 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from orderops.service.circuit import Away
 
 log = logging.getLogger(__name__)
+# The field `login` of the secret; without it, the login is by password.
+IAM, PASSWORD = "iam", "password"
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,23 @@ class Address:
     sslmode: str
     username: str
     password: str = field(repr=False)
+    """Empty where tokens of IAM take its place."""
+    region: str = ""
+    """The region that tokens of IAM are signed for; empty where a password is used."""
     replicas: tuple[Address, ...] = field(default=(), compare=False, repr=False)
     """Where the same login can read what may be old; no part of the question whether two addresses are the same."""
+
+    @property
+    def by_token(self) -> bool:
+        """Whether logins use tokens of IAM."""
+        return bool(self.region)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
 
 class AddressBook:
-    """Address from one secret, and login from the secret that it names."""
+    """Address from one secret, and login from the secret that it names, or by tokens of IAM where it says so."""
 
     def __init__(
         self,
@@ -91,6 +101,11 @@ class AddressBook:
         except (KeyError, TypeError, ValueError) as error:
             needed = "host, port, dbname, sslmode and credentials"
             raise Away(f"secret {self._name} must hold {needed}: {_field(error)}") from None
+        method = address.get("login", PASSWORD)
+        if method == IAM:
+            return self._by_token(address, (host, port, dbname, sslmode))
+        if method != PASSWORD:
+            raise Away(f"secret {self._name} asks for a login that this version of the service does not know")
         login = self._secret(credentials)
         try:
             return Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))
@@ -104,6 +119,13 @@ class AddressBook:
             # A mistake there is no reason to do without the primary.
             log.warning("secret %s: replicas must be a list of objects with host and port; none is used", self._name)
             return ()
+
+    def _by_token(self, address: dict[str, Any], where: tuple[str, int, str, str]) -> Address:
+        try:
+            return Address(*where, str(address["username"]), "", str(address["region"]))
+        except KeyError as error:
+            needed = "username and region for a login by IAM"
+            raise Away(f"secret {self._name} must hold {needed}: {_field(error)}") from None
 
     def _secret(self, name: str) -> dict[str, Any]:
         try:

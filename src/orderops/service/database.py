@@ -15,6 +15,7 @@ import psycopg
 from orderops.service.address import Address, AddressBook
 from orderops.service.circuit import Away, Circuit
 from orderops.service.database_errors import after_login, after_query
+from orderops.service.database_tokens import DatabaseTokens, LastLogin, Reconnects
 from orderops.service.hurried_connection import HurriedConnection
 from orderops.service.pool import Connection, Pool
 
@@ -32,9 +33,18 @@ class OrderStore:
     """Queries with limits on time and on the number of connections."""
 
     def __init__(
-        self, book: AddressBook, *, pool_size: int, application_name: str = "order-processor", ca: Path | None = None
+        self,
+        book: AddressBook,
+        *,
+        pool_size: int,
+        application_name: str = "order-processor",
+        ca: Path | None = None,
+        tokens: DatabaseTokens | None = None,
     ) -> None:
         self._book = book
+        self._tokens = tokens or DatabaseTokens(None)
+        self._reconnects = Reconnects()
+        self._last_login = LastLogin()
         self._application_name = application_name
         self._ca = ca
         self._pool = Pool(self._log_in, pool_size)
@@ -89,7 +99,10 @@ class OrderStore:
             with self._pool.connection() as connection:
                 result = work(connection)
         except psycopg.Error as error:
-            raise after_query(error, STATEMENT_SECONDS) from error
+            failure = after_query(error, STATEMENT_SECONDS)
+            if isinstance(failure, Away):
+                self._reconnects.lost()
+            raise failure from error
         self._answered_at = time.monotonic()
         return result
 
@@ -101,12 +114,28 @@ class OrderStore:
         except psycopg.OperationalError as error:
             new_address = self._known(lambda: self._book.after_failed_login(address))
             if new_address == address:
-                raise after_login(error, address, CONNECT_SECONDS) from error
+                return self._log_in_as_before(address, error)
         log.info("the address of the database changed: logging in at %s as %s", new_address, new_address.username)
         try:
             return self._connect(new_address)
         except psycopg.OperationalError as error:
-            raise after_login(error, new_address, CONNECT_SECONDS) from error
+            return self._log_in_as_before(new_address, error)
+
+    def _log_in_as_before(self, address: Address, error: psycopg.OperationalError) -> Connection:
+        """Connect by the login that was accepted last, where tokens are new and refused. Raises Away otherwise.
+
+        IAM takes some seconds until every server knows a new permission.
+        """
+        self._reconnects.lost()
+        reason = after_login(error, address, CONNECT_SECONDS)
+        before = self._last_login.instead_of(address)
+        if before is None:
+            raise reason from error
+        log.warning("%s; logging in as %s, as before", reason, before.username)
+        try:
+            return self._open(before, psycopg.connect, STATEMENT_SECONDS)
+        except psycopg.OperationalError:
+            raise reason from error
 
     def _known(self, read: Callable[[], Address]) -> Address:
         try:
@@ -115,18 +144,33 @@ class OrderStore:
             raise Away(str(error), "its address or its login cannot be read from Secrets Manager") from None
 
     def _connect(self, address: Address) -> Connection:
-        return self._open(address, psycopg.connect, STATEMENT_SECONDS)
+        if address.by_token:
+            self._reconnects.wait()
+        connection = self._open(address, psycopg.connect, STATEMENT_SECONDS)
+        self._last_login.accepted(address)
+        return connection
 
     def _open(self, address: Address, connect: Callable[..., Opened], statement_seconds: float) -> Opened:
         """Log in to the primary or to a replica with what psycopg offers to connect."""
         if address.sslmode in ("verify-ca", "verify-full"):
             self._check_bundle(address.sslmode)
+        if not address.by_token:
+            return self._open_with(address, address.password, connect, statement_seconds)
+        try:
+            return self._open_with(address, self._tokens.token(address), connect, statement_seconds)
+        except psycopg.OperationalError:
+            self._tokens.forget()
+            raise
+
+    def _open_with(
+        self, address: Address, password: str, connect: Callable[..., Opened], statement_seconds: float
+    ) -> Opened:
         return connect(
             host=address.host,
             port=address.port,
             dbname=address.dbname,
             user=address.username,
-            password=address.password,
+            password=password,
             sslmode=address.sslmode,
             sslrootcert=str(self._ca) if self._ca else None,
             application_name=self._application_name,

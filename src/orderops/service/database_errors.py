@@ -13,6 +13,19 @@ from orderops.service.circuit import Away, Rejected, Unavailable, Unusable
 # reason for the log and the reason for clients.
 _LOGIN_REASONS = (
     (
+        # RDS asks IAM by PAM, and tells clients no more; its log export iam-db-auth-error has the cause.
+        "PAM authentication failed",
+        "the server at {address} refuses the token of {user}: the task's role may not use rds-db:connect on this user "
+        "of this instance (each restored one has another DbiResourceId), the token is signed for another host, port or "
+        "region, or the credentials that signed it have expired",
+        "the server rejects the login",
+    ),
+    (
+        "no encryption",
+        "the server at {address} takes {user} only with TLS",
+        "the server rejects the login",
+    ),
+    (
         "password authentication failed",
         "the server at {address} rejects the password of {user}",
         "the server rejects the login",
@@ -41,6 +54,10 @@ _LOGIN_REASONS = (
 def after_login(error: psycopg.Error, address: Address, seconds: int) -> Away:
     """Return why a login failed."""
     text = str(error)
+    if address.by_token and "password authentication failed" in text:
+        # A server that takes a token for a password: it asks IAM only for members of this role.
+        reason = f"the server at {address} takes no tokens for {address.username}, which is no member of rds_iam"
+        return Away(f"{reason}: orderops migrate grant", "the server rejects the login")
     for pattern, reason, public in _LOGIN_REASONS:
         if pattern in text:
             words = {"address": address, "host": address.host, "user": address.username, "seconds": seconds}

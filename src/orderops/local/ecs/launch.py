@@ -102,7 +102,8 @@ def launch(
 ) -> None:
     """Start the task's processes. Raises CannotStart."""
     containers = {container["name"]: container for container in task_definition.container_definitions}
-    emulator = _emulator_variables(access)
+    key = task_key(access.key)
+    task.key_id, emulator = key.id, _emulator_variables(access, key)
     for process in task.processes:
         container = containers[process.name]
         if not process.image.startswith(SCHEME):
@@ -147,9 +148,13 @@ def _arguments(task: EcsTask, process: ContainerProcess, container: Json) -> lis
     return [sys.executable, "-m", module, *command]
 
 
-def _emulator_variables(access: EmulatorAccess) -> dict[str, str]:
+def task_role(task: EcsTask) -> str:
+    """Return the ARN of the role that a task's credentials are of; empty without one."""
+    return str(getattr(definition(task.definition, task.region), "task_role_arn", None) or "")
+
+
+def _emulator_variables(access: EmulatorAccess, key: AccessKey) -> dict[str, str]:
     """Return the variables that AWS's clients read: address, and the temporary credentials of the task's role."""
-    key = task_key(access.key)
     return {
         "AWS_ENDPOINT_URL": access.url,
         "AWS_ACCESS_KEY_ID": key.id,

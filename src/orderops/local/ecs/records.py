@@ -99,6 +99,8 @@ class EcsTask:
     failed_checks: bool = False
     failure_counted: bool = False
     execute_command: bool = False
+    key_id: str = ""
+    """The id of the access key that its processes have."""
 
     @property
     def arn(self) -> str:

@@ -110,6 +110,10 @@ class Tasks:
     def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
         return [self._targets.state(group, port) for group, port in self._registrations(task)]
 
+    def with_key(self, key_id: str) -> EcsTask | None:
+        """Return the running task whose processes have this access key."""
+        return next((task for task in self.all.values() if task.key_id == key_id and not task.stopped), None)
+
     def _step(self, task: EcsTask) -> None:
         match task.last_status:
             case "PROVISIONING":

@@ -15,19 +15,26 @@ from orderops.local.rds.instance import DatabaseServer
 from orderops.local.rds.measure import measure
 from orderops.local.rds.postgres import PostgresServer
 from orderops.local.rds.snapshots import FOLDER, Snapshots
+from orderops.local.rds.tokens import TokenCheck
 
 
 class Databases:
     """All instances of the account with their servers."""
 
     def __init__(
-        self, directory: Path, lock: threading.RLock, on_change: Callable[[], None], save: Callable[[], None]
+        self,
+        directory: Path,
+        lock: threading.RLock,
+        on_change: Callable[[], None],
+        save: Callable[[], None],
+        tokens: TokenCheck,
     ) -> None:
         self.directory = directory
         self.snapshots = Snapshots(directory)
         self._lock = lock
         self._on_change = on_change
         self._save = save
+        self._tokens = tokens
         self._known: dict[str, DatabaseServer] = {}
 
     def tick(self, records: list[tuple[Any, DBInstance]]) -> None:
@@ -102,14 +109,16 @@ class Databases:
         others = [
             database for database in list(self._known.values()) if database.instance.dbi_resource_id != except_for
         ]
-        return {port for database in others if (port := database.instance.endpoint_port or database.server.port)}
+        return {port for database in others for port in database.port.taken}
 
     def database(self, resource: str) -> DatabaseServer | None:
         """Return the server of the instance with this resource id, or None once it is deleted."""
         return self._known.get(resource)
 
     def _add(self, backend: Any, instance: DBInstance) -> None:
-        database = DatabaseServer(backend, instance, self, self.directory, self._lock, self._on_change, self._save)
+        database = DatabaseServer(
+            backend, instance, self, self.directory, self._lock, self._on_change, self._save, self._tokens
+        )
         self._known[instance.dbi_resource_id] = database
         database.start()
 

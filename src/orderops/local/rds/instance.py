@@ -20,11 +20,13 @@ from orderops.local.ports import PortTaken, free_port, port_is_free
 from orderops.local.rds import snapshots
 from orderops.local.rds.binaries import version_numbers
 from orderops.local.rds.directory import InstanceDirectory
+from orderops.local.rds.instance_port import InstancePort
 from orderops.local.rds.postgres import PostgresServer
-from orderops.local.rds.recovery import Unreachable, WalSource, recover, recovery_pending
+from orderops.local.rds.recovery import Unreachable, WalSource, is_source, recover, recovery_pending
 from orderops.local.rds.replica import ReplicaServer
-from orderops.local.rds.roles import set_password, set_up
+from orderops.local.rds.roles import set_password, set_up, set_up_tokens
 from orderops.local.rds.snapshots import Snapshots
+from orderops.local.rds.tokens import TokenCheck
 
 # Seconds between two steps of an instance.
 INTERVAL = 0.25
@@ -35,7 +37,6 @@ STOPPED_BY_HAND_AFTER = 1.0
 # Seconds. A source that is recovering after a crash takes a while to accept connections.
 SOURCE_TIMEOUT = 60.0
 DAY = timedelta(days=1)
-NO_LONGER_RESTORING = ("deleting", "incompatible-restore")
 log = logging.getLogger(__name__)
 
 
@@ -59,10 +60,12 @@ class DatabaseServer:
         lock: threading.RLock,
         on_change: Callable[[], None],
         save: Callable[[], None],
+        tokens: TokenCheck,
     ) -> None:
         self.instance = instance
         self.home = InstanceDirectory(databases / instance.dbi_resource_id)
         self.server = self.home.server
+        self.port = InstancePort(instance, self.home, str(backend.region_name), lock, tokens)
         self.problem = ""
         self.gone = False
         self.wake = threading.Event()
@@ -97,6 +100,7 @@ class DatabaseServer:
         """Shut the server down; the instance keeps its status."""
         self.request_stop()
         self._thread.join()
+        self.port.close()
         if not self.gone:
             self.server.stop()
 
@@ -154,10 +158,10 @@ class DatabaseServer:
             with self._lock:
                 # Two instances that start together must not choose the same port.
                 port = self._choose_port()
-                self.server.move_to(port)
+                self.port.place(port, self._others.ports(except_for=""))
         else:
             port = self.instance.endpoint_port
-            self.server.move_to(port)
+            self.port.place(port, self._others.ports(except_for=""))
         if self.instance.replicates_from and (self.replica.follows or not self.server.created or self.server.standby):
             self.replica.start(self._should_continue)
         elif self.instance.origin and recovery_pending(self.server):
@@ -231,6 +235,8 @@ class DatabaseServer:
             self._set_status("modifying")
             self._start()
             self._set_status("available")
+        elif self.port.lacks_gateway and self.server.running:
+            self._start()
         elif self.server.running:
             self._seen_running = True
             self._apply_password()
@@ -243,6 +249,7 @@ class DatabaseServer:
             self._take_pending_snapshots()
         elif self._seen_running and self._stopped_by_hand():
             log.info("%s was shut down by an operator", self.instance.db_instance_identifier)
+            self.port.close()
             self._set_status("stopped")
         else:
             began = time.monotonic()
@@ -272,6 +279,7 @@ class DatabaseServer:
         if password is not None and (self.instance.origin or self.instance.replicates_from):
             # Roles and databases are part of the restored or replicated data.
             set_password(self.server, user, password)
+            set_up_tokens(self.server)
         elif password is not None:
             set_up(self.server, user, password, name)
         with self._lock:
@@ -329,6 +337,7 @@ class DatabaseServer:
 
     def _shut_down(self) -> None:
         """Shut down after archiving everything committed."""
+        self.port.close()
         if self.server.running:
             with suppress(psycopg.OperationalError):
                 self.commit_and_archive()
@@ -351,6 +360,7 @@ class DatabaseServer:
         self.replica.let_go()
         # Saved first: a kill must not bring back an instance without data.
         self._save()
+        self.port.close()
         self.server.kill()
         shutil.rmtree(self.server.data if retained else self.home.folder, ignore_errors=True)
         self.gone = True
@@ -384,15 +394,3 @@ class DatabaseServer:
             self._set_status("incompatible-network")
         elif self._failures >= FAILED_AFTER:
             self._set_status("failed")
-
-
-def is_source(backend: Any, folder: str) -> bool:
-    """Tell whether a restore is reading from this directory."""
-    restoring = [
-        instance
-        for instance in backend.databases.values()
-        if getattr(instance, "origin", None) and not instance.endpoint_port
-    ]
-    return any(
-        instance.origin.folder == folder and instance.status not in NO_LONGER_RESTORING for instance in restoring
-    )

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orderops.errors import OrderopsError
 from orderops.local.rds.binaries import last_line
@@ -18,6 +19,7 @@ from orderops.local.rds.postgres import PostgresServer
 # Seconds. Replaying a long log may take hours.
 RECOVERY_TIMEOUT = 86_400.0
 SIGNAL_FILE = "recovery.signal"
+NO_LONGER_RESTORING = ("deleting", "incompatible-restore")
 STOP_MESSAGE = "recovery stopping "
 # PostgreSQL messages after which a retry cannot succeed.
 FATAL_MESSAGES = (
@@ -61,6 +63,18 @@ class WalSource:
 def recovery_pending(server: PostgresServer) -> bool:
     """Tell whether the data is missing or not yet recovered to its target."""
     return not server.created or (server.data / SIGNAL_FILE).exists()
+
+
+def is_source(backend: Any, folder: str) -> bool:
+    """Tell whether a restore is reading from this directory."""
+    restoring = [
+        instance
+        for instance in backend.databases.values()
+        if getattr(instance, "origin", None) and not instance.endpoint_port
+    ]
+    return any(
+        instance.origin.folder == folder and instance.status not in NO_LONGER_RESTORING for instance in restoring
+    )
 
 
 def recover(

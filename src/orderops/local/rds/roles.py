@@ -11,6 +11,17 @@ from orderops.local.rds.postgres import PostgresServer
 
 # Rights of rds_superuser that orderops uses, from the RDS user guide; RDS grants more.
 GRANTED = ("pg_monitor", "pg_signal_backend", "pg_checkpoint")
+RDS_IAM = "rds_iam"
+# From PostgreSQL 16 on, the maker of a role has the admin option on it, and only with that a role can be granted. This
+# alone is no membership here: RDS documents `GRANT rds_iam` by the master user, whose password is still taken then.
+MEMBER_OF_RDS_IAM = """
+with recursive belongs (role) as (
+  select oid from pg_roles where rolname = %s
+  union select m.roleid from pg_auth_members m join belongs b on m.member = b.role
+  where coalesce((to_jsonb(m)->>'inherit_option')::bool, true) or coalesce((to_jsonb(m)->>'set_option')::bool, true)
+)
+select exists (select from belongs where pg_get_userbyid(role) = 'rds_iam')
+"""
 
 
 def set_up(server: PostgresServer, user: str, password: str, database: str | None) -> None:
@@ -25,6 +36,19 @@ def set_up(server: PostgresServer, user: str, password: str, database: str | Non
         for name in ("postgres", database):
             if name:
                 _set_up_database(session, user, name)
+
+
+def set_up_tokens(server: PostgresServer) -> None:
+    """Create the role whose members log in with tokens of IAM, unless it exists."""
+    with server.connect() as session:
+        _set_up_tokens(session)
+
+
+def takes_tokens(server: PostgresServer, user: str) -> bool:
+    """Tell whether a user logs in with tokens of IAM, as a member of rds_iam, and not by password."""
+    with server.connect() as session:
+        row = session.execute(MEMBER_OF_RDS_IAM, (user,)).fetchone()
+    return bool(row and row[0])
 
 
 def set_password(server: PostgresServer, user: str, password: str) -> None:
@@ -52,6 +76,15 @@ def _set_up_roles(session: psycopg.Connection, user: str) -> None:
             # pg_checkpoint exists since PostgreSQL 15.
             session.execute(sql.SQL("GRANT {} TO rds_superuser WITH ADMIN OPTION").format(sql.Identifier(role)))
     session.execute(sql.SQL("GRANT rds_superuser TO {}").format(sql.Identifier(user)))
+    _set_up_tokens(session)
+
+
+def _set_up_tokens(session: psycopg.Connection) -> None:
+    if not session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (RDS_IAM,)).fetchone():
+        session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(RDS_IAM)))
+    if session.info.server_version >= 160_000:
+        options = "WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"
+        session.execute(sql.SQL("GRANT {} TO rds_superuser " + options).format(sql.Identifier(RDS_IAM)))
 
 
 def _set_up_database(session: psycopg.Connection, owner: str, name: str) -> None:
