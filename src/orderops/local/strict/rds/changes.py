@@ -10,6 +10,7 @@ from orderops.local.rds.parameters import backend_of, has_parameter, is_true, re
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.rds.insights import check_insights, store_insights
 from orderops.local.strict.rds.instances import IDENTIFIER, Instances
+from orderops.local.strict.rds.offerings import check_combination, check_zone
 from orderops.local.strict.rds.rules import (
     MANAGED,
     PASSWORD,
@@ -173,6 +174,7 @@ def _check_change(request: Request, instance: Any) -> None:
     _check_name(request, instance)
     check_class(request)
     _check_version(request, instance)
+    _check_offered(request, instance)
     _check_storage(request, instance)
     _check_credentials(request, instance)
     check_insights(request, instance)
@@ -210,6 +212,14 @@ def _check_version(request: Request, instance: Any) -> None:
             instance.db_parameter_group_name or "default."
         ).startswith("default."):
             check_parameter_group(backend_of(request), instance.db_parameter_group_name, POSTGRES, wanted)
+
+
+def _check_offered(request: Request, instance: Any) -> None:
+    instance_class = request.form.get("DBInstanceClass")
+    if instance_class and instance_class != instance.db_instance_class and instance.engine == POSTGRES:
+        # The class has to be offered for the running version, also where both change together.
+        check_combination(instance_class, str(instance.engine_version))
+        check_zone(instance_class, instance.availability_zone)
 
 
 def _check_storage(request: Request, instance: Any) -> None:
