@@ -1,4 +1,4 @@
-"""orderops database: who logs in to it, and with what."""
+"""orderops database: its size and version, who logs in to it, and with what."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from orderops.cli.options import Json, duration, grouped
-from orderops.operations.options import ChangeOptions, DatabaseOptions
+from orderops.operations.options import ChangeOptions, ChangeTime, DatabaseOptions, EnvironmentOptions
 
-commands = typer.Typer(no_args_is_help=True, help="The database server: passwords, users.")
+commands = typer.Typer(no_args_is_help=True, help="The database server: class, version, passwords.")
 
 Grace = Annotated[
     timedelta | None,
@@ -30,6 +30,19 @@ IfOlder = Annotated[
         help="Begin a rotation only if the password is older than this, such as 30d; one that was begun goes on.",
         metavar="DURATION",
         parser=duration,
+        show_default=False,
+    ),
+]
+
+InstanceClass = Annotated[
+    str, typer.Option("--class", help="Instance class, such as db.m6g.large.", metavar="CLASS", show_default=False)
+]
+At = Annotated[
+    ChangeTime | None,
+    typer.Option(
+        "--at",
+        help="Carry it out now, with everything else that RDS holds back, or in the maintenance window; default: "
+        "window for a protected environment, now for others.",
         show_default=False,
     ),
 ]
@@ -57,3 +70,24 @@ def users(where: DatabaseOptions, as_json: Json = False) -> None:
     from orderops.operations.database_users import show
 
     show(where, as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def scale(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    instance_class: InstanceClass,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """Change the instance class: write it into the environment file and change the instance, nothing else.
+
+    Says before the question what is interrupted and for how long, and afterwards how long the database was away. An
+    interrupted run is continued by the same command.
+    """
+    from orderops.operations.database_scale import scale
+
+    at_option = f" --at {at}" if at else ""
+    command = f"database scale --class {instance_class}{at_option}"
+    scale(where, options.of(command, as_json=as_json), instance_class, at)

@@ -39,7 +39,8 @@ def test_an_offer_has_zones_storage_and_features(moto: Client, strict: Client) -
         ("db.m6g.micro", "16.4", False),
         ("db.t3.micro", "11.22", True),
         ("db.zz.huge", "16.4", False),
-        ("db.m6g.large", "16.999", False),
+        ("db.m6g.large", "19.1", False),
+        ("db.m6g.large", "16", False),
     ],
 )
 def test_a_class_is_offered_from_some_version_on(

@@ -13,7 +13,7 @@ from typing import Any
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import rds_response
-from orderops.local.strict.rds.rules import NEWEST_MINOR, POSTGRES, full_version, is_offered
+from orderops.local.strict.rds.rules import NEWEST_MINOR, POSTGRES, full_version
 
 ZONES = "abc"
 BURSTABLE_SIZES = ("micro", "small", "medium", "large", "xlarge", "2xlarge")
@@ -108,8 +108,9 @@ def _options(region: str, version: str, instance_class: str) -> Iterator[dict[st
 
 def _versions(version: str) -> list[str]:
     if version:
-        # A major version alone names no version here, as in AWS.
-        return [version] if "." in version and is_offered(version) else []
+        major, _, minor = version.partition(".")
+        # Also those that are newer than this table: on the laptop, the version is the one of the machine.
+        return [version] if major.isdecimal() and int(major) in NEWEST_MINOR and minor.isdecimal() else []
     return [f"{major}.{minor}" for major in NEWEST_MINOR for minor in range(1, int(_newest(major)) + 1)]
 
 
