@@ -212,13 +212,14 @@ class InstanceChange(Change[InstancePlan]):
                 recent_writes=run.recent_writes,
             ):
                 progress.done(step)
+            ended = time.time()
         # A change for the window has not begun.
         if plan.at_once or plan.busy:
             self.probe = probe
         if plan.at_once and not plan.busy:
-            self._keep(plan, run, probe, began)
+            self._keep(plan, run, probe, began, ended)
 
-    def _keep(self, plan: InstancePlan, run: Run, probe: OutageProbe, began: float) -> None:
+    def _keep(self, plan: InstancePlan, run: Run, probe: OutageProbe, began: float, ended: float) -> None:
         """Keep what the change has taken, for the plan of the next one."""
         change = MeasuredChange(
             self.kind,
@@ -227,7 +228,7 @@ class InstanceChange(Change[InstancePlan]):
             plan.now,
             plan.wanted,
             bool(plan.observed.properties["MultiAZ"]),
-            round(time.time() - began, 1),
+            round(ended - began, 1),
             round(probe.outages.seconds, 3),
             probe.source,
             self.workspace.aws.caller,
