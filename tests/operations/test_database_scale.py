@@ -12,6 +12,7 @@ from support.command_line import Orderops, Said
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+pytestmark = pytest.mark.slow
 NAME = "orderops-dev-database"
 ALARM = "orderops-dev-database-connections-high"
 Scale = Callable[..., Said]

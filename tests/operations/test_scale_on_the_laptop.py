@@ -68,3 +68,22 @@ def test_a_repeated_scale_interrupts_nothing(laptop: LaptopEnvironment) -> None:
 
     assert (again["when"], again["applied"], again["away"]) == ("in force", False, None)
     assert 'instance_class = "db.t3.small"' in (laptop.folder / "environments" / "local.toml").read_text()
+
+
+@pytest.mark.parametrize("access", ["direct", "task"])
+def test_the_database_is_read_by_the_way_that_leads_to_it(laptop: LaptopEnvironment, access: str) -> None:
+    file = laptop.folder / "environments" / "local.toml"
+    text = file.read_text()
+    file.write_text(text.replace("[database]", f'[database]\naccess = "{access}"', 1))
+    with psycopg.connect(laptop.dsn(), autocommit=True) as session:
+        session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        session.execute("CREATE TABLE IF NOT EXISTS counted AS SELECT generate_series(1, 10) AS number")
+
+    found = laptop("database", "extensions", "--json").json
+    analyzed = laptop("database", "analyze", "--json").json
+    file.write_text(text)
+
+    assert [item["name"] for item in found["extensions"]] == ["pg_stat_statements"]
+    assert (found["prepared"], found["logical_slots"]) == (0, 0)
+    assert analyzed["tables"] > 0
+    assert analyzed["version"].partition(".")[0] == "18"

@@ -91,3 +91,64 @@ def scale(
     at_option = f" --at {at}" if at else ""
     command = f"database scale --class {instance_class}{at_option}"
     scale(where, options.of(command, as_json=as_json), instance_class, at)
+
+
+@commands.command()
+@grouped()
+def upgrade(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    version: Annotated[
+        str, typer.Option("--to", help="Version, such as 17 or 17.4.", metavar="VERSION", show_default=False)
+    ],
+    at: At = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option("--rehearse", help="Upgrade a restored copy instead, measure it, and delete it."),
+    ] = False,
+    without_rehearsal: Annotated[
+        bool,
+        typer.Option("--without-rehearsal", help="Upgrade without a rehearsal, on record; requires --reason."),
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why there is no rehearsal; recorded.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Upgrade PostgreSQL: write the version into the environment file and upgrade the instance, nothing else.
+
+    Checks what the live database has that an upgrade does not take. There is no way back but a restore. An interrupted
+    run is continued by the same command.
+    """
+    from orderops.operations.database_upgrade import upgrade
+
+    command = " ".join(
+        ["database upgrade --to", version, *([f"--at {at}"] if at else []), *(["--rehearse"] if rehearse else [])]
+    )
+    upgrade(
+        where,
+        options.of(command, as_json=as_json),
+        version,
+        at,
+        rehearse=rehearse,
+        without_rehearsal=without_rehearsal,
+        reason=reason,
+    )
+
+
+@commands.command()
+@grouped()
+def extensions(where: DatabaseOptions, as_json: Json = False) -> None:
+    """Show the extensions of the database with their versions, and what keeps RDS from upgrading it."""
+    from orderops.operations.database_extensions import extensions
+
+    extensions(where, as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def analyze(where: DatabaseOptions, as_json: Json = False) -> None:
+    """Gather the statistics of the planner, which an upgrade to a major version empties. Changes no data."""
+    from orderops.operations.database_analyze import analyze
+
+    analyze(where, as_json=as_json)

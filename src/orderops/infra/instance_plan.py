@@ -59,6 +59,8 @@ class InstancePlan:
     """What has to be made first."""
     after: list[Step] = field(default_factory=list)
     """What follows from the new value."""
+    in_force: bool = False
+    """Whether the value in force is the wanted one."""
     busy: bool = False
     """Whether RDS is at work on just this change, which an interrupted run has begun."""
 
@@ -75,7 +77,7 @@ class InstancePlan:
     @property
     def waits(self) -> bool:
         """Whether the value waits for the maintenance window, and is to wait there."""
-        return not self.at_once and self.now != self.wanted
+        return not self.at_once and not self.in_force
 
 
 def check_state(observed: Observed, environment: str, *, busy: bool) -> None:

@@ -90,19 +90,20 @@ class InstanceChange(Change[InstancePlan]):
         now = str(observed.properties[RUNNING[self.key]])
         busy = self._is_busy(observed, now)
         check_state(observed, workspace.environment.name, busy=busy)
-        if not self.in_force(now):
+        in_force = self.in_force(now)
+        if not in_force:
             self.refuse(observed)
-        at_once = self._at_once and not self.in_force(now)
+        at_once = self._at_once and not in_force
         resource = guided(workspace.stack.database, at_once=at_once)
         [step] = reconcile([resource], inventory, outputs=outputs, dry_run=True, terms=self._terms())
-        plan = InstancePlan(step, observed, now, self.wanted, at_once, inventory, outputs, busy=busy)
+        plan = InstancePlan(step, observed, now, self.wanted, at_once, inventory, outputs, in_force=in_force, busy=busy)
         later = [] if plan.waits else self.then(outputs)
         plan = replace(
             plan,
             before=[steps[resource.address] for resource in self.first()] if step.action is Action.UPDATE else [],
             after=[steps[resource.address] for resource in later],
         )
-        return replace(plan, facts=self.facts(plan)) if plan.is_needed and not self.in_force(now) else plan
+        return replace(plan, facts=self.facts(plan)) if plan.is_needed and not in_force else plan
 
     def show(self, plan: InstancePlan) -> None:
         self.shown = plan

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.rds.models import DBParameterGroup
+
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import backend_of, has_parameter, is_true, remove_parameters
@@ -88,6 +90,7 @@ class Changes:
         if instance.status not in MODIFIABLE:
             raise ApiError("InvalidDBInstanceState", "Database instance is not in available state.")
         _check_change(request, instance)
+        _make_default_group(request)
         if instance.manage_master_user_password and is_true(request, MANAGED):
             # It is managed already, and moto would create a second secret.
             remove_parameters(request, [MANAGED])
@@ -180,6 +183,15 @@ def _check_change(request: Request, instance: Any) -> None:
     check_insights(request, instance)
     current_group = getattr(instance, "db_subnet_group", None)
     check_groups(request, instance.engine, _version(request, instance), current_group.name if current_group else None)
+
+
+def _make_default_group(request: Request) -> None:
+    """Make the default group of a family that no instance had before: RDS has it, and moto then refuses its name."""
+    groups, name = backend_of(request).db_parameter_groups, request.form.get("DBParameterGroupName", "")
+    if name.startswith("default.") and name not in groups:
+        family = name.removeprefix("default.")
+        description = f"Default parameter group for {family}"
+        groups[name] = DBParameterGroup(backend_of(request), name, description, family, [])
 
 
 def _check_name(request: Request, instance: Any) -> None:
