@@ -130,11 +130,11 @@ def readiness_probe(url: str) -> OutageProbe | None:
     usual = time.monotonic() - began
 
     def look() -> bool | None:
-        asked = time.monotonic()
+        start = time.monotonic()
         answer = ask_ready(url, within=READY_WITHIN)
         if answer.state in (ReadyState.UNREACHABLE, ReadyState.UNKNOWN):
             return None
-        return answer.state is ReadyState.READY and time.monotonic() - asked < usual + SLOWER
+        return answer.state is ReadyState.READY and time.monotonic() - start < usual + SLOWER
 
     return OutageProbe(look, "/ready of the service", READY_EVERY, STEADY)
 
