@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orderops.local.emulator.protocol import ApiError
 from support.command_line import Orderops, Said
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
@@ -256,6 +257,25 @@ def test_an_instance_that_rds_is_at_work_on_is_refused(scale: Scale, rds: Any, p
     assert "orderops-dev-database is stop" in refused.err
     assert proxy.changing == []
     assert declared(folder) == 'instance_class = "db.t3.micro"'
+
+
+def test_a_class_without_capacity_is_named_with_the_next_step_and_can_be_tried_again(
+    scale: Scale, proxy: Proxy, rds: Any
+) -> None:
+    message = "The specified DB instance class is not available in the specified Availability Zone."
+    full = ApiError("InsufficientDBInstanceCapacity", message)
+    proxy.rule = lambda request: full if request.action == "ModifyDBInstance" else None
+
+    refused = scale("db.t3.small")
+    proxy.forget()
+    again = scale("db.t3.small")
+
+    assert "AWS has no db.t3.small available in these zones of ap-southeast-2 at present" in " ".join(
+        refused.err.split()
+    )
+    assert "re-run this command later" in " ".join(refused.err.split())
+    assert (refused.code, again.code) == (1, 0)
+    assert instance(rds)["DBInstanceClass"] == "db.t3.small"
 
 
 def test_an_environment_without_a_database_is_refused(
