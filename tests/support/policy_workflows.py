@@ -167,10 +167,10 @@ def run_all_workflows(operator: Operator) -> None:
     rotate(operator)
     look_after_queues(operator)
     publish_a_board(operator)
-    change_the_database(operator)
     change_the_file(operator)
     damage_and_repair(operator)
     adopt(operator)
+    change_the_database(operator)
     prune(operator)
     replicate(operator)
     destroy(operator)
@@ -318,8 +318,8 @@ def change_the_database(operator: Operator) -> None:
         patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
         operator("database", "extensions", expect=1)
         operator("database", "analyze", expect=1)
-        operator("database", "upgrade", "--to", "17", "--rehearse", "--yes", expect=1)
-        operator("database", "upgrade", "--to", "17", "--yes")
+        operator("database", "upgrade", "--to", "18", "--rehearse", "--yes", expect=1)
+        operator("database", "upgrade", "--to", "18", "--yes")
 
 
 def change_the_file(operator: Operator) -> None:
