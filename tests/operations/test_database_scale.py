@@ -306,3 +306,36 @@ def test_a_smaller_replica_is_changed_before_its_primary(scale: Scale, rds: Any,
 
     assert f"{NAME}-reads would be smaller than its primary, and stop to follow it" in " ".join(refused.err.split())
     assert declared(folder) == 'instance_class = "db.t3.micro"'
+
+
+@pytest.fixture
+def replicated(scale: Scale, orderops: Orderops, folder: Path, rds: Any) -> str:
+    """The name of a read replica that the file declares."""
+    file = folder / "dev.toml"
+    file.write_text(file.read_text().replace("[database]", '[database]\nmaster = "own"\nreplicas = 1', 1))
+    arn = instance(rds)["DBInstanceArn"]
+    # As after `migrate grant`, whose task the emulator does not run: the services have a login of their own.
+    login = {"Key": "orderops:service-secret", "Value": "arn:aws:secretsmanager:ap-southeast-2:1:secret:login"}
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[login])
+    applied = orderops("infra", "apply", "--yes")
+    assert applied.code == 0, applied.err
+    return f"{NAME}-replica-1"
+
+
+def test_declared_replicas_grow_before_the_database_and_shrink_after_it(
+    scale: Scale, orderops: Orderops, rds: Any, replicated: str
+) -> None:
+    def order() -> list[str]:
+        [run] = orderops("history", "--json", "--last", "1").json
+        names = [step["address"].partition("/")[2] for step in run["steps"] if "address" in step]
+        return [name for name in names if name in (NAME, replicated)]
+
+    up = scale("db.t3.small")
+    growing = order()
+    down = scale("db.t3.micro")
+
+    assert (up.code, down.code) == (0, 0), up.err + down.err
+    assert (growing, order()) == ([replicated, NAME], [NAME, replicated])
+    classes = {raw["DBInstanceClass"] for raw in rds.describe_db_instances()["DBInstances"]}
+    assert classes == {"db.t3.micro"}
+    assert "nothing was changed" in scale("db.t3.micro").err

@@ -113,13 +113,14 @@ def storage_fact(observed: Observed) -> Fact:
 
 
 def following_class(workspace: Workspace, outputs: Outputs) -> list[Resource]:
-    """The resources, besides the database, that the class decides, such as the threshold of an alarm."""
+    """The resources, besides the instances, that the class decides, such as the threshold of an alarm."""
     declared = workspace.stack
+    instances = {declared.database.address, *(replica.address for replica in declared.replicas)}
     small, large = (_desired(workspace, instance_class, outputs) for instance_class in UNLIKE)
     return [
         resource
         for resource in declared.infra
-        if resource.address != declared.database.address and small.get(resource.address) != large.get(resource.address)
+        if resource.address not in instances and small.get(resource.address) != large.get(resource.address)
     ]
 
 

@@ -69,7 +69,7 @@ class InstanceChange(Change[InstancePlan]):
     def facts(self, plan: InstancePlan) -> list[Fact]:
         """What the operator has to know before the question."""
 
-    def first(self) -> Collection[Resource]:
+    def first(self, outputs: Outputs) -> Collection[Resource]:
         """Resources that have to be there before the change."""
         return ()
 
@@ -100,7 +100,7 @@ class InstanceChange(Change[InstancePlan]):
         later = [] if plan.waits else self.then(outputs)
         plan = replace(
             plan,
-            before=[steps[resource.address] for resource in self.first()] if step.action is Action.UPDATE else [],
+            before=[steps[item.address] for item in self.first(outputs)] if step.action is Action.UPDATE else [],
             after=[steps[resource.address] for resource in later],
         )
         return replace(plan, facts=self.facts(plan)) if plan.is_needed and not in_force else plan
@@ -134,7 +134,7 @@ class InstanceChange(Change[InstancePlan]):
         if plan.step.error:
             raise plan.step.error
         self._declaration.write()
-        self._bring(self.first() if plan.before else (), plan, run, progress)
+        self._bring(self.first(plan.outputs) if plan.before else (), plan, run, progress)
         if plan.step.action is not Action.NO_OP or plan.busy:
             self._change(plan, run, progress)
         self._bring(self.then(plan.outputs) if plan.after else (), plan, run, progress)

@@ -69,7 +69,10 @@ class _Scale(InstanceChange):
         aws, name = self.workspace.aws, self.workspace.environment.name
         if refusal := class_refusal(aws, observed, self.wanted, name):
             raise refusal
-        replicas = replicas_of(aws, observed.id)
+        # Those of the file are changed with it, in the order that keeps them large enough.
+        declared = {replica.name for replica in self.workspace.stack.replicas}
+        found = replicas_of(aws, observed.id)
+        replicas = {name: own for name, own in found.items() if name not in declared}
         if small := too_small(self.wanted, replicas):
             raise OrderopsError(
                 f"{joined(small)} would be smaller than its primary, and stop to follow it; nothing was changed",
@@ -77,8 +80,23 @@ class _Scale(InstanceChange):
                 f"--db-instance-class {self.wanted} --apply-immediately --region {aws.region}",
             )
 
+    def first(self, outputs: Outputs) -> Collection[Resource]:
+        return self._replicas_by_order(outputs)[0]
+
     def then(self, outputs: Outputs) -> Collection[Resource]:
-        return following_class(self.workspace, outputs)
+        return [*self._replicas_by_order(outputs)[1], *following_class(self.workspace, outputs)]
+
+    def _replicas_by_order(self, outputs: Outputs) -> tuple[list[Resource], list[Resource]]:
+        """The replicas of the file that change before the database, and those that change after it."""
+        primary = self.workspace.stack.database
+        replicas = {item.name: item for item in self.workspace.stack.replicas if item in outputs}
+        changes = [ClassChange(name, _class_of(outputs, item), self.wanted) for name, item in replicas.items()]
+        order = in_order(ClassChange(primary.name, _class_of(outputs, primary), self.wanted), changes)
+        place = order.index(primary.name) if primary.name in order else 0
+        first, last = (
+            [replicas[name] for name in names if name in replicas] for names in (order[:place], order[place:])
+        )
+        return first, last
 
     def facts(self, plan: InstancePlan) -> list[Fact]:
         properties, environment = plan.observed.properties, self.workspace.environment
@@ -109,3 +127,7 @@ class _Scale(InstanceChange):
         changes = [ClassChange(name, own, plan.wanted) for name, own in replicas.items()]
         order = in_order(ClassChange(plan.observed.id, plan.now, plan.wanted), changes)
         yield Fact("replicas", f"for the same class everywhere, change in this order: {', '.join(order)}")
+
+
+def _class_of(outputs: Outputs, instance: Resource) -> str:
+    return str(outputs[instance].properties["DBInstanceClassNow"])

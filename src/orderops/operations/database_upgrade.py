@@ -10,7 +10,7 @@ from typing import ClassVar
 from orderops.aws.documents import Bucket
 from orderops.config.database import is_engine_version
 from orderops.database.extensions import UpgradeCheck
-from orderops.engine.resource import Observed, Resource
+from orderops.engine.resource import Observed, Outputs, Resource
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.declaration import Declaration, declare
 from orderops.infra.instance_plan import Fact, InstancePlan, outage_fact, storage_fact
@@ -91,7 +91,7 @@ class _Upgrade(InstanceChange):
         if isinstance(self._found, UpgradeCheck) and self._is_major(observed):
             self._found.check(numbers(self.wanted)[0])
 
-    def first(self) -> Collection[Resource]:
+    def first(self, outputs: Outputs) -> Collection[Resource]:
         return [self.workspace.stack.database.parameter_group]
 
     def ask(self, plan: InstancePlan) -> bool:
