@@ -42,7 +42,9 @@ def main() -> None:
         url = laptop("infra", "outputs", "--json").json["load_balancer_url"]
         with page_traffic(f"{url}/users", each_second=options.rate) as traffic:
             failed = Changes(laptop, traffic).run()
-    print(f"{traffic.answered + len(traffic.failed)} requests, {len(traffic.failed)} failed, {failed} of them needlessly")
+    print(
+        f"{traffic.answered + len(traffic.failed)} requests, {len(traffic.failed)} failed, {failed} of them needlessly"
+    )
     for _, problem in traffic.failed[:5]:
         print(f"  {problem}")
     sys.exit(failed > 0)

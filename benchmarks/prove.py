@@ -60,6 +60,7 @@ NAMES = (
     "discard",
     "destroy",
     "rotate",
+    "scale",
 )
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")
 _open = ExitStack()

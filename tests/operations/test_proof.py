@@ -85,6 +85,20 @@ def test_a_read_replica_added_removed_or_promoted_survives_a_kill(
     check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))
 
 
+@pytest.mark.parametrize(
+    ("action", "fate"),
+    [
+        ("rds.ModifyDBInstance", Fate.UNDONE),
+        ("rds.ModifyDBInstance", Fate.UNANSWERED),
+        ("monitoring.PutMetricAlarm", Fate.UNDONE),
+    ],
+)
+def test_a_change_of_the_class_survives_a_kill(
+    proof: Proof, known: dict[str, Workflow], action: str, fate: Fate
+) -> None:
+    check(proof, known["scale"], f"{action} 1 {fate}", killed_at(action, 1, fate))
+
+
 @pytest.mark.parametrize("name", ["up"])
 def test_two_concurrent_operators_reach_the_state_of_one(proof: Proof, known: dict[str, Workflow], name: str) -> None:
     check(proof, known[name], "two operators", two_at_once)

@@ -24,6 +24,7 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "balancer": ("elbv2", "describe_load_balancers", "LoadBalancers", {}, "LoadBalancerName"),
     "target group": ("elbv2", "describe_target_groups", "TargetGroups", {}, "TargetGroupName"),
     "database": ("rds", "describe_db_instances", "DBInstances", {}, "DBInstanceIdentifier"),
+    "database class": ("rds", "describe_db_instances", "DBInstances", {}, "DBInstanceClass"),
     "database subnets": ("rds", "describe_db_subnet_groups", "DBSubnetGroups", {}, "DBSubnetGroupName"),
     "parameters": ("rds", "describe_db_parameter_groups", "DBParameterGroups", {}, "DBParameterGroupName"),
     "queue": ("sqs", "list_queues", "QueueUrls", {}, ""),

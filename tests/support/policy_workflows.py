@@ -170,6 +170,7 @@ def run_all_workflows(operator: Operator) -> None:
     change_the_file(operator)
     damage_and_repair(operator)
     adopt(operator)
+    change_the_database(operator)
     prune(operator)
     replicate(operator)
     destroy(operator)
@@ -307,6 +308,18 @@ def publish_a_board(operator: Operator) -> None:
     operator("board", "incident", "list")
     s3.delete_object(Bucket=bucket, Key="index.html")
     s3.delete_bucket(Bucket=bucket)
+
+
+def change_the_database(operator: Operator) -> None:
+    """Give it another class, in the window and now, and another version. The task that reads it is simulated."""
+    operator("database", "scale", "--class", "db.t3.small", "--at", "window", "--yes")
+    operator("database", "scale", "--class", "db.t3.small", "--yes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
+        operator("database", "extensions", expect=1)
+        operator("database", "analyze", expect=1)
+        operator("database", "upgrade", "--to", "18", "--rehearse", "--yes", expect=1)
+        operator("database", "upgrade", "--to", "18", "--yes")
 
 
 def change_the_file(operator: Operator) -> None:

@@ -53,6 +53,8 @@ class Workflow:
     name: str
     argv: Sequence[str]
     before: Sequence[Sequence[str]] = ()
+    writes: Path | None = None
+    """Environment file that the command changes."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Undisturbed:
     left: AccountSnapshot
     calls: Sequence[str]
     now: str
+    texts: tuple[str, str] = ("", "")
+    """What the environment file has before and after."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
     return {
+        "scale": _of_the_class(folder / "scale"),
         "up": Workflow("up", up),
         "apply": Workflow("apply", ("infra", "apply", *changed), [up]),
         "deploy": Workflow("deploy", deploy, [up]),
@@ -138,6 +143,14 @@ def _by_strategy(strategy: str, folder: Path) -> Workflow:
     file.write_text(text.replace(service, f'{service}strategy = "{strategy}"\n'))
     where = ("--env", "dev", "--environments", str(folder), "--yes")
     return Workflow(strategy, ("service", "deploy", *where, "--image", SECOND), [("up", *where, "--image", FIRST)])
+
+
+def _of_the_class(folder: Path) -> Workflow:
+    """Another class for the database of dev, which the command writes into its file."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    where = ("--env", "dev", "--environments", str(folder), "--yes")
+    up = ("up", *where, "--image", FIRST)
+    return Workflow("scale", ("database", "scale", "--class", "db.t3.small", *where), [up], folder / "dev.toml")
 
 
 def _with_other_ports(folder: Path) -> Path:
@@ -198,11 +211,12 @@ class Proof:
                 self._in_peace(argv)
                 if NOW in " ".join((*workflow.argv, *chain(*workflow.before))):
                     self._await_backup()
-            begin = self.proxy.keep()
+            begin, text = self.proxy.keep(), _text(workflow)
             self.proxy.forget()
             self._in_peace(workflow.argv)
             calls = list(self.proxy.changing)
-            self._known[workflow.name] = Undisturbed(begin, self._look(), calls, self._now)
+            texts = text, _text(workflow)
+            self._known[workflow.name] = Undisturbed(begin, self._look(), calls, self._now, texts)
         return self._known[workflow.name]
 
     def tried(self, workflow: Workflow, name: str, disturb: Callable[[Proof, Workflow], bool]) -> Verdict:
@@ -210,6 +224,8 @@ class Proof:
         undisturbed = self.undisturbed(workflow)
         self.proxy.bring_back(undisturbed.begin)
         self._now = undisturbed.now
+        if workflow.writes:
+            workflow.writes.write_text(undisturbed.texts[0])
         reached = True
         try:
             reached = disturb(self, workflow)
@@ -230,7 +246,8 @@ class Proof:
         orphaned = [item for item in more if item not in doubled]
         missing = [item for kind in undisturbed.left for item in _more(kind, undisturbed.left, result)]
         repeated = f"once more, it changed: {', '.join(self.proxy.changing)}" if self.proxy.changing else ""
-        differs = "; ".join(filter(None, [f"missing: {', '.join(missing)}" if missing else "", repeated]))
+        file = "" if _text(workflow) == undisturbed.texts[1] else f"{workflow.writes} has another text"
+        differs = "; ".join(filter(None, [f"missing: {', '.join(missing)}" if missing else "", repeated, file]))
         return Verdict(workflow.name, name, reached, doubled, orphaned, differs)
 
     def begin(self, argv: Sequence[str]) -> Victim:
@@ -269,6 +286,10 @@ class Proof:
             session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
             self._clients[service] = session.client(service, endpoint_url=self.proxy.url)
         return self._clients[service]
+
+
+def _text(workflow: Workflow) -> str:
+    return workflow.writes.read_text() if workflow.writes else ""
 
 
 def crash_points(calls: Sequence[str]) -> Iterator[tuple[str, int, Fate]]:

@@ -1,4 +1,4 @@
-"""orderops database: who logs in to it, and with what."""
+"""orderops database: its size and version, who logs in to it, and with what."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from orderops.cli.options import Json, duration, grouped
-from orderops.operations.options import ChangeOptions, DatabaseOptions
+from orderops.operations.options import ChangeOptions, ChangeTime, DatabaseOptions, EnvironmentOptions
 
-commands = typer.Typer(no_args_is_help=True, help="The database server: passwords, users.")
+commands = typer.Typer(no_args_is_help=True, help="The database server: class, version, passwords.")
 
 Grace = Annotated[
     timedelta | None,
@@ -30,6 +30,19 @@ IfOlder = Annotated[
         help="Begin a rotation only if the password is older than this, such as 30d; one that was begun goes on.",
         metavar="DURATION",
         parser=duration,
+        show_default=False,
+    ),
+]
+
+InstanceClass = Annotated[
+    str, typer.Option("--class", help="Instance class, such as db.m6g.large.", metavar="CLASS", show_default=False)
+]
+At = Annotated[
+    ChangeTime | None,
+    typer.Option(
+        "--at",
+        help="Carry it out now, with everything else that RDS holds back, or in the maintenance window; default: "
+        "window for a protected environment, now for others.",
         show_default=False,
     ),
 ]
@@ -57,3 +70,85 @@ def users(where: DatabaseOptions, as_json: Json = False) -> None:
     from orderops.operations.database_users import show
 
     show(where, as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def scale(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    instance_class: InstanceClass,
+    at: At = None,
+    as_json: Json = False,
+) -> None:
+    """Change the instance class: write it into the environment file and change the instance, nothing else.
+
+    Says before the question what is interrupted and for how long, and afterwards how long the database was away. An
+    interrupted run is continued by the same command.
+    """
+    from orderops.operations.database_scale import scale
+
+    at_option = f" --at {at}" if at else ""
+    command = f"database scale --class {instance_class}{at_option}"
+    scale(where, options.of(command, as_json=as_json), instance_class, at)
+
+
+@commands.command()
+@grouped()
+def upgrade(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    version: Annotated[
+        str, typer.Option("--to", help="Version, such as 17 or 17.4.", metavar="VERSION", show_default=False)
+    ],
+    at: At = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option("--rehearse", help="Upgrade a restored copy instead, measure it, and delete it."),
+    ] = False,
+    without_rehearsal: Annotated[
+        bool,
+        typer.Option("--without-rehearsal", help="Upgrade without a rehearsal, on record; requires --reason."),
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why there is no rehearsal; recorded.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Upgrade PostgreSQL: write the version into the environment file and upgrade the instance, nothing else.
+
+    Checks what the live database has that an upgrade does not take. There is no way back but a restore. An interrupted
+    run is continued by the same command.
+    """
+    from orderops.operations.database_upgrade import upgrade
+
+    command = " ".join(
+        ["database upgrade --to", version, *([f"--at {at}"] if at else []), *(["--rehearse"] if rehearse else [])]
+    )
+    upgrade(
+        where,
+        options.of(command, as_json=as_json),
+        version,
+        at,
+        rehearse=rehearse,
+        without_rehearsal=without_rehearsal,
+        reason=reason,
+    )
+
+
+@commands.command()
+@grouped()
+def extensions(where: DatabaseOptions, as_json: Json = False) -> None:
+    """Show the extensions of the database with their versions, and what keeps RDS from upgrading it."""
+    from orderops.operations.database_extensions import extensions
+
+    extensions(where, as_json=as_json)
+
+
+@commands.command()
+@grouped()
+def analyze(where: DatabaseOptions, as_json: Json = False) -> None:
+    """Gather the statistics of the planner, which an upgrade to a major version empties. Changes no data."""
+    from orderops.operations.database_analyze import analyze
+
+    analyze(where, as_json=as_json)

@@ -77,7 +77,7 @@ def room_for_connections(most: int) -> str:
 def _connections(value: str, instance_class: str) -> int | None:
     if value.isdigit():
         return int(value)
-    share, gib = re.fullmatch(r"\{DBInstanceClassMemory/(\d+)\}", value), _gib(instance_class)
+    share, gib = re.fullmatch(r"\{DBInstanceClassMemory/(\d+)\}", value), memory_gib(instance_class)
     if share is None or gib is None or not int(share[1]):
         return None
     return int((gib * 1024 - KEPT_MEGABYTES) * (1 - KEPT_SHARE) * 2**20 // int(share[1]))
@@ -98,7 +98,8 @@ def _too_many_connections(instance_class: str, most: int, services: Mapping[str,
     return Mistake(("services", largest, key), getattr(declared, key), rule, among)
 
 
-def _gib(instance_class: str) -> int | None:
+def memory_gib(instance_class: str) -> int | None:
+    """The memory of an instance class in GiB; None for a class that is not known here."""
     match = re.fullmatch(r"db[.](?P<family>[tmr])\d+[a-z]*[.](?P<size>\w+)", instance_class)
     if match is None:
         return None

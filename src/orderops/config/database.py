@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from orderops.config import types as values
 from orderops.config.capacity import most_connections
@@ -97,3 +97,21 @@ class DatabaseConfig(TomlTable):
         if (upkeep - backup) % values.DAY < backup_length or (backup - upkeep) % values.DAY < upkeep_length:
             allowed = f"overlaps backup_window, {self.backup_window}"
             yield Mistake(("maintenance_window",), self.maintenance_window, allowed, (("backup_window",),))
+
+
+def is_instance_class(text: str) -> bool:
+    """Whether a text has the form of an instance class."""
+    return _has_form(TypeAdapter(values.InstanceClass), text)
+
+
+def is_engine_version(text: str) -> bool:
+    """Whether a text has the form of a version of PostgreSQL that an environment can declare."""
+    return _has_form(TypeAdapter(values.EngineVersion), text)
+
+
+def _has_form(form: TypeAdapter[str], text: str) -> bool:
+    try:
+        form.validate_python(text)
+    except ValidationError:
+        return False
+    return True

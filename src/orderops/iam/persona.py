@@ -34,6 +34,7 @@ RELEASING = (
 # As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
 MIGRATING = ("migrate info", "migrate apply")
 ROTATING = ("database rotate",)
+CHANGING_DATABASE = ("database analyze", "database extensions", "database scale", "database upgrade")
 ENTERING = ("service exec",)
 DRILLING = ("alerts fire-drill",)
 QUEUES = ("queue peek", "queue dlq list", "queue dlq show", "queue dlq replay", "queue dlq purge")
@@ -69,6 +70,7 @@ class Persona(StrEnum):
                 *RELEASING,
                 *MIGRATING,
                 *ROTATING,
+                *CHANGING_DATABASE,
                 *ENTERING,
                 *DRILLING,
                 *QUEUES,

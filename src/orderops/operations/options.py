@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,14 @@ class DatabaseOptions:
     environments: Path | None = None
     job: CurrentJob | None = None
     """The remote job that runs this command; None on the operator's machine."""
+
+
+class ChangeTime(StrEnum):
+    """When RDS carries out a change of the database server."""
+
+    WINDOW = "window"
+    """In the maintenance window."""
+    NOW = "now"
 
 
 @dataclass(frozen=True)

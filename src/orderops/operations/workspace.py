@@ -72,6 +72,20 @@ def check_runs_here(environment: Environment, folder: Path) -> None:
         )
 
 
+def check_upgrades(environment: Environment) -> None:
+    """Raise UsageError for the laptop, whose database server has the one version that is installed."""
+    from orderops import local
+    from orderops.errors import UsageError
+
+    if environment.emulated:
+        raise UsageError(
+            f"{environment.name} is on this machine, which has PostgreSQL {local.database_version() or 'none'} and "
+            "cannot upgrade a database to another version",
+            "upgrade an environment on AWS: --env NAME; or begin anew with another version: ORDEROPS_PG_BIN=DIR "
+            "orderops local reset",
+        )
+
+
 def check_is_laptop(name: str, folder: Path | None) -> None:
     """Raise UsageError if an environment is on AWS: its server is no place for experiments."""
     from orderops.errors import UsageError

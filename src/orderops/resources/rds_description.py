@@ -40,6 +40,7 @@ USABLE = frozenset({"available", STOPPED, "storage-full", "storage-initializatio
 DEAD = frozenset({"failed", "insufficient-capacity", "modify-failed", "restore-error", "upgrade-failed"})
 DEAD_PREFIXES = ("incompatible-", "inaccessible-encryption-credentials")
 GOING = frozenset({"deleting", "delete-precheck"})
+ZONES = ("AvailabilityZone", "SecondaryAvailabilityZone")
 LIFECYCLE = "open-source-rds-extended-support-disabled"
 TOLD_AS_ASKED = (
     "AllocatedStorage",
@@ -102,6 +103,21 @@ def is_read_replica(raw: Mapping[str, Any], tags: Tags) -> bool:
     return bool(raw.get("ReadReplicaSourceDBInstanceIdentifier")) or tags.get(ADDRESS, "").startswith(
         f"{REPLICA_KIND}/"
     )
+
+
+def replicas_of(aws: Aws, source: str) -> dict[str, str]:
+    """The read replicas of an instance in this region, with their classes."""
+    return {
+        raw["DBInstanceIdentifier"]: raw["DBInstanceClass"]
+        for raw in every(aws.rds.describe_db_instances, "DBInstances")
+        if raw.get("ReadReplicaSourceDBInstanceIdentifier", "").rpartition(":")[2] == source
+    }
+
+
+def is_usable(aws: Aws, name: str) -> bool:
+    """Whether an instance accepts connections, as far as its status says."""
+    [raw] = aws.rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
+    return raw["DBInstanceStatus"] in USABLE - {STOPPED}
 
 
 def former(name: str) -> dict[str, str]:
@@ -168,6 +184,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "AllocatedStorageNow": raw["AllocatedStorage"],
             "EngineVersionNow": raw["EngineVersion"],
             "DBInstanceClassNow": raw["DBInstanceClass"],
+            "Zones": [zone for key in ZONES if (zone := raw.get(key))],
             "PendingModifiedValues": dict(raw.get("PendingModifiedValues", {})),
             "ParameterApplyStatus": next(
                 (group["ParameterApplyStatus"] for group in raw.get("DBParameterGroups", ())), ""

@@ -47,7 +47,7 @@ def version_refusal(observed: Observed, desired: str, environment: str) -> Order
             f"environments/{environment}.toml",
         )
     targets = properties.get(UPGRADES)
-    if targets is None or any(_is(target, desired) for target in targets):
+    if targets is None or any(stands_for(desired, target) for target in targets):
         return None
     return OrderopsError(
         f"RDS cannot upgrade {observed.id} from PostgreSQL {running} to {desired} in one step; "
@@ -56,6 +56,6 @@ def version_refusal(observed: Observed, desired: str, environment: str) -> Order
     )
 
 
-def _is(target: str, desired: str) -> bool:
-    """Whether a target is the desired version; a major version alone stands for any of its minor versions."""
-    return numbers(target)[: len(numbers(desired))] == numbers(desired)
+def stands_for(desired: str, version: str) -> bool:
+    """Whether a desired version means this one; a major version alone stands for any of its minor versions."""
+    return numbers(version)[: len(numbers(desired))] == numbers(desired)

@@ -59,6 +59,9 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
     promotion: int | None = None
     """Days of backups after a promotion that was requested; None otherwise."""
 
+    applied_class: str = ""
+    """Instance class that the server was started with last."""
+
     def __init__(self, backend: Any, **settings: Any) -> None:
         super().__init__(backend, **settings)
         if self.has_server:

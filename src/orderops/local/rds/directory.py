@@ -84,7 +84,6 @@ class InstanceDirectory:
             "archive_timeout": "60",
             # A server that is to load a library which it has not does not start.
             "shared_preload_libraries": STATISTICS if has_library(find_bindir(), STATISTICS) else "",
-            "max_connections": "100",
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] %u@%d ",

@@ -19,6 +19,7 @@ from orderops.local.emulator.moto_models import NOT_RUNNING, DBInstance
 from orderops.local.ports import PortTaken, free_port, port_is_free
 from orderops.local.rds import snapshots
 from orderops.local.rds.binaries import version_numbers
+from orderops.local.rds.classes import connections_of
 from orderops.local.rds.directory import InstanceDirectory
 from orderops.local.rds.instance_port import InstancePort
 from orderops.local.rds.postgres import PostgresServer
@@ -153,6 +154,7 @@ class DatabaseServer:
     def _start(self) -> None:
         """Start the server on the declared port, or on a free one when another instance has the declared port."""
         self.home.create()
+        self._follow_class()
         if self.instance.declared_port != self.instance.port or not self.instance.endpoint_port:
             self.server.stop()
             with self._lock:
@@ -174,6 +176,16 @@ class DatabaseServer:
         with self._lock:
             self.instance.endpoint_port = port
             self.instance.declared_port = self.instance.port
+
+    def _follow_class(self) -> None:
+        """Give the next start the connections of the instance class; another class interrupts, as on AWS."""
+        wanted, before = self.instance.db_instance_class, self.instance.applied_class
+        self.server.settings["max_connections"] = str(connections_of(wanted))
+        if before not in ("", wanted):
+            self.server.stop()
+            with self._lock:
+                self.instance.add_event("Finished applying modification to DB instance class", "configuration change")
+        self.instance.applied_class = wanted
 
     def _choose_port(self) -> int:
         port, taken = int(self.instance.port), self._others.ports(except_for=self.instance.dbi_resource_id)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.rds.models import DBParameterGroup
+
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import backend_of, has_parameter, is_true, remove_parameters
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.rds.insights import check_insights, store_insights
 from orderops.local.strict.rds.instances import IDENTIFIER, Instances
+from orderops.local.strict.rds.offerings import check_combination, check_zone
 from orderops.local.strict.rds.rules import (
     MANAGED,
     PASSWORD,
@@ -87,6 +90,7 @@ class Changes:
         if instance.status not in MODIFIABLE:
             raise ApiError("InvalidDBInstanceState", "Database instance is not in available state.")
         _check_change(request, instance)
+        _make_default_group(request)
         if instance.manage_master_user_password and is_true(request, MANAGED):
             # It is managed already, and moto would create a second secret.
             remove_parameters(request, [MANAGED])
@@ -173,11 +177,21 @@ def _check_change(request: Request, instance: Any) -> None:
     _check_name(request, instance)
     check_class(request)
     _check_version(request, instance)
+    _check_offered(request, instance)
     _check_storage(request, instance)
     _check_credentials(request, instance)
     check_insights(request, instance)
     current_group = getattr(instance, "db_subnet_group", None)
     check_groups(request, instance.engine, _version(request, instance), current_group.name if current_group else None)
+
+
+def _make_default_group(request: Request) -> None:
+    """Make the default group of a family that no instance had before: RDS has it, and moto then refuses its name."""
+    groups, name = backend_of(request).db_parameter_groups, request.form.get("DBParameterGroupName", "")
+    if name.startswith("default.") and name not in groups:
+        family = name.removeprefix("default.")
+        description = f"Default parameter group for {family}"
+        groups[name] = DBParameterGroup(backend_of(request), name, description, family, [])
 
 
 def _check_name(request: Request, instance: Any) -> None:
@@ -210,6 +224,14 @@ def _check_version(request: Request, instance: Any) -> None:
             instance.db_parameter_group_name or "default."
         ).startswith("default."):
             check_parameter_group(backend_of(request), instance.db_parameter_group_name, POSTGRES, wanted)
+
+
+def _check_offered(request: Request, instance: Any) -> None:
+    instance_class = request.form.get("DBInstanceClass")
+    if instance_class and instance_class != instance.db_instance_class and instance.engine == POSTGRES:
+        # The class has to be offered for the running version, also where both change together.
+        check_combination(instance_class, str(instance.engine_version))
+        check_zone(instance_class, instance.availability_zone)
 
 
 def _check_storage(request: Request, instance: Any) -> None:

@@ -6,6 +6,7 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.rds import groups as rds_groups
 from orderops.local.strict.rds import instances as rds_instances
+from orderops.local.strict.rds import offerings as rds_offerings
 from orderops.local.strict.rds import versions as rds_versions
 from orderops.local.strict.rds.changes import Changes
 from orderops.local.strict.rds.instances import Instances
@@ -21,6 +22,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
     Changes(emulator, delays, instances)
     Restores(emulator, delays)
     rds_groups.register(emulator)
+    rds_offerings.register(emulator)
     rds_versions.register(emulator)
 
 

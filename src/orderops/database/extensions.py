@@ -1,0 +1,99 @@
+"""What in a database stands in the way of an upgrade: extensions, prepared transactions and logical slots."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from orderops.errors import OrderopsError
+from orderops.text.lists import counted, joined
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+# Contrib modules that the release notes of PostgreSQL 17 call removed.
+REMOVED = {"adminpack": 17, "old_snapshot": 17}
+"""Extensions, and the major version that has them no longer."""
+# "Upgrading PostgreSQL extensions" in the RDS user guide: an upgrade of the server does not change these, and fails
+# where the new one has not the old version.
+UPDATED_FIRST = frozenset({"pgrouting", "postgis", "postgis_raster", "postgis_tiger_geocoder", "postgis_topology"})
+MANY = 50
+EXTENSIONS: LiteralString = (
+    "select e.extname, e.extversion, coalesce(a.default_version, '') from pg_extension e"
+    " left join pg_available_extensions a on a.name = e.extname where e.extname <> 'plpgsql' order by 1"
+)
+# "Performing a major version upgrade" in the RDS user guide: with one of them, RDS does not begin.
+PREPARED: LiteralString = "select count(*) from pg_prepared_xacts"
+LOGICAL: LiteralString = "select count(*) from pg_replication_slots where slot_type = 'logical'"
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An installed extension, and the version that the running server would install."""
+
+    name: str
+    version: str
+    offered: str = ""
+
+
+@dataclass(frozen=True)
+class UpgradeCheck:
+    """What a database has that an upgrade looks at."""
+
+    extensions: tuple[Extension, ...] = ()
+    prepared: int = 0
+    """Transactions that were prepared and neither committed nor rolled back."""
+    logical_slots: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, with stable keys."""
+        return asdict(self)
+
+    def check(self, major: int) -> None:
+        """Raise OrderopsError for what makes an upgrade to this major version fail."""
+        gone = [item.name for item in self.extensions if REMOVED.get(item.name, major + 1) <= major]
+        if gone:
+            drops = "; ".join(f"DROP EXTENSION {name}" for name in gone)
+            raise OrderopsError(
+                f"PostgreSQL {major} has no {joined(gone, MANY)}, which the database uses; nothing was changed", drops
+            )
+        if self.prepared:
+            raise OrderopsError(
+                f"the database has {counted(self.prepared, 'prepared transaction')}, and RDS upgrades none with them",
+                "list them: SELECT gid, owner FROM pg_prepared_xacts; then COMMIT PREPARED or ROLLBACK PREPARED each",
+            )
+        if self.logical_slots:
+            raise OrderopsError(
+                f"the database has {counted(self.logical_slots, 'logical replication slot')}, and RDS upgrades none "
+                "with them",
+                "end their readers, then: SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots",
+            )
+
+    def in_words(self) -> str:
+        """The extensions with their versions, and those that have to be brought up to date first."""
+        if not self.extensions:
+            return "none but plpgsql"
+        text = joined([f"{item.name} {item.version}" for item in self.extensions], MANY)
+        first = [item for item in self.extensions if item.name in UPDATED_FIRST and item.version != item.offered]
+        updates = "; ".join(f"ALTER EXTENSION {item.name} UPDATE" for item in first)
+        return f"{text}; before the upgrade: {updates}" if first else f"{text}; afterwards ALTER EXTENSION … UPDATE"
+
+
+@dataclass(frozen=True)
+class UpgradeCheckShape:
+    """The result of a remote job, to validate it with."""
+
+    extensions: tuple[Extension, ...]
+    prepared: int
+    logical_slots: int
+
+
+def read(connection: Connection) -> UpgradeCheck:
+    """Read what the database of this connection has."""
+    found = tuple(Extension(*row) for row in connection.execute(EXTENSIONS))
+    return UpgradeCheck(found, *(_count(connection, query) for query in (PREPARED, LOGICAL)))
+
+
+def _count(connection: Connection, query: LiteralString) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

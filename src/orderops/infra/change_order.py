@@ -1,0 +1,48 @@
+"""In which order a database and its replicas change their classes.
+
+A replica must take at least as many connections as its primary: with fewer, it stops to follow (PostgreSQL, "Hot
+standby", parameters that must be at least as large as on the primary). RDS derives the number from the memory of the
+class. So replicas grow before their primary, and shrink after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from orderops.config.capacity import memory_gib
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """An instance, its class, and the one that it is to have."""
+
+    name: str
+    before: str
+    after: str
+
+    @property
+    def grows(self) -> bool:
+        """Whether it gets more memory. A class of unknown memory counts as larger than any other."""
+        return _memory(self.after) > _memory(self.before)
+
+
+def in_order(primary: ClassChange, replicas: Iterable[ClassChange]) -> list[str]:
+    """The names of the instances that change, in the order in which no replica is ever smaller than its primary.
+
+    Holds if that is so before and after; `too_small` finds the replicas for which it is not.
+    """
+    changing = [replica for replica in replicas if replica.before != replica.after]
+    first = [replica.name for replica in changing if replica.grows]
+    last = [replica.name for replica in changing if not replica.grows]
+    return [*first, *([primary.name] if primary.before != primary.after else []), *last]
+
+
+def too_small(instance_class: str, replicas: Mapping[str, str]) -> list[str]:
+    """The replicas, by name and class, with less memory than a primary of this class."""
+    return [name for name, own in replicas.items() if _memory(own) < _memory(instance_class)]
+
+
+def _memory(instance_class: str) -> float:
+    gib = memory_gib(instance_class)
+    return float("inf") if gib is None else gib

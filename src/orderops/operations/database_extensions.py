@@ -1,0 +1,51 @@
+"""orderops database extensions: what an upgrade looks at in the database, read by the way that leads to it."""
+
+from __future__ import annotations
+
+from orderops.aws.validation import Malformed, validated
+from orderops.database.connection import Login, connect
+from orderops.database.extensions import UpgradeCheck, UpgradeCheckShape, read
+from orderops.errors import OrderopsError
+from orderops.infra.workspace import Workspace
+from orderops.operations.migration_target import target_of
+from orderops.operations.options import DatabaseOptions
+from orderops.operations.remote import argv
+from orderops.operations.workspace import open_workspace
+from orderops.remote.job import JobObserver, JobRequest, run_job
+from orderops.ui import console
+from orderops.ui.progress import Progress
+
+
+def extensions(where: DatabaseOptions, *, as_json: bool) -> None:
+    """Show the extensions of the database with their versions, and what RDS does not upgrade."""
+    if where.job:
+        where.job.set_result(_read(where.job.login()).to_dict())
+        return
+    found = upgrade_check(open_workspace(where.env, where.environments))
+    if as_json:
+        console.show_json(found.to_dict())
+        return
+    for item in found.extensions:
+        console.data(f"{item.name} {item.version}")
+    console.info(f"prepared transactions: {found.prepared}; logical replication slots: {found.logical_slots}")
+
+
+def upgrade_check(workspace: Workspace) -> UpgradeCheck:
+    """Read the database of an environment: directly, through the tunnel, or by a task. Raises OrderopsError."""
+    if workspace.environment.database.access != "task":
+        with target_of(workspace) as database:
+            return _read(database.login)
+    with Progress() as progress:
+        request = JobRequest(tuple(argv("database", "extensions")))
+        end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
+    end.check()
+    try:
+        shape = validated(end.result, UpgradeCheckShape)
+    except Malformed as error:
+        raise OrderopsError(f"the result of the task {error}", "re-run this command") from None
+    return UpgradeCheck(shape.extensions, shape.prepared, shape.logical_slots)
+
+
+def _read(login: Login) -> UpgradeCheck:
+    with connect(login, name="orderops database extensions") as connection:
+        return read(connection)
