@@ -41,7 +41,7 @@ def rotation(folder: Path, port: int) -> Workflow:
     shutil.copytree(ENVIRONMENTS, folder)
     file = folder / "dev.toml"
     text = file.read_text()
-    own = f'[database]\nport = {port}\nsslmode = "disable"\nmaster = "own"\n'
+    own = f'[database]\nport = {port}\nsslmode = "disable"\nmaster = "own"\nlogin = "password"\n'
     file.write_text(text.replace('access = "task"', 'access = "direct"').replace("[database]\n", own))
     where = ("--env", "dev", "--environments", str(folder), "--yes")
     before = [("up", *where, "--image", FIRST), ("migrate", "grant", *where, "--sql", str(SQL))]

@@ -20,6 +20,7 @@ from orderops.operations.options import ChangeOptions, ChangeTime, EnvironmentOp
 from orderops.operations.workspace import open_workspace, slow_resources
 from orderops.resources.rds_description import replicas_of
 from orderops.resources.rds_offers import class_refusal
+from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.text.lists import joined
 
 KEY = ("database", "instance_class")
@@ -86,7 +87,7 @@ class _Scale(InstanceChange):
     def then(self, outputs: Outputs) -> Collection[Resource]:
         return [*self._replicas_by_order(outputs)[1], *following_class(self.workspace, outputs)]
 
-    def _replicas_by_order(self, outputs: Outputs) -> tuple[list[Resource], list[Resource]]:
+    def _replicas_by_order(self, outputs: Outputs) -> tuple[list[RdsReadReplica], list[RdsReadReplica]]:
         """The replicas of the file that change before the database, and those that change after it."""
         primary = self.workspace.stack.database
         replicas = {item.name: item for item in self.workspace.stack.replicas if item in outputs}

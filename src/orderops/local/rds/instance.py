@@ -20,12 +20,12 @@ from orderops.local.ports import PortTaken, free_port, port_is_free
 from orderops.local.rds import snapshots
 from orderops.local.rds.binaries import version_numbers
 from orderops.local.rds.classes import connections_of
+from orderops.local.rds.credentials import apply_credentials
 from orderops.local.rds.directory import InstanceDirectory
 from orderops.local.rds.instance_port import InstancePort
 from orderops.local.rds.postgres import PostgresServer
 from orderops.local.rds.recovery import Unreachable, WalSource, is_source, recover, recovery_pending
 from orderops.local.rds.replica import ReplicaServer
-from orderops.local.rds.roles import set_password, set_up, set_up_tokens
 from orderops.local.rds.snapshots import Snapshots
 from orderops.local.rds.tokens import TokenCheck
 
@@ -281,22 +281,8 @@ class DatabaseServer:
 
     def _apply_password(self) -> None:
         """Set the master user's password to the one in the account."""
-        if self.replica.follows or self.server.standby:
-            return
-        with self._lock:
-            user, password = self.instance.master_credentials
-            name = self.instance.db_name
-            if self.instance.applied_credentials == (user, password):
-                return
-        if password is not None and (self.instance.origin or self.instance.replicates_from):
-            # Roles and databases are part of the restored or replicated data.
-            set_password(self.server, user, password)
-            set_up_tokens(self.server)
-        elif password is not None:
-            set_up(self.server, user, password, name)
-        with self._lock:
-            self.instance.applied_credentials = (user, password)
-        self._on_change()
+        if apply_credentials(self.instance, self.server, self._lock):
+            self._on_change()
 
     def _report_version(self) -> None:
         """Report the version of the server that runs: the requested one is a major version, or an older minor one."""
