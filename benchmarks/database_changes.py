@@ -16,12 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import boto3
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from orderops import local
+from orderops.local.rds.postgres import PostgresServer
 from support.order_client import LaptopEnvironment, laptop_environment
 from support.page_traffic import PageTraffic, page_traffic
 
@@ -88,13 +90,13 @@ class Changes:
         self._laptop("local", "replay", REPLICA, "--resume")
 
     def _stop_replica(self) -> None:
+        # RDS stops no replica by a call: its server dies, is started again by the laptop, and is rebooted.
         rds = self._client("rds")
-        rds.stop_db_instance(DBInstanceIdentifier=REPLICA)
+        [raw] = rds.describe_db_instances(DBInstanceIdentifier=REPLICA)["DBInstances"]
+        PostgresServer(self._laptop.folder / "data" / "databases" / raw["DbiResourceId"] / "server").kill()
         time.sleep(10)
-        rds.start_db_instance(DBInstanceIdentifier=REPLICA)
-        rds.get_waiter("db_instance_available").wait(
-            DBInstanceIdentifier=REPLICA, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-        )
+        rds.reboot_db_instance(DBInstanceIdentifier=REPLICA)
+        time.sleep(10)
 
     def _remove_replica(self) -> None:
         self._edit("replicas = 1", "replicas = 0")
@@ -113,7 +115,7 @@ class Changes:
         assert before in text, before
         self._file.write_text(text.replace(before, after, 1))
 
-    def _client(self, service: str) -> boto3.client:
+    def _client(self, service: str) -> Any:
         with self._laptop._as_environ():
             endpoint = local.start(REGION)
         key = endpoint.key
