@@ -28,6 +28,7 @@ from orderops.config.environment import load_environment
 from orderops.images.resolve import images
 from orderops.infra.workspace import Workspace
 from orderops.local.ports import free_port
+from orderops.local.rds.postgres import PostgresServer
 from orderops.operations.apply import apply_everything
 from orderops.operations.options import ChangeOptions
 from support.command_line import Orderops
@@ -179,8 +180,11 @@ def test_a_killed_task_is_replaced_and_status_is_degraded_meanwhile(
     assert victim not in [service["pid"] for service in local.status()["services"][SERVICE]]
 
 
-def test_a_stopped_database_is_shown_by_status_and_started_by_up(orderops: Orderops, running: dict[str, Any]) -> None:
-    stop_postgres(int(running["database_port"]))
+def test_a_stopped_database_is_shown_by_status_and_started_by_up(
+    orderops: Orderops, running: dict[str, Any], laptop: Path
+) -> None:
+    # As an operator would shut it down.
+    postgres(laptop).send_signal(signal.SIGINT)
 
     # First only the service notices, then the emulated account too.
     told = until(lambda: broken(orderops, "database is down: stopped"), "the database seen down")
@@ -197,9 +201,9 @@ def broken(orderops: Orderops, cause: str) -> dict[str, Any] | None:
 
 
 def test_a_database_that_answers_nobody_is_the_cause_although_aws_calls_it_available(
-    orderops: Orderops, running: dict[str, Any]
+    orderops: Orderops, running: dict[str, Any], laptop: Path
 ) -> None:
-    postmaster = psutil.Process(pid_of_postgres(int(running["database_port"])))
+    postmaster = postgres(laptop)
     stopped = [postmaster, *postmaster.children(recursive=True)]
     try:
         for process in stopped:
@@ -242,21 +246,12 @@ def test_a_service_scaled_to_zero_by_hand_is_shown_by_status_and_repaired_by_up(
     until(lambda: orderops("status").code == 0, "the tasks healthy again")
 
 
-def stop_postgres(port: int) -> None:
-    """Shut down the database server on this port as an operator would."""
-    os.kill(pid_of_postgres(port), signal.SIGINT)
-
-
-def pid_of_postgres(port: int) -> int:
-    for connection in psutil.net_connections("tcp4"):
-        if (
-            connection.status == psutil.CONN_LISTEN
-            and connection.laddr
-            and connection.laddr.port == port
-            and connection.pid
-        ):
-            return int(connection.pid)
-    return pytest.fail(f"nothing listens on port {port}")
+def postgres(laptop: Path) -> psutil.Process:
+    """The database server, which is not what listens on the port of the instance: that is the laptop's gateway."""
+    [server] = (laptop.parent / "data" / "databases").glob("*/server")
+    process = PostgresServer(server).process()
+    assert process, f"no server runs in {server}"
+    return process
 
 
 def test_a_dry_run_of_up_shows_the_pending_migrations(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
