@@ -40,7 +40,7 @@ from support.proof import (
     two_at_once,
     workflows,
 )
-from support.rotation_proof import RotationProof, databases_here, rotation
+from support.rotation_proof import RotationProof, change_to_tokens, databases_here, gateway, rotation
 
 NAMES = (
     "up",
@@ -60,8 +60,10 @@ NAMES = (
     "discard",
     "destroy",
     "rotate",
+    "tokens",
     "scale",
 )
+WITH_A_SERVER = {"rotate": rotation, "tokens": change_to_tokens}
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")
 _open = ExitStack()
 Task = tuple[str, str, int, str]
@@ -127,7 +129,7 @@ def _disturbance(
 
 
 def _proof(name: str) -> Proof:
-    return _rotation_proof() if name == "rotate" else _account_proof()
+    return _rotation_proof(by_tokens=name == "tokens") if name in WITH_A_SERVER else _account_proof()
 
 
 @cache
@@ -137,11 +139,11 @@ def _account_proof() -> Proof:
 
 
 @cache
-def _rotation_proof() -> RotationProof:
+def _rotation_proof(*, by_tokens: bool) -> RotationProof:
     """The same with a database that is a server on this machine."""
     _open.enter_context(databases_here())
     account = _open.enter_context(served())
-    return RotationProof(account, Path(tempfile.mkdtemp(prefix="proof-logs-")), _server())
+    return RotationProof(account, Path(tempfile.mkdtemp(prefix="proof-logs-")), _server(), by_tokens=by_tokens)
 
 
 @cache
@@ -160,7 +162,7 @@ def _end(*_: object) -> NoReturn:
 
 
 def _workflow(name: str) -> Workflow:
-    return _rotation() if name == "rotate" else _workflows()[name]
+    return _with_a_server(name) if name in WITH_A_SERVER else _workflows()[name]
 
 
 @cache
@@ -169,8 +171,13 @@ def _workflows() -> dict[str, Workflow]:
 
 
 @cache
-def _rotation() -> Workflow:
-    return rotation(Path(tempfile.mkdtemp(prefix="proof-environments-")) / "rotate", _server().port)
+def _with_a_server(name: str) -> Workflow:
+    return WITH_A_SERVER[name](Path(tempfile.mkdtemp(prefix="proof-environments-")) / name, _port())
+
+
+@cache
+def _port() -> int:
+    return _open.enter_context(gateway(_server(), Path(tempfile.mkdtemp(prefix="proof-certificate-"))))
 
 
 def _shown(count: int, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:

@@ -10,7 +10,7 @@ from orderops.local.rds.postgres import PostgresServer
 from orderops.local.strict.delays import Delays
 from support.faulty_proxy import Fate, served
 from support.proof import Workflow, killed_at
-from support.rotation_proof import RotationProof, databases_here, rotation
+from support.rotation_proof import RotationProof, databases_here, gateway, rotation
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,9 @@ def proof(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def workflow(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    return rotation(tmp_path_factory.mktemp("environments") / "rotate", postgres.port)
+def workflow(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflow]:
+    with gateway(postgres, tmp_path_factory.mktemp("certificate")) as port:
+        yield rotation(tmp_path_factory.mktemp("environments") / "rotate", port)
 
 
 @pytest.mark.parametrize("fate", [Fate.UNDONE, Fate.UNANSWERED])

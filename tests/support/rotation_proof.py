@@ -1,4 +1,4 @@
-"""Proof of the rotation of passwords: an emulated account whose database is a real server.
+"""Proof of the rotation of passwords and of the change to tokens: an emulated account whose database is a real server.
 
 Besides what every proof compares, a client logs in all the while with what the secret of the services says, as a task
 does that has read it half a second ago.
@@ -23,14 +23,17 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from psycopg import sql
 
+from orderops.local.ports import free_port
 from orderops.local.rds import roles
+from orderops.local.rds.certificates import certificate_file
+from orderops.local.rds.gateway import Gateway
 from orderops.local.rds.postgres import PostgresServer
 from support.faulty_proxy import Proxy
 from support.proof import FIRST, Proof, Undisturbed, Verdict, Workflow
 from support.repository import ENVIRONMENTS, SQL
 
 REGION, MASTER = "ap-southeast-2", "orderops"
-USERS = ("orderops_service", "orderops_service_b")
+USERS, TOKENS = ("orderops_service", "orderops_service_b"), "orderops_service_iam"
 SECRETS = {"services": "orderops/dev/database-login", "master": "orderops/dev/database-master"}
 STALE_SECONDS = 0.5
 """How old what a client knows of the secret may be; less than the grace of the workflow."""
@@ -38,22 +41,35 @@ STALE_SECONDS = 0.5
 
 def rotation(folder: Path, port: int) -> Workflow:
     """The rotation of both passwords of dev, whose database answers at this port of the machine."""
-    shutil.copytree(ENVIRONMENTS, folder)
-    file = folder / "dev.toml"
-    text = file.read_text()
-    own = f'[database]\nport = {port}\nsslmode = "disable"\nmaster = "own"\nlogin = "password"\n'
-    file.write_text(text.replace('access = "task"', 'access = "direct"').replace("[database]\n", own))
-    where = ("--env", "dev", "--environments", str(folder), "--yes")
+    where = _dev(folder, port, login="password")
     before = [("up", *where, "--image", FIRST), ("migrate", "grant", *where, "--sql", str(SQL))]
     return Workflow("rotate", ("database", "rotate", "--grace", "1s", "--if-older", "1h", *where), before)
 
 
-class RotationProof(Proof):
-    """Tries the rotation on one emulated account and one server."""
+def change_to_tokens(folder: Path, port: int) -> Workflow:
+    """The change of dev's services from passwords to tokens of IAM."""
+    where, then = _dev(folder / "password", port, login="password"), _dev(folder / "iam", port, login="iam")
+    before = [("up", *where, "--image", FIRST), ("migrate", "grant", *where, "--sql", str(SQL))]
+    return Workflow("tokens", ("migrate", "grant", *then, "--sql", str(SQL)), before)
 
-    def __init__(self, proxy: Proxy, logs: Path, server: PostgresServer) -> None:
+
+def _dev(folder: Path, port: int, login: str) -> tuple[str, ...]:
+    """The options of dev with its database at this port of the machine, behind a gateway that offers TLS."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file = folder / "dev.toml"
+    text = file.read_text()
+    own = f'[database]\nport = {port}\nsslmode = "require"\nmaster = "own"\nlogin = "{login}"\n'
+    file.write_text(text.replace('access = "task"', 'access = "direct"').replace("[database]\n", own))
+    return ("--env", "dev", "--environments", str(folder), "--yes")
+
+
+class RotationProof(Proof):
+    """Tries the rotation, or the change to tokens, on one emulated account and one server."""
+
+    def __init__(self, proxy: Proxy, logs: Path, server: PostgresServer, *, by_tokens: bool = False) -> None:
         super().__init__(proxy, logs)
         self._server = server
+        self._by_tokens = by_tokens
         self._first: dict[str, Any] = {}
 
     def undisturbed(self, workflow: Workflow) -> Undisturbed:
@@ -95,7 +111,8 @@ class RotationProof(Proof):
         """Give the server the users and passwords of the account's initial state."""
         roles.set_password(self._server, MASTER, self._first["master"]["password"])
         with self._server.connect("orders") as session:
-            session.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(USERS[1])))
+            for user in (USERS[1], TOKENS):
+                session.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(user)))
             session.execute(sql.SQL("alter role {} login").format(sql.Identifier(USERS[0])))
         roles.set_password(self._server, USERS[0], self._first["services"]["password"])
 
@@ -128,7 +145,7 @@ class RotationProof(Proof):
         with self._server.connect("orders") as session:
             rows = session.execute("select rolname from pg_roles where rolcanlogin and rolname ~ 'orderops_service'")
             open_users = sorted(name for (name,) in rows)
-        if open_users != [login["username"]]:
+        if open_users != sorted([login["username"], *([TOKENS] if self._by_tokens else [])]):
             yield f"users that log in: {open_users}, and the secret names {login['username']}"
         for who in SECRETS:
             if any("AWSPENDING" in version["version_stages"] for version in self._versions(who)):
@@ -156,6 +173,17 @@ class RotationProof(Proof):
     @staticmethod
     def _secrets() -> Any:
         return get_backend("secretsmanager")[DEFAULT_ACCOUNT_ID][REGION].secrets
+
+
+@contextmanager
+def gateway(server: PostgresServer, folder: Path) -> Iterator[int]:
+    """The port of a gateway that offers TLS in front of a server."""
+    opened = Gateway(server, certificate_file(folder / "certificate.pem"), lambda token, user: "")
+    opened.open(free_port())
+    try:
+        yield opened.port
+    finally:
+        opened.close()
 
 
 @contextmanager
