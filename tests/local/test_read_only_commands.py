@@ -26,6 +26,7 @@ NO_READS = {
     "service sbom": "reads an image, and the laptop's service is a process",
     "board serve": "serves until Ctrl+C",
     "board publish": "puts a page into a bucket",
+    "local replay": "pauses what a replica replays, and resumes it",
     "local start": "starts what this test stops",
     "local stop": "called by this test",
     "local reset": "deletes everything",
