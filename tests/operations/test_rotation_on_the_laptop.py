@@ -60,6 +60,10 @@ def test_a_long_grace_is_not_waited_for_and_the_next_run_closes_the_login(laptop
 
 def test_a_database_that_only_tasks_reach_is_rotated_by_one(laptop: LaptopEnvironment) -> None:
     file = laptop.folder / "environments" / "local.toml"
+    # Alone in its process, this test finds a master password that RDS manages.
+    if 'master = "own"' not in file.read_text():
+        file.write_text(file.read_text().replace("[database]", '[database]\nmaster = "own"', 1))
+        laptop("infra", "apply", "--yes")
     file.write_text(file.read_text().replace("[database]", '[database]\naccess = "task"', 1))
 
     rotated = laptop("database", "rotate", "--grace", "0", "--json").json["logins"]
