@@ -10,7 +10,7 @@ from orderops.health.alarms import AlarmsSeen, RaisedAlarm, alarms_status
 from orderops.health.changes import LastChange, changing_run
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.verdict import Health, HealthVerdict, judge
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 
 OK, STARTING, DEGRADED, DOWN = (
     ComponentState.OK,

@@ -17,7 +17,7 @@ from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.measured import Measured
 from orderops.health.replicas import read_replicas, replica_status
 from orderops.health.verdict import HealthVerdict, judge
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.stack import stack
 from orderops.infra.workspace import Workspace
 from orderops.resources.rds_description import observed_replica

@@ -17,7 +17,8 @@ from orderops.config.environment import Environment
 from orderops.engine.resource import Observed, Outputs
 from orderops.errors import OrderopsError
 from orderops.infra.alarms import check_pages, limit_of, rules_in
-from orderops.infra.alert_rules import RULES, Priority
+from orderops.infra.alert_rule import Priority
+from orderops.infra.alert_rules import RULES
 from orderops.infra.stack import Stack, stack
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict

@@ -14,7 +14,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
 from orderops.engine.resource import Outputs
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.pages import pages_of
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from support.alarm_data import BALANCER, LOGS, Points, answers, hosts, points, put, requests, seconds, wanted

@@ -12,7 +12,7 @@ from orderops.alerts.fire_drill_record import fire_drills
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.workspace import Workspace
 from orderops.operations.fire_drill import DrillPatience, end_fire_drills, fire_drill
 from orderops.operations.options import ChangeOptions

@@ -13,7 +13,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.config.environment import Environment
 from orderops.engine.resource import Observed, Outputs
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.stack import Stack, stack
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict

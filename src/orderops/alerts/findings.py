@@ -16,7 +16,7 @@ from orderops.alerts.reading import AlertsRead, band_of
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.infra.alarms import lacking, rules_in, runbook_of
-from orderops.infra.alert_rules import CHOICES
+from orderops.infra.alert_rule import CHOICES
 from orderops.infra.stack import Stack
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.sns_topic import PENDING

@@ -14,7 +14,7 @@ from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.errors import OrderopsError
 from orderops.infra.alarms import rules_in
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.stack import Stack
 from orderops.resources.sns_topic import PENDING
 

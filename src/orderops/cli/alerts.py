@@ -69,7 +69,7 @@ def fire_drill(
 
     Refused while an alarm of the priority is raised. An interrupted drill is set back by the next one.
     """
-    from orderops.infra.alert_rules import Priority
+    from orderops.infra.alert_rule import Priority
     from orderops.operations.fire_drill import DrillPatience, end_fire_drills, fire_drill
     from orderops.operations.workspace import open_workspace
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from orderops.alerts.reading import alarms_of
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.infra.alarms import WatchedPart, limit_of, rules_in, runbook_of
-from orderops.infra.alert_rules import AlertRule, Priority, Source
+from orderops.infra.alert_rule import AlertRule, Priority, Source
 from orderops.infra.workspace import Workspace
 from orderops.text.outside import plain
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orderops.health.component import GONE, ComponentState, ComponentStatus
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 
 # An alarm that is raised, and nothing else, is the symptom of what nobody sees here.
 LAST = ("alarms",)

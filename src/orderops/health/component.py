@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from orderops.engine.resource import PendingChange
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 
 
 class ComponentState(StrEnum):

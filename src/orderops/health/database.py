@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.laptop import looking_into, repairing
 from orderops.health.measured import Measured
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.readiness import asked_service
 from orderops.infra.workspace import Workspace
 from orderops.restore.instances import PROMOTED_BY, Instance

@@ -9,7 +9,7 @@ from typing import Any
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.entrance import url_of
 from orderops.health.laptop import looking_into
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.page import NoAnswer, PageAnswer, ask_page
 from orderops.infra.readiness import ReadyAnswer, ReadyState, asked_service, on_this_machine
 from orderops.infra.workspace import Workspace

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from orderops.aws.client import Aws, if_found
 from orderops.health.component import ComponentState, ComponentStatus
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.resources.sqs_queue import GONE

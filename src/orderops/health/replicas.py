@@ -11,7 +11,7 @@ from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.database import CHANGING
 from orderops.health.laptop import catching_up, exact_lag, explaining_replica
 from orderops.health.measured import Measured
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.workspace import Workspace
 from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica
 from orderops.restore.instances import Instance

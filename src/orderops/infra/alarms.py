@@ -11,7 +11,8 @@ from orderops.config.environment import Environment
 from orderops.config.service import ServiceConfig
 from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
-from orderops.infra.alert_rules import RULES, AlertRule, Measure, Need, Priority, RuleSubject, Source
+from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
+from orderops.infra.alert_rules import RULES
 from orderops.infra.network import replica_names
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
 from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector

@@ -6,13 +6,7 @@
 
 from __future__ import annotations
 
-from orderops.infra.alert_rule import CHOICES as CHOICES
-from orderops.infra.alert_rule import AlertRule as AlertRule
-from orderops.infra.alert_rule import Measure as Measure
-from orderops.infra.alert_rule import Need as Need
-from orderops.infra.alert_rule import Priority as Priority
-from orderops.infra.alert_rule import RuleSubject as RuleSubject
-from orderops.infra.alert_rule import Source as Source
+from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
 
 ELB, ECS, SQS, RDS = "AWS/ApplicationELB", "AWS/ECS", "AWS/SQS", "AWS/RDS"
 INSIGHTS = "ECS/ContainerInsights"

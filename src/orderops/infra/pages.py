@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orderops.config.environment import Environment
 from orderops.infra.alarms import Routes
-from orderops.infra.alert_rules import ROOT_CAUSES, Priority
+from orderops.infra.alert_rule import Priority
+from orderops.infra.alert_rules import ROOT_CAUSES
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.cloudwatch_composite_alarm import MOST_CHILDREN, CloudwatchCompositeAlarm
 

@@ -13,7 +13,7 @@ from orderops.database import iam_role, service_role
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.board import BoardBase, board_of
 from orderops.infra.dashboard import dashboards_of
 from orderops.infra.network import (

@@ -22,7 +22,7 @@ from orderops.alerts.fire_drill_record import FireDrill, begun, end, fire_drills
 from orderops.alerts.reading import AlertsRead
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
-from orderops.infra.alert_rules import Priority
+from orderops.infra.alert_rule import Priority
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
