@@ -11,18 +11,13 @@ import pytest
 from orderops.local.emulator.protocol import ApiError
 from support.command_line import Orderops, Said
 from support.faulty_proxy import Proxy
-from support.repository import ENVIRONMENTS
+from support.guided_changes_fixtures import NAME, instance
 
 pytestmark = pytest.mark.slow
-NAME = "orderops-dev-database"
+
+pytest_plugins = ["support.guided_changes_fixtures"]
 ALARM = "orderops-dev-database-connections-high"
 Scale = Callable[..., Said]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "dev.toml").write_text((ENVIRONMENTS / "dev.toml").read_text())
-    return tmp_path
 
 
 @pytest.fixture
@@ -34,16 +29,6 @@ def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy, dev_released: byt
 @pytest.fixture
 def scale(orderops: Orderops) -> Scale:
     return lambda instance_class, *words: orderops("database", "scale", "--class", instance_class, "--yes", *words)
-
-
-@pytest.fixture
-def rds(client: Callable[[str], Any]) -> Any:
-    return client("rds")
-
-
-def instance(rds: Any) -> dict[str, Any]:
-    found: dict[str, Any] = rds.describe_db_instances(DBInstanceIdentifier=NAME)["DBInstances"][0]
-    return found
 
 
 def declared(folder: Path) -> str:

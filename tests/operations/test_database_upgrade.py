@@ -13,17 +13,13 @@ from orderops.database.statistics import Analysis
 from orderops.errors import OrderopsError
 from support.command_line import Orderops, Said
 from support.faulty_proxy import Proxy
+from support.guided_changes_fixtures import NAME, instance
 from support.repository import ENVIRONMENTS
 
 pytestmark = pytest.mark.slow
-NAME = "orderops-dev-database"
+
+pytest_plugins = ["support.guided_changes_fixtures"]
 Upgrade = Callable[..., Said]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "dev.toml").write_text((ENVIRONMENTS / "dev.toml").read_text())
-    return tmp_path
 
 
 @pytest.fixture
@@ -51,16 +47,6 @@ def orderops(
 @pytest.fixture
 def upgrade(orderops: Orderops) -> Upgrade:
     return lambda version, *words: orderops("database", "upgrade", "--to", version, "--yes", *words)
-
-
-@pytest.fixture
-def rds(client: Callable[[str], Any]) -> Any:
-    return client("rds")
-
-
-def instance(rds: Any) -> dict[str, Any]:
-    found: dict[str, Any] = rds.describe_db_instances(DBInstanceIdentifier=NAME)["DBInstances"][0]
-    return found
 
 
 def words_of(said: Said) -> str:

@@ -11,28 +11,12 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
-from orderops.resources.ec2_security_group import Ec2SecurityGroup
-from orderops.resources.ec2_subnet import Ec2Subnet
-from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_guided import guided
-from orderops.resources.rds_instance import RdsInstance
-from orderops.resources.rds_parameter_group import RdsParameterGroup
-from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from support.contract import Up
+from support.declared_database import DB
 from support.strict_account import strict_account, strict_aws
 from support.strict_clients import Client
 
-VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
-SUBNETS = tuple(
-    Ec2Subnet(f"orderops-dev-isolated-{zone}", VPC, f"10.0.{number}.0/24", f"ap-southeast-2{zone}")
-    for number, zone in enumerate("ab")
-)
-DB = RdsInstance(
-    "orderops-dev-db",
-    RdsSubnetGroup("orderops-dev-db", SUBNETS),
-    RdsParameterGroup("orderops-dev-postgres16", "postgres16"),
-    (Ec2SecurityGroup("orderops-dev-db", VPC, "database"),),
-)
 LARGER = replace(DB, instance_class="db.t3.small")
 
 
