@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from orderops.database.role_access import role_exists
 from orderops.database.service_role import ROLE
 from orderops.errors import OrderopsError
 
@@ -31,12 +32,12 @@ def establish(connection: Connection, still_opens: Callable[[], object]) -> None
     """
     from psycopg import errors, sql
 
-    if not _exists(connection, RDS_IAM):
+    if not role_exists(connection, RDS_IAM):
         raise OrderopsError(
             f"the database server has no role {RDS_IAM}, which RDS makes in every instance: it takes no tokens of IAM",
             'let the services log in by password: login = "password" in [database]',
         )
-    if not _exists(connection, IAM_ROLE):
+    if not role_exists(connection, IAM_ROLE):
         # Another operator may make it at the same moment.
         with suppress(errors.DuplicateObject, errors.UniqueViolation):
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN INHERIT").format(sql.Identifier(IAM_ROLE)))
@@ -63,7 +64,3 @@ def _keep_master_in(connection: Connection, still_opens: Callable[[], object]) -
             f"take the role from the master user: revoke {IAM_ROLE} from MASTER; "
             'or let the services log in by password: login = "password" in [database]',
         ) from None
-
-
-def _exists(connection: Connection, role: str) -> bool:
-    return connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is not None

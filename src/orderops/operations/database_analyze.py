@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from orderops.aws.validation import Malformed, validated
 from orderops.database.connection import Login, connect
 from orderops.database.statistics import Analysis
 from orderops.database.statistics import analyze as gather
-from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.options import DatabaseOptions
-from orderops.operations.remote import argv
+from orderops.operations.remote import answer_of_task, argv
 from orderops.operations.restore import open_databases
 from orderops.operations.workspace import open_workspace
-from orderops.remote.job import DATABASE, DatabaseEndpoint, JobObserver, JobRequest, run_job
+from orderops.remote.request import DATABASE, DatabaseEndpoint, JobRequest
 from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import Instance, load_instances
 from orderops.text.durations import measured
 from orderops.ui import console
-from orderops.ui.progress import Progress
 
 
 def analyze(where: DatabaseOptions, *, as_json: bool) -> None:
@@ -38,15 +35,9 @@ def analyze_instance(workspace: Workspace, instance: Instance) -> Analysis:
     if workspace.environment.database.access != "task":
         with open_databases(workspace, instance) as (login,):
             return _analyze(login)
-    with Progress() as progress:
-        endpoint = DatabaseEndpoint(**connection_info(workspace.stack, instance))
-        request = JobRequest(tuple(argv("database", "analyze")), databases={DATABASE: endpoint})
-        end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
-    end.check()
-    try:
-        return validated(end.result, Analysis)
-    except Malformed as error:
-        raise OrderopsError(f"the result of the task {error}", "re-run this command") from None
+    endpoint = DatabaseEndpoint(**connection_info(workspace.stack, instance))
+    request = JobRequest(tuple(argv("database", "analyze")), databases={DATABASE: endpoint})
+    return answer_of_task(workspace, request, Analysis)
 
 
 def _analyze(login: Login) -> Analysis:

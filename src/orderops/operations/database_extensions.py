@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from orderops.aws.validation import Malformed, validated
 from orderops.database.connection import Login, connect
 from orderops.database.extensions import UpgradeCheck, UpgradeCheckShape, read
-from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.migration_target import target_of
 from orderops.operations.options import DatabaseOptions
-from orderops.operations.remote import argv
+from orderops.operations.remote import answer_of_task, argv
 from orderops.operations.workspace import open_workspace
-from orderops.remote.job import JobObserver, JobRequest, run_job
+from orderops.remote.request import JobRequest
 from orderops.ui import console
-from orderops.ui.progress import Progress
 
 
 def extensions(where: DatabaseOptions, *, as_json: bool) -> None:
@@ -35,14 +32,7 @@ def upgrade_check(workspace: Workspace) -> UpgradeCheck:
     if workspace.environment.database.access != "task":
         with target_of(workspace) as database:
             return _read(database.login)
-    with Progress() as progress:
-        request = JobRequest(tuple(argv("database", "extensions")))
-        end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
-    end.check()
-    try:
-        shape = validated(end.result, UpgradeCheckShape)
-    except Malformed as error:
-        raise OrderopsError(f"the result of the task {error}", "re-run this command") from None
+    shape = answer_of_task(workspace, JobRequest(tuple(argv("database", "extensions"))), UpgradeCheckShape)
     return UpgradeCheck(shape.extensions, shape.prepared, shape.logical_slots)
 
 

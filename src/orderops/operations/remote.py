@@ -12,15 +12,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from orderops.errors import UsageError
+from orderops.errors import OrderopsError, UsageError
 
 if TYPE_CHECKING:
     from orderops.infra.workspace import Workspace
     from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptions
     from orderops.remote.job import JobRequest, JobResult
     from orderops.runs.run import Run
+
+T = TypeVar("T")
 
 
 def argv(*words: str, **options: Any) -> list[str]:
@@ -79,6 +81,24 @@ def run_by_task(
         result.check()
         on_result(result)
     return result
+
+
+def answer_of_task(workspace: Workspace, request: JobRequest, shape: type[T]) -> T:
+    """Run a command that changes nothing in a task, without its output, and return its result.
+
+    Raises what the command raises, and OrderopsError for a result of another shape.
+    """
+    from orderops.aws.validation import Malformed, validated
+    from orderops.remote.job import JobObserver, run_job
+    from orderops.ui.progress import Progress
+
+    with Progress() as progress:
+        end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
+    end.check()
+    try:
+        return validated(end.result, shape)
+    except Malformed as error:
+        raise OrderopsError(f"the result of the task {error}", "re-run this command") from None
 
 
 def migrate_by_task(

@@ -15,6 +15,7 @@ from orderops.local.strict.delays import Delays
 from orderops.local.strict.logs.service_groups import make_export_groups
 from orderops.local.strict.rds.insights import check_insights, store_insights
 from orderops.local.strict.rds.rules import MANAGED, check_class, check_groups, check_size
+from orderops.local.strict.rds.settings import settings_in
 from orderops.local.strict.rds.states import (
     AVAILABLE,
     PROMOTED,
@@ -44,29 +45,8 @@ INHERITED = (
     "storage_encrypted",
 )
 """Settings that a replica takes from its source; the API reference has a default of its own for every other one."""
-TEXT = {
-    "AvailabilityZone": "availability_zone",
-    "CACertificateIdentifier": "ca_certificate_identifier",
-    "DBInstanceClass": "db_instance_class",
-    "MonitoringRoleArn": "monitoring_role_arn",
-    "StorageType": "storage_type",
-}
-NUMERIC = {
-    "AllocatedStorage": "allocated_storage",
-    "Iops": "iops",
-    "MaxAllocatedStorage": "max_allocated_storage",
-    "MonitoringInterval": "monitoring_interval",
-    "Port": "port",
-    "StorageThroughput": "storage_throughput",
-}
-BOOLEAN = {
-    "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
-    "CopyTagsToSnapshot": "copy_tags_to_snapshot",
-    "DeletionProtection": "deletion_protection",
-    "EnableIAMDatabaseAuthentication": "enable_iam_database_authentication",
-    "MultiAZ": "multi_az",
-    "PubliclyAccessible": "publicly_accessible",
-}
+NOT_TAKEN = frozenset({"BackupRetentionPeriod", "DBParameterGroupName", "DBSubnetGroupName", "PreferredBackupWindow"})
+"""Settings that a replica is not given."""
 
 
 class ReplicaRules:
@@ -170,9 +150,7 @@ def _settings(request: Request, source: Any) -> dict[str, Any]:
         "source_db_instance_identifier": source.db_instance_identifier,
         "tags": tags_in(request),
         "vpc_security_group_ids": list_of(request, "VpcSecurityGroupIds"),
-        **{name: form[key] for key, name in TEXT.items() if key in form},
-        **{name: int(form[key]) for key, name in NUMERIC.items() if key in form},
-        **{name: is_true(request, key) for key, name in BOOLEAN.items() if key in form},
+        **settings_in(request, NOT_TAKEN),
     }
 
 

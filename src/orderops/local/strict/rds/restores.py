@@ -14,6 +14,7 @@ from orderops.local.strict.delays import Delays
 from orderops.local.strict.logs.service_groups import make_export_groups
 from orderops.local.strict.rds.instances import begin_creation, instance_response
 from orderops.local.strict.rds.rules import check_class, check_groups, check_size, is_offered
+from orderops.local.strict.rds.settings import settings_in
 from orderops.local.strict.rds.states import advance, free_snapshot_name, has_server, identify, window_of
 
 RESTORE_TO_TIME = "RestoreDBInstanceToPointInTime"
@@ -38,30 +39,8 @@ INHERITED = (
     "storage_throughput",
     "storage_type",
 )
-TEXT = {
-    "CACertificateIdentifier": "ca_certificate_identifier",
-    "DBInstanceClass": "db_instance_class",
-    "DBParameterGroupName": "db_parameter_group_name",
-    "DBSubnetGroupName": "db_subnet_group_name",
-    "PreferredBackupWindow": "preferred_backup_window",
-    "StorageType": "storage_type",
-}
-NUMERIC = {
-    "AllocatedStorage": "allocated_storage",
-    "BackupRetentionPeriod": "backup_retention_period",
-    "Iops": "iops",
-    "MaxAllocatedStorage": "max_allocated_storage",
-    "Port": "port",
-    "StorageThroughput": "storage_throughput",
-}
-BOOLEAN = {
-    "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
-    "CopyTagsToSnapshot": "copy_tags_to_snapshot",
-    "DeletionProtection": "deletion_protection",
-    "EnableIAMDatabaseAuthentication": "enable_iam_database_authentication",
-    "MultiAZ": "multi_az",
-    "PubliclyAccessible": "publicly_accessible",
-}
+NOT_TAKEN = frozenset({"AvailabilityZone", "MonitoringInterval", "MonitoringRoleArn"})
+"""Settings that a restore is not given."""
 
 
 class Restores:
@@ -211,9 +190,7 @@ def settings_of(request: Request, source: Any) -> dict[str, Any]:
         "vpc_security_group_ids": list_of(request, "VpcSecurityGroupIds"),
         "enable_cloudwatch_logs_exports": list_of(request, "EnableCloudwatchLogsExports"),
         "tags": tags_in(request) or [dict(tag) for tag in source.tags],
-        **{name: form[key] for key, name in TEXT.items() if key in form},
-        **{name: int(form[key]) for key, name in NUMERIC.items() if key in form},
-        **{name: is_true(request, key) for key, name in BOOLEAN.items() if key in form},
+        **settings_in(request, NOT_TAKEN),
     }
 
 
