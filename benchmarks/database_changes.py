@@ -16,18 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import boto3
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from orderops import local
 from orderops.local.rds.postgres import PostgresServer
 from support.order_client import LaptopEnvironment, laptop_environment
 from support.page_traffic import PageTraffic, page_traffic
 
-REGION, REPLICA = "ap-southeast-2", "orderops-local-database-replica-1"
+REPLICA = "orderops-local-database-replica-1"
 BEHIND = 60.0
 """Seconds for which the replica replays nothing."""
 FOLLOWED = 35.0
@@ -91,7 +87,7 @@ class Changes:
 
     def _stop_replica(self) -> None:
         # RDS stops no replica by a call: its server dies, is started again by the laptop, and is rebooted.
-        rds = self._client("rds")
+        rds = self._laptop.client("rds")
         [raw] = rds.describe_db_instances(DBInstanceIdentifier=REPLICA)["DBInstances"]
         PostgresServer(self._laptop.folder / "data" / "databases" / raw["DbiResourceId"] / "server").kill()
         time.sleep(10)
@@ -114,18 +110,6 @@ class Changes:
         text = self._file.read_text()
         assert before in text, before
         self._file.write_text(text.replace(before, after, 1))
-
-    def _client(self, service: str) -> Any:
-        with self._laptop._as_environ():
-            endpoint = local.start(REGION)
-        key = endpoint.key
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=endpoint.url,
-            aws_access_key_id=key.id,
-            aws_secret_access_key=key.secret,
-        )
 
     def _timed(self, what: str, change: Callable[[], None]) -> int:
         began, failed = time.monotonic(), len(self._traffic.failed)

@@ -18,11 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psycopg
 
+from orderops import local
 from orderops.local.ports import free_port
 from support.repository import ROOT
 
+REGION = "ap-southeast-2"
 INSERT = """
 with placed as (
     insert into orders (id, user_id, status, currency, total_cents, placed_at)
@@ -105,6 +108,18 @@ class LaptopEnvironment:
             return psycopg.conninfo.make_conninfo(
                 "", **{key: str(value) for key, value in parameters.items() if value is not None}
             )
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this environment."""
+        with self._as_environ():
+            endpoint = local.start(REGION)
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=endpoint.url,
+            aws_access_key_id=endpoint.key.id,
+            aws_secret_access_key=endpoint.key.secret,
+        )
 
     @contextmanager
     def _as_environ(self) -> Iterator[None]:

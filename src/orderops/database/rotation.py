@@ -39,6 +39,8 @@ class RotationResult:
     username: str
     since: datetime
     open_until: datetime | None = None
+    changed: bool = True
+    """Whether this run has done anything."""
 
 
 class Users(ABC):
@@ -140,22 +142,24 @@ class Rotation:
         if versions.closing:
             if grace is not None:
                 self.secret.keep_open(self.clock() + grace)
-            return self._close(versions)
+            return self._close(versions, begun=grace is not None)
         if not versions.making:
             if self.clock() - versions.current_since < if_older:
-                return RotationResult(Rotated.UNTIMELY, self.secret.login().username, versions.current_since)
+                return RotationResult(
+                    Rotated.UNTIMELY, self.secret.login().username, versions.current_since, changed=False
+                )
             versions = self.secret.begin(versions, self.users.next_user(self.secret.login().username))
         new = self.secret.login(PENDING)
         self.users.open(new)
         self.users.check(new)
         versions = self.secret.finish(versions, self.clock() + (DEFAULT_GRACE if grace is None else grace))
-        return self._close(versions)
+        return self._close(versions, begun=True)
 
-    def _close(self, versions: Versions) -> RotationResult:
-        """Close the login before the current one, if its time has come."""
+    def _close(self, versions: Versions, *, begun: bool) -> RotationResult:
+        """Close the login before the current one, if its time has come; `begun` if this run has changed something."""
         username, until = self.secret.login().username, self.secret.open_until()
         if until and until > self.clock():
-            return RotationResult(Rotated.OPEN, username, versions.current_since, until)
+            return RotationResult(Rotated.OPEN, username, versions.current_since, until, changed=begun)
         self.users.close_other(username)
         self.secret.end(versions)
         return RotationResult(Rotated.DONE, username, versions.current_since)

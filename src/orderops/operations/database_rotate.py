@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orderops.database.rotation import MasterUser, Rotated, Rotation, RotationResult, ServiceUsers
-from orderops.database.secret_versions import LoginSecret, Versions
+from orderops.database.secret_versions import LoginSecret
 from orderops.errors import UsageError
 from orderops.infra.service_login import password_is_due
 from orderops.operations.locked import locked_run, read_lease
@@ -18,6 +19,8 @@ from orderops.operations.options import ChangeOptions, DatabaseOptions
 from orderops.operations.remote import argv, run_by_task
 from orderops.operations.workspace import confirm_change, open_workspace
 from orderops.remote.request import JobRequest
+from orderops.resources.rds_master import let_go
+from orderops.restore.instances import load_instances
 from orderops.runs.history import in_seconds
 from orderops.text.durations import in_words
 from orderops.ui import console
@@ -57,28 +60,53 @@ def rotate(where: DatabaseOptions, options: ChangeOptions, wanted: Wanted) -> No
         return
     workspace = open_workspace(where.env, where.environments)
     secrets = _secrets_of(workspace)
-    due = _due(workspace.aws, secrets, wanted)
-    if options.dry_run or not due:
-        _show_due(workspace, secrets, due, wanted, as_json=options.as_json)
+    seen = [_look(who, LoginSecret(workspace.aws, name), wanted) for who, name in secrets.items()]
+    if options.dry_run or not any(login.due for login in seen):
+        _show(seen, as_json=options.as_json)
         return
-    command = argv("database", "rotate", **wanted.options)
-    options = replace(options, command=" ".join(command))
-    for text in due.values():
-        console.info_folded(text)
-    question = f"Rotate the passwords of {where.env}?"
-    if workspace.environment.database.access == "task":
-        request = JobRequest((*command, "--yes"), settings={"secrets": secrets})
-        logins = (run_by_task(workspace, request, options, question=question).result or {}).get("logins", [])
-    else:
-        lease = read_lease(workspace)
-        confirm_change(workspace, question, options)
-        with locked_run(workspace, options, lease) as run, target_of(workspace) as database:
-            outcomes = _rotate(workspace.aws, secrets, database.login, wanted, run.record.note)
-        logins = [_to_dict(*item) for item in outcomes.items()]
+    for login in seen:
+        console.info_folded(login.text)
+    logins = _change(workspace, secrets, options, wanted)
     if options.as_json:
         console.show_json({"logins": logins})
     else:
         console.info(f"next: orderops status --env {where.env}")
+
+
+def _change(
+    workspace: Workspace, secrets: Mapping[str, str], options: ChangeOptions, wanted: Wanted
+) -> list[dict[str, Any]]:
+    """Ask and rotate, here or by a task; return what each login has come to."""
+    command = argv("database", "rotate", **wanted.options)
+    options = replace(options, command=" ".join(command))
+    question = f"Rotate the passwords of {workspace.environment.name}?"
+    if workspace.environment.database.access == "task":
+        request = JobRequest((*command, "--yes"), settings={"secrets": secrets})
+        result = run_by_task(
+            workspace, request, options, question=question, around=lambda _: _master_password_known(workspace)
+        )
+        logins: list[dict[str, Any]] = (result.result or {}).get("logins", [])
+        return logins
+    lease = read_lease(workspace)
+    confirm_change(workspace, question, options)
+    with (
+        locked_run(workspace, options, lease) as run,
+        _master_password_known(workspace),
+        target_of(workspace) as database,
+    ):
+        outcomes = _rotate(workspace.aws, secrets, database.login, wanted, run.record.note)
+    return [_to_dict(*item) for item in outcomes.items()]
+
+
+@contextmanager
+def _master_password_known(workspace: Workspace) -> Iterator[None]:
+    """Rotate in the body. Other instances with the master password of now, such as one that was promoted from, get
+    another one first: the next password would be in the secret, and not in them.
+    """
+    if workspace.stack.database.master:
+        primary = load_instances(workspace.aws, workspace.stack).require_primary().observed
+        let_go(workspace.aws, primary, str(primary.properties["MasterUserSecretArn"]))
+    yield
 
 
 def _secrets_of(workspace: Workspace) -> dict[str, str]:
@@ -101,7 +129,6 @@ def _rotate(
     outcomes: dict[str, RotationResult] = {}
     for who, name in secrets.items():
         secret = LoginSecret(aws, name)
-        before = secret.versions()
         if who == MASTER:
             outcome = Rotation(secret, MasterUser(database)).run(timedelta(), wanted.if_older)
             database = replace(database, password=secret.login().password)
@@ -109,7 +136,7 @@ def _rotate(
             outcome = _rotate_services(Rotation(secret, ServiceUsers(database)), wanted)
         outcomes[who] = outcome
         console.info_folded(_in_words(who, outcome))
-        if secret.versions() != before:
+        if outcome.changed:
             note(action="rotated", login=who, user=outcome.username, state=str(outcome.state))
     return outcomes
 
@@ -132,41 +159,43 @@ def _wait(until: datetime, username: str) -> None:
             time.sleep(min(1.0, left))
 
 
-def _due(aws: Aws, secrets: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
-    """What a run would do, in words, for each login that has something to be done."""
-    due = {}
-    for who, name in secrets.items():
-        secret = LoginSecret(aws, name)
-        if text := _next_step(secret, secret.versions(), wanted):
-            due[who] = f"{_named(who)}: {text}"
-    return due
+@dataclass(frozen=True)
+class _Login:
+    """A login as it is now."""
+
+    who: str
+    due: bool
+    """Whether a run would do something for it."""
+    text: str
 
 
-def _next_step(secret: LoginSecret, versions: Versions, wanted: Wanted) -> str:
+def _look(who: str, secret: LoginSecret, wanted: Wanted) -> _Login:
+    """Look what a run would do for a login, and why it would not."""
+    versions, now = secret.versions(), datetime.now(UTC)
+    age = in_words(now - versions.current_since)
     if versions.making:
-        return "go on with the rotation that was interrupted"
-    if versions.closing:
+        due, text = True, "go on with the rotation that was interrupted"
+    elif versions.closing:
         until = secret.open_until()
-        waits = wanted.grace is None and until and until - datetime.now(UTC) > PATIENCE
-        return "" if waits else "close the login before the present one"
-    age = datetime.now(UTC) - versions.current_since
-    return "" if age < wanted.if_older else f"a new password; the present one is {in_words(age)} old"
+        due, text = True, "close the login before the present one"
+        if wanted.grace is None and until and until - now > PATIENCE:
+            due, text = False, _open_until(until)
+    elif now - versions.current_since < wanted.if_older:
+        due, text = False, f"not due, the password is {age} old"
+    else:
+        due, text = True, f"a new password; the present one is {age} old"
+    return _Login(who, due, f"{_named(who)}: {text}")
 
 
-def _show_due(
-    workspace: Workspace, secrets: Mapping[str, str], due: Mapping[str, str], wanted: Wanted, *, as_json: bool
-) -> None:
+def _show(logins: Sequence[_Login], *, as_json: bool) -> None:
     if as_json:
-        console.show_json({"due": list(due)})
+        console.show_json({"due": [login.who for login in logins if login.due]})
         return
-    for text in due.values():
-        console.data(f"~ {text}")
-    for who in secrets.keys() - due.keys():
-        secret = LoginSecret(workspace.aws, secrets[who])
-        versions = secret.versions()
-        until = secret.open_until() if versions.closing else None
-        state = Rotated.OPEN if until else Rotated.UNTIMELY
-        console.info_folded(_in_words(who, RotationResult(state, secret.name, versions.current_since, until)))
+    for login in logins:
+        if login.due:
+            console.data(f"~ {login.text}")
+        else:
+            console.info_folded(login.text)
 
 
 def _named(who: str) -> str:
@@ -177,11 +206,14 @@ def _in_words(who: str, outcome: RotationResult) -> str:
     if outcome.state is Rotated.UNTIMELY:
         return f"{_named(who)}: not due, the password is {in_words(datetime.now(UTC) - outcome.since)} old"
     if outcome.state is Rotated.OPEN and outcome.open_until:
-        until = in_seconds(outcome.open_until)
-        return f"{_named(who)}: the login before the present one is open until {until}; re-run this command after that"
+        return f"{_named(who)}: {_open_until(outcome.open_until)}"
     if who == MASTER:
         return f"{_named(who)}: {outcome.username} has a new password"
     return f"{_named(who)}: they log in as {outcome.username}, and the login before is closed"
+
+
+def _open_until(moment: datetime) -> str:
+    return f"the login before the present one is open until {in_seconds(moment)}; re-run this command after that"
 
 
 def _to_dict(who: str, outcome: RotationResult) -> dict[str, Any]:

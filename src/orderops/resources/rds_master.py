@@ -23,7 +23,7 @@ KEYS = frozenset({MANAGED, SECRET})
 
 def set_own_password(aws: Aws, observed: Observed, username: str, secret_arn: str) -> None:
     """Give the master user a new password, and leave it in the secret of that ARN. Harmless to repeat."""
-    _let_go(aws, observed, secret_arn)
+    let_go(aws, observed, secret_arn)
     password = new_password()
     value = json.dumps({"username": username, "password": password})
     aws.secretsmanager.put_secret_value(SecretId=secret_arn, SecretString=value)
@@ -52,8 +52,8 @@ def services_would_fail(observed: Observed, environment: str) -> OrderopsError |
     )
 
 
-def _let_go(aws: Aws, observed: Observed, secret_arn: str) -> None:
-    """Have RDS manage the password of another instance that the secret opened, such as the one before a promotion.
+def let_go(aws: Aws, observed: Observed, secret_arn: str) -> None:
+    """Have RDS manage the password of every other instance that the secret opens, such as the one before a promotion.
 
     Raises OrderopsError for one that accepts no changes now.
     """
