@@ -121,6 +121,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "components",
         "releases",
         "secrets",
+        "login",
         "readiness",
         "runs",
         "pending",

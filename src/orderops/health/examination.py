@@ -30,6 +30,7 @@ from orderops.health.secrets import SecretAge, read_secret_ages
 from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
 from orderops.infra.alert_rule import Priority
+from orderops.infra.iam_login import iam_user_of
 from orderops.infra.page import ask_page
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service
 from orderops.infra.service import ServiceBase
@@ -124,11 +125,21 @@ class _Examination:
             ready=ready,
             releases=self._releases.result(),
             secrets=self._secrets.result(),
+            login=self._login(),
             restorable=self._restorable(),
         )
 
     def _begun(self, read: Callable[[], T], otherwise: T) -> Future[T]:
         return self._pool.submit(self._reads.value, read, otherwise)
+
+    def _login(self) -> str:
+        """How the services log in, by what the database is tagged with; the pointer secret follows that."""
+        primary = self._reads.value(self._primary.result, None)
+        if primary is None:
+            return ""
+        if self._workspace.stack.pointer.iam_user and iam_user_of(primary.observed):
+            return "iam"
+        return "password" if primary.observed.properties["ServiceSecretArn"] else "master"
 
     def _restorable(self) -> datetime | None:
         primary = self._reads.value(self._primary.result, None)

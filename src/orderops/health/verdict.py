@@ -72,6 +72,8 @@ class Health:
     """What runs of each service."""
     secrets: tuple[SecretAge, ...] = ()
     """The declared secrets, the one with the oldest value first."""
+    login: str = ""
+    """How the services log in to the database: `iam`, `password`, or `master`, as the master user."""
     restorable: datetime | None = None
     """The last moment of the primary database that could be restored now."""
 
@@ -99,6 +101,7 @@ class Health:
             "components": parts,
             "releases": [release.to_dict(self.environment) for release in self.releases],
             "secrets": [secret.to_dict() for secret in self.secrets],
+            "login": self.login or None,
             "readiness": _document(self.ready),
             "runs": [asdict(run) for run in self.runs],
             "pending": pending,

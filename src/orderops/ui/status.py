@@ -51,8 +51,7 @@ def show_status(status: Mapping[str, Any]) -> None:
         out_folded(f"release: {escape(_release(release))}")
     if status["restorable_until"]:
         out_folded(f"restorable until {escape(_moment(status['restorable_until']))}")
-    if secrets := status["secrets"]:
-        out_folded(f"secrets: {escape(joined([_secret(secret) for secret in secrets], max_names=3))}")
+    _show_logins(status)
     for run in status["runs"]:
         out_folded(f"run:   {escape(_under_way(run))}")
     for broken in status.get("unreadable", ()):
@@ -77,6 +76,16 @@ def show_status(status: Mapping[str, Any]) -> None:
         out_folded(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
     if status["next"]:
         out.print(f"next:  [bold]{escape(completed(status['next']))}[/]")
+
+
+def _show_logins(status: Mapping[str, Any]) -> None:
+    """Show how old the passwords are, and services that log in to the database with too many rights."""
+    if secrets := status["secrets"]:
+        out_folded(f"secrets: {escape(joined([_secret(secret) for secret in secrets], max_names=3))}")
+    if status.get("login") == "master":
+        grant = f"orderops migrate grant --env {status['environment']}"
+        out_folded("[yellow]login:[/] the services log in to the database as its master user, who may do everything")
+        out.print(f"    then: {escape(completed(grant))}")
 
 
 def _urgency(status: Mapping[str, Any]) -> str:
