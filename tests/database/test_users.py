@@ -72,3 +72,14 @@ def test_a_user_that_cannot_log_in_any_more_is_listed_while_it_is_connected(
         master.execute("alter role gone nologin")
 
         assert (found(master)["gone"].logs_in, found(master)["gone"].sessions) == (False, 1)
+
+
+def test_only_a_member_with_the_rights_of_rds_iam_logs_in_by_token(
+    postgres: PostgresServer, master: psycopg.Connection
+) -> None:
+    """Whoever makes a role may give it away, which is no membership: RDS takes the master user's password still."""
+    master.execute("create role jane login; grant rds_iam to jane")
+
+    listed = found(master)
+
+    assert (listed["jane"].to_dict()["by"], listed["users_keeper"].to_dict()["by"]) == ("iam", "password")

@@ -17,7 +17,7 @@ USERS: LiteralString = """
 select r.rolname, r.rolcanlogin, r.rolsuper or r.oid = any(array(
         select m.member from pg_auth_members m join pg_roles s on s.oid = m.roleid where s.rolname = 'rds_superuser')),
     exists (select from pg_roles g
-            where g.rolname = 'rds_iam' and pg_has_role(r.oid, g.oid, 'MEMBER') and not r.rolsuper),
+            where g.rolname = 'rds_iam' and pg_has_role(r.oid, g.oid, 'USAGE') and not r.rolsuper),
     (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p')
      and c.relowner = r.oid and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'),
     array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
