@@ -115,7 +115,8 @@ def repeated(change: Callable[[], object]) -> None:
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
     again = Retrying(
-        retry=retry_if_exception_type((errors.InternalError_, errors.SerializationFailure)),
+        # Two that add the same row see a duplicate key; the second time it is there.
+        retry=retry_if_exception_type((errors.InternalError_, errors.SerializationFailure, errors.UniqueViolation)),
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_random(0.05, 0.3),
         reraise=True,
