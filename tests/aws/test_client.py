@@ -110,14 +110,24 @@ def test_two_remembering_views_share_nothing() -> None:
     assert answers.sent == 2
 
 
-def test_an_error_is_not_remembered() -> None:
-    answers = AnsweredSession(error_response(403, "AccessDenied"), (200, ACCOUNT))
+def test_an_error_that_may_pass_is_not_remembered() -> None:
+    answers = AnsweredSession(error_response(400, "OperationAborted"), (200, ACCOUNT))
     shared = answers.aws.remembering()
 
     with pytest.raises(AwsError):
         shared.sts.get_caller_identity()
 
     assert shared.sts.get_caller_identity()["Account"] == "123456789012"
+
+
+def test_that_something_does_not_exist_is_asked_once() -> None:
+    answers = AnsweredSession(error_response(404, "NoSuchEntity"))
+    shared = answers.aws.remembering()
+
+    for _ in range(2):
+        assert if_found(shared.iam.get_role, "NoSuchEntity", RoleName="r") is None
+
+    assert answers.sent == 1
 
 
 def test_a_view_that_sends_once_remembers_no_change() -> None:

@@ -20,7 +20,7 @@ from orderops.aws.call_log import LoggedCall
 from orderops.aws.diagnosis.permissions import decoded, encoded
 from orderops.aws.partition import dns_suffix_of, partition_of
 from orderops.aws.translate import SentCall, aws_error, check_response, metadata_of, translate_error
-from orderops.errors import AwsError
+from orderops.errors import AwsError, Meaning
 
 if TYPE_CHECKING:
     import boto3
@@ -71,7 +71,10 @@ class Aws:
         return view
 
     def remembering(self) -> Aws:
-        """Return a view that sends equal reads once, for the listings of an inventory. Errors are not kept."""
+        """Return a view that sends equal reads once, for the listings of an inventory.
+
+        Of errors only those are kept that are an answer, such as that something does not exist.
+        """
         view = self._view()
         view._cache, view._lock = {}, threading.Lock()
         return view
@@ -143,8 +146,9 @@ class Aws:
             try:
                 future.set_result(self._send(service, operation, params, pages=pages))
             except BaseException as error:
-                # Removed before the waiting threads continue, so that the next call is sent again.
-                del self._cache[key]
+                if not (isinstance(error, AwsError) and error.meaning is Meaning.NO):
+                    # Removed before the waiting threads continue, so that the next call is sent again.
+                    del self._cache[key]
                 future.set_exception(error)
         return future.result()
 
