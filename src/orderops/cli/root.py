@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -90,12 +89,12 @@ def status(
     from orderops.health.examination import examine
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
+    from orderops.ui.interrupt import until_ctrl_c
     from orderops.ui.status import show_status, watch_status
 
     workspace = open_workspace(where.env, where.environments)
     if watch:
-        # Ctrl+C is how a watch ends, so it is no error.
-        with suppress(KeyboardInterrupt):
+        with until_ctrl_c():
             watch_status(lambda compare: examine(workspace, sql=sql, compare=compare).to_dict())
         return
     health = examine(workspace, sql=sql, compare=True)

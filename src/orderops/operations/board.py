@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from orderops.operations.workspace import confirm_change
 from orderops.runs.history import Record
 from orderops.ui import console
 from orderops.ui.board import show_incidents, show_problems
+from orderops.ui.interrupt import until_ctrl_c
 
 USUAL = timedelta(minutes=5)
 """How often a page is published; one that is three times as old says so."""
@@ -54,8 +55,7 @@ def publish_board(workspace: Workspace, every: timedelta | None, pause: Callable
             console.info("nothing renews it: repeat this command every five minutes, or let it run with --every 5m")
         return
     known: Days = {}
-    # Ctrl+C is how it ends, so it is no error.
-    with suppress(KeyboardInterrupt):
+    with until_ctrl_c():
         while True:
             try:
                 _publish(workspace, known, every)
@@ -102,8 +102,7 @@ def serve(workspace: Workspace, host: str, port: int, every: timedelta, *, detai
     if detail and not server.is_loopback:
         console.info("everybody who reaches this address sees the details for engineers")
     console.info("serving until Ctrl+C")
-    # Ctrl+C is how it ends, so it is no error.
-    with suppress(KeyboardInterrupt):
+    with until_ctrl_c():
         serve_board(server, board, every, threading.Event())
 
 

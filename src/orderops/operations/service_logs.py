@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +11,7 @@ from orderops.errors import UsageError
 from orderops.infra.workspace import Workspace
 from orderops.releases.log_events import log_events
 from orderops.ui import console
+from orderops.ui.interrupt import until_ctrl_c
 from orderops.ui.logs import LogView, is_metric
 
 # The id alone, or within a traceparent (W3C Trace Context, 3.2).
@@ -58,7 +58,7 @@ def show_logs(workspace: Workspace, service: str, choice: LogChoice, *, follow: 
     view = LogView()
     start = datetime.now(UTC) - choice.since
     number = 0
-    with suppress(KeyboardInterrupt):
+    with until_ctrl_c():
         for event in log_events(workspace.aws, group, int(start.timestamp() * 1000), follow=follow, term=trace):
             task, message = str(event["logStreamName"]).rpartition("/")[2], str(event["message"])
             if not task.startswith(choice.task or "") or not _chosen(message, pattern, trace):
