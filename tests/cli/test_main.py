@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import orderops as package
-from orderops.cli.tree import command_for, whole_command
+from orderops.cli.command_tree import options_below
+from orderops.cli.tree import command_for, options_of, whole_command
+from orderops.ui.commands import completed, repeating
 from support.command_line import Orderops
 
 
@@ -167,6 +169,15 @@ def test_completions_know_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_ORDEROPS_COMPLETE", "complete_bash")
 
     assert set(command_for(["infra"]).commands) == NAMES | GROUPS
+
+
+ABOUT_AN_ENVIRONMENT = [" ".join(path) for path, options in options_below(whole_command()) if "--env" in options]
+
+
+@pytest.mark.parametrize("words", ABOUT_AN_ENVIRONMENT)
+def test_a_hint_of_any_command_repeats_the_environment(words: str) -> None:
+    with repeating(("status", "--env", "prod"), options_of):
+        assert completed(f"next: orderops {words}") == f"next: orderops {words} --env prod"
 
 
 def test_each_group_and_command_is_in_the_tree() -> None:

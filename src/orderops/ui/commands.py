@@ -16,10 +16,11 @@ Repeated = Callable[[Command], Sequence[tuple[str, str]]]
 """The options that are repeated in a command, with their values."""
 
 REPEATED = {"--env": "--env", "-e": "--env", "--environments": "--environments", "--sql": "--sql"}
-GROUPS = r"(?:board(?: incident)?|env|infra|local|migrate|queue(?: dlq)?|restore|service)(?: [a-z]+)?"
+GROUPS = r"(?:alerts|board(?: incident)?|ci|database|env|infra|local|migrate|queue(?: dlq)?|report|restore|service)"
 # The command, then everything up to where it ends in a sentence at the latest.
 COMMAND = re.compile(
-    rf"\borderops (?P<words>{GROUPS}|up|down|status|history|doctor)(?![\w-])(?P<rest>(?:(?!\borderops )[^;,)\n])*)"
+    rf"\borderops (?P<words>{GROUPS}(?: [a-z]+(?:-[a-z]+)*)?|up|down|status|history|doctor)(?![\w-])"
+    r"(?P<rest>(?:(?!\borderops )[^;,)\n])*)"
 )
 OPTION = re.compile(r"--?[a-z][\w-]*(?:[ =](?:\"[^\"]*\"|'[^']*'|[^\s-]\S*))?")
 
