@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import boto3
@@ -21,6 +17,7 @@ from orderops.operations.board import publish_board
 from support.dev_accounts import IMAGES, REGION, _dev_accounts, dev_infra, dev_released
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
+from support.scheduled import run_as_scheduled
 
 __all__ = ["_dev_accounts", "dev_infra", "dev_released"]
 
@@ -97,34 +94,15 @@ def test_another_file_reaches_the_task_with_the_next_release_and_restarts_no_ser
     }
 
 
-def run_as_scheduled(aws: Aws, url: str) -> subprocess.CompletedProcess[str]:
-    """Run what the schedule's target says, with what the container of its task definition has."""
-    target = aws.scheduler.get_schedule(GroupName="orderops-dev", Name="board")["Target"]
-    arn = target["EcsParameters"]["TaskDefinitionArn"]
-    (container,) = aws.ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]["containerDefinitions"]
-    (override,) = json.loads(target["Input"])["containerOverrides"]
-    assert override["name"] == container["name"]
-    variables = {variable["name"]: variable["value"] for variable in container["environment"]}
-    return subprocess.run(
-        [sys.executable, *override["command"][1:]],
-        env={**os.environ, **variables, "AWS_ENDPOINT_URL": url},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_the_input_of_the_target_publishes_the_page_and_two_firings_at_once_do_no_harm(
     renewed: Workspace, proxy: Proxy
 ) -> None:
     """Scheduler starts a task at least once: a second one replaces the page by the same."""
     for _ in range(2):
-        ran = run_as_scheduled(renewed.aws, proxy.url)
-        assert ran.returncode == 0, ran.stderr
-        assert f"published s3://{BUCKET}/index.html" in ran.stderr
-        assert "AWS renews it every 10m" in ran.stderr
+        ran = run_as_scheduled(lambda service: getattr(renewed.aws, service), proxy.url, "board")
+        assert ran.returncode == 0, ran.stdout
+        assert f"published s3://{BUCKET}/index.html" in ran.stdout
+        assert "AWS renews it every 10m" in ran.stdout
 
     assert [found["Key"] for found in renewed.aws.s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["index.html"]
     page = renewed.aws.s3.get_object(Bucket=BUCKET, Key="index.html")["Body"].decode()

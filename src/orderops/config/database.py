@@ -50,6 +50,9 @@ class DatabaseConfig(TomlTable):
     """Read replicas, each in another availability zone as far as there are zones; they need `master = "own"`."""
     login: Literal["iam", "password"] | None = None
     """How the services log in: with tokens of IAM or by password; when left out, `iam`, or `password` if `emulated`."""
+    rotate_days: values.Days | None = None
+    """Age in days from which AWS gives the passwords that orderops keeps new values by itself, by a daily task in the
+    VPC; when left out, `orderops database rotate` is for somebody to run."""
     access: Literal["direct", "task", "tunnel"] = "direct"
     """How this machine connects: directly, by a one-off task in the VPC, or through a tunnel."""
     sslmode: Literal["disable", "require", "verify-full"] = "verify-full"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from orderops.health.database import database_status
 from orderops.health.entrance import balancer_status, read_entrance, read_readiness, readiness_status, urls_of
 from orderops.health.laptop import explaining, laptop_status
 from orderops.health.measured import Measured, read_measured
-from orderops.health.notes import REVIEW, Note, drifted, outdated_tasks, pending_migrations
+from orderops.health.notes import REVIEW, Note, drifted, outdated_tasks, overdue_passwords, pending_migrations
 from orderops.health.pages import AskPage, page_status, read_page
 from orderops.health.queue import queue_status
 from orderops.health.reads import Reads
@@ -78,6 +78,7 @@ def examine(
         drift = pool.submit(reads.value, lambda: tuple(drifted(workspace)), ()) if compare else None
         health = _Examination(workspace, reads, pool, ask, page).judged()
         notes = [*pending_migrations(health.ready, sql_folder(sql)), *outdated_tasks(health.releases)]
+        notes += overdue_passwords(workspace.stack, health.secrets, datetime.now(UTC))
         notes += drift.result() if drift else ()
     return _with_notes(replace(health, denied=reads.denied), tuple(notes))
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from orderops.drift.report import compare
 from orderops.errors import AwsError, OrderopsError
 from orderops.health.releases import ServiceRelease
+from orderops.health.secrets import SecretAge
 from orderops.infra.readiness import AppliedMigrations, ReadyAnswer
+from orderops.infra.stack import Stack
 from orderops.infra.workspace import Workspace
 from orderops.migrations.sql.files import read_migrations
+from orderops.text.durations import in_words
 from orderops.text.lists import counted, joined
 from orderops.text.outside import plain
 
 REVIEW = "P3"
 """Priority of what can wait for the weekly review. No alarm has it."""
+
+ROTATED_WITHIN = timedelta(days=2)
+"""How long after it is due a password may still be rotated: AWS looks every day, and one day's task may fail."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,19 @@ def outdated_tasks(releases: Iterable[ServiceRelease]) -> Iterator[Note]:
             tasks = counted(release.outdated_tasks, "task")
             what = f"{tasks} of {release.service} started before {secrets} got its value of now"
             yield Note(what, f"orderops service restart {release.service}")
+
+
+def overdue_passwords(stack: Stack, secrets: Iterable[SecretAge], now: datetime) -> Iterator[Note]:
+    """Passwords that AWS should have rotated by itself, and has not."""
+    days = stack.environment.database.rotate_days
+    if days is None:
+        return
+    logins = [resource.name for resource in (stack.pointer.login, stack.database.master) if resource]
+    since = now - timedelta(days=days) - ROTATED_WITHIN
+    for secret in secrets:
+        if secret.name in logins and secret.since < since:
+            age = in_words(now - secret.since)
+            yield Note(f"{plain(secret.name)} is {age} old, and rotated every {days} days", "orderops database rotate")
 
 
 def pending_migrations(ready: ReadyAnswer | None, folder: Path) -> Iterator[Note]:

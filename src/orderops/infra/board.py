@@ -1,28 +1,14 @@
-"""What renews the board by itself: a schedule, and the task that it starts with the image of the first service."""
+"""What renews the board by itself: its command, and what that reads and writes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator
 
 from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment
-from orderops.config.render import file_text
-from orderops.engine.resource import Resource
-from orderops.infra.roles import role_of
-from orderops.infra.service import ServiceBase
-from orderops.infra.service_roles import execution_role_of
-from orderops.resources.ecs_service import EcsService
-from orderops.resources.ecs_task_definition import EcsTaskDefinition
-from orderops.resources.iam_role import Allow, IamRole
-from orderops.resources.logs_group import LogsGroup
-from orderops.resources.scheduler_group import SchedulerGroup, name_of
-from orderops.resources.scheduler_schedule import SchedulerSchedule
+from orderops.infra.scheduled_task import ScheduledCommand
+from orderops.resources.iam_role import Allow
 
-CONTAINER = "board"
-COMMAND = ("python", "-m", "orderops.cli.scheduled_entrypoint", "board", "publish")
-MINUTE = timedelta(minutes=1)
 # These support no resource-level permissions, or name what they read in no ARN that is known before.
 LOOKS = (
     "cloudtrail:LookupEvents",
@@ -37,69 +23,13 @@ LOOKS = (
 )
 
 
-@dataclass(frozen=True)
-class BoardBase:
-    """What has to exist before AWS can publish the page."""
-
-    environment: Environment
-    every: timedelta
-    service: ServiceBase
-    """The service whose image holds orderops."""
-    group: SchedulerGroup
-    log_group: LogsGroup
-    execution_role: IamRole
-    task_role: IamRole
-    starting_role: IamRole
-    """What the schedule starts the task with."""
-
-    def resources(self) -> Iterator[Resource]:
-        """All of them."""
-        yield from (self.group, self.log_group, self.execution_role, self.task_role, self.starting_role)
-
-    def release(self, release: Sequence[Resource], image: str) -> list[Resource]:
-        """What publishes the page with this image, once the service of this release has taken it over."""
-        environment, name = self.environment, name_in(self.environment)
-        (service,) = (resource for resource in release if isinstance(resource, EcsService))
-        definition = EcsTaskDefinition(
-            name,
-            container=CONTAINER,
-            image=image,
-            port=0,
-            log_group=self.log_group,
-            execution_role=self.execution_role,
-            task_role=self.task_role,
-            environment={
-                # The user of the image has no home, and may write in this folder only.
-                "HOME": "/tmp",  # in the container, which nobody shares
-                "ORDEROPS_ENVIRONMENT": environment.name,
-                "ORDEROPS_ENVIRONMENT_FILE": file_text(environment),
-            },
-            scheduled=True,
-        )
-        schedule = SchedulerSchedule(
-            CONTAINER, self.group, self.every // MINUTE, service, definition, self.starting_role, COMMAND
-        )
-        return [definition, schedule]
-
-
-def board_of(environment: Environment, account: str, cluster: str, service: ServiceBase) -> BoardBase | None:
+def publication_of(environment: Environment, account: str) -> ScheduledCommand | None:
     """What publishes the page of an environment; None if its file does not have AWS publish it."""
-    board, name = environment.board, name_in(environment)
+    board = environment.board
     if board.interval is None or board.bucket is None:
         return None
-    log_group = LogsGroup(f"/orderops/{environment.name}/{CONTAINER}", service.declared.log_days)
-    execution = execution_role_of(environment, name, service.repository, log_group, ())
     reads = tuple(_reads(environment, account, board.bucket))
-    task = role_of(environment, f"{name}-task", "ecs-tasks.amazonaws.com", reads)
-    starts = _starts(environment, account, cluster, (execution, task))
-    starting = role_of(environment, f"{name}-schedule", "scheduler.amazonaws.com", starts)
-    group = SchedulerGroup(name_of(environment.name))
-    return BoardBase(environment, board.interval, service, group, log_group, execution, task, starting)
-
-
-def name_in(environment: Environment) -> str:
-    """The family of its task definition, and how the names of its roles begin."""
-    return f"{environment.prefix}-{CONTAINER}"
+    return ScheduledCommand("board", ("board", "publish"), board.interval, reads)
 
 
 def _reads(environment: Environment, account: str, bucket: str) -> Iterator[Allow]:
@@ -129,14 +59,3 @@ def _reads(environment: Environment, account: str, bucket: str) -> Iterator[Allo
     yield Allow(("s3:GetObject",), (f"{record}/{environment.name}/*",))
     samples = f"{record}/{environment.name}/board/samples/*"
     yield Allow(("s3:PutObject",), (samples, f"arn:{partition}:s3:::{bucket}/index.html"))
-
-
-def _starts(environment: Environment, account: str, cluster: str, roles: tuple[IamRole, ...]) -> tuple[Allow, ...]:
-    """Starting tasks of the one family in the one cluster, with their roles."""
-    ecs = f"arn:{partition_of(environment.region)}:ecs:{environment.region}:{account}"
-    within = {"ArnEquals": {"ecs:cluster": f"{ecs}:cluster/{cluster}"}}
-    passed = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
-    return (
-        Allow(("ecs:RunTask",), (f"{ecs}:task-definition/{name_in(environment)}:*",), only=within),
-        Allow(("iam:PassRole",), roles, only=passed),
-    )

@@ -81,22 +81,29 @@ def _tokens_for(pointer: DatabasePointer) -> tuple[Allow, ...]:
 
 
 def jobs_role_of(environment: Environment, name: str, pointer: DatabasePointer) -> IamRole:
-    master = pointer.instance.master
-    logins = (Output(pointer.login, "arn"), *([Output(master, "arn")] if master else []))
     return role_of(
         environment,
         f"{name}-jobs",
         "ecs-tasks.amazonaws.com",
         (
-            Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), *logins)),
-            # `database rotate`: the labels of a secret's versions are the record of a rotation.
-            Allow(tuple(f"secretsmanager:{action}" for action in ROTATES), logins),
-            _passwords_of(environment),
+            *opens_and_rotates(pointer),
+            managed_passwords_of(environment),
         ),
     )
 
 
-def _passwords_of(environment: Environment) -> Allow:
+def opens_and_rotates(pointer: DatabasePointer) -> tuple[Allow, Allow]:
+    """Reading the logins of the database, and the rotation of the passwords that orderops keeps."""
+    master = pointer.instance.master
+    logins = (Output(pointer.login, "arn"), *([Output(master, "arn")] if master else []))
+    return (
+        Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), *logins)),
+        # The labels of a secret's versions are the record of a rotation.
+        Allow(tuple(f"secretsmanager:{action}" for action in ROTATES), logins),
+    )
+
+
+def managed_passwords_of(environment: Environment) -> Allow:
     """Access to the passwords that RDS manages for the environment's instances.
 
     Restored instances are included: they may be made after the role.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -14,7 +14,7 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
 from orderops.infra.alert_rule import Priority
-from orderops.infra.board import BoardBase, board_of
+from orderops.infra.board import publication_of
 from orderops.infra.dashboard import dashboards_of
 from orderops.infra.network import (
     Network,
@@ -25,6 +25,8 @@ from orderops.infra.network import (
     network_of,
 )
 from orderops.infra.pages import pages_of
+from orderops.infra.scheduled_rotation import rotation_of
+from orderops.infra.scheduled_task import ScheduledTask, scheduled_task_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
 from orderops.resources.autoscaling_target import AutoscalingTarget
@@ -57,7 +59,7 @@ from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.s3_bucket import S3Bucket
-from orderops.resources.scheduler_group import SchedulerGroup
+from orderops.resources.scheduler_group import SchedulerGroup, name_of
 from orderops.resources.scheduler_schedule import SchedulerSchedule
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_pointer import DatabasePointer
@@ -128,8 +130,8 @@ class Stack:
     context: ServiceContext
     services: Mapping[str, ServiceBase]
     shared: tuple[Resource, ...]
-    board: BoardBase | None = None
-    """What publishes the board by itself, if the file asks for it."""
+    scheduled: tuple[ScheduledTask, ...] = ()
+    """What AWS runs again and again, as far as the file asks for it."""
 
     @property
     def login(self) -> SecretsmanagerLogin:
@@ -186,7 +188,7 @@ class Stack:
             *self.dashboards,
             *self.shared,
             *services,
-            *(self.board.resources() if self.board else ()),
+            *dict.fromkeys(chain.from_iterable(task.resources() for task in self.scheduled)),
         ]
 
     def release(self, images: Mapping[str, str], only: Container[str] | None = None) -> list[Resource]:
@@ -199,9 +201,10 @@ class Stack:
         ]
 
     def _release_of(self, base: ServiceBase, image: str) -> list[Resource]:
-        """What runs a service, and what runs the same image for the board."""
+        """What runs a service, and what runs the same image by a schedule."""
         release = release_of(self.context, base, image)
-        return [*release, *self.board.release(release, image)] if self.board and self.board.service is base else release
+        scheduled = [task.release(release, image) for task in self.scheduled if task.service is base]
+        return [*release, *chain.from_iterable(scheduled)]
 
 
 def take_inventory(
@@ -247,9 +250,23 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         context=context,
         services=services,
         shared=(bucket, *cluster.log_groups, *database_needs, *linked_roles),
-        # Like one-off tasks, it runs the image of the first service that gets requests.
-        board=board_of(environment, account, cluster.name, services[environment.entries[0]]),
+        scheduled=tuple(_scheduled(environment, account, cluster, services, pointer)),
     )
+
+
+def _scheduled(
+    environment: Environment,
+    account: str,
+    cluster: EcsCluster,
+    services: Mapping[str, ServiceBase],
+    pointer: DatabasePointer,
+) -> Iterator[ScheduledTask]:
+    # Like one-off tasks, they run the image of the first service that gets requests.
+    service = services[environment.entries[0]]
+    group = SchedulerGroup(name_of(environment.name))
+    for command in (publication_of(environment, account), rotation_of(environment, account, pointer)):
+        if command:
+            yield scheduled_task_of(environment, account, cluster.name, service, group, command)
 
 
 def pointer_of(
