@@ -324,3 +324,32 @@ def test_declared_replicas_grow_before_the_database_and_shrink_after_it(
     classes = {raw["DBInstanceClass"] for raw in rds.describe_db_instances()["DBInstances"]}
     assert classes == {"db.t3.micro"}
     assert "nothing was changed" in scale("db.t3.micro").err
+
+
+@pytest.mark.parametrize("command", [("infra", "apply", "--yes"), ("infra", "plan")], ids=" ".join)
+def test_the_file_alone_does_not_make_the_database_outgrow_its_replicas(
+    orderops: Orderops, scale: Scale, rds: Any, replicated: str, folder: Path, proxy: Proxy, command: tuple[str, ...]
+) -> None:
+    file = folder / "dev.toml"
+    file.write_text(file.read_text().replace("db.t3.micro", "db.t3.small"))
+    proxy.forget()
+
+    refused = orderops(*command)
+
+    assert (refused.code, proxy.changing) == (1, [])
+    assert f"{replicated} would be smaller than the database for a while" in " ".join(refused.err.split())
+    assert "orderops database scale --class db.t3.small --env dev" in " ".join(refused.err.split())
+    assert scale("db.t3.small").code == 0
+    assert orderops("infra", "plan").code == 0
+
+
+def test_the_file_alone_shrinks_the_database_before_its_replicas(
+    orderops: Orderops, scale: Scale, rds: Any, replicated: str, folder: Path
+) -> None:
+    assert scale("db.t3.small").code == 0
+    file = folder / "dev.toml"
+    file.write_text(file.read_text().replace("db.t3.small", "db.t3.micro"))
+
+    assert orderops("infra", "apply", "--yes").code == 0
+
+    assert {raw["DBInstanceClass"] for raw in rds.describe_db_instances()["DBInstances"]} == {"db.t3.micro"}

@@ -11,6 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orderops.config.capacity import memory_gib
+from orderops.engine.resource import Outputs
+from orderops.engine.step import Action, Step
+from orderops.errors import OrderopsError
+from orderops.infra.stack import Stack
+from orderops.text.lists import joined
+
+CLASS = "DBInstanceClass"
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,28 @@ def in_order(primary: ClassChange, replicas: Iterable[ClassChange]) -> list[str]
 def too_small(instance_class: str, replicas: Mapping[str, str]) -> list[str]:
     """The replicas, by name and class, with less memory than a primary of this class."""
     return [name for name, own in replicas.items() if _memory(own) < _memory(instance_class)]
+
+
+def check_replicas_first(stack: Stack, outputs: Outputs, steps: Iterable[Step]) -> None:
+    """Raise OrderopsError if `steps` would make the database larger than a replica, which are changed after it."""
+    wanted = stack.database.instance_class
+    step = next((step for step in steps if step.address == stack.database.address), None)
+    if step is None or step.action is not Action.UPDATE or not _changes_class(step):
+        return
+    replicas = {
+        outputs[replica].id: str(outputs[replica].properties[f"{CLASS}Now"])
+        for replica in stack.replicas
+        if replica in outputs
+    }
+    if small := too_small(wanted, replicas):
+        raise OrderopsError(
+            f"{joined(small)} would be smaller than the database for a while, and stop to follow it",
+            f"change the replicas first: orderops database scale --class {wanted} --env {stack.environment.name}",
+        )
+
+
+def _changes_class(step: Step) -> bool:
+    return CLASS in step.changes or any(change.key == CLASS for change in step.carried)
 
 
 def _memory(instance_class: str) -> float:

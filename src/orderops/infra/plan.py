@@ -16,6 +16,7 @@ from orderops.engine.terms import Terms
 from orderops.engine.together import held_back, refusals, with_held
 from orderops.engine.twins import check_no_twins
 from orderops.errors import UsageError
+from orderops.infra.change_order import check_replicas_first
 from orderops.infra.connections import check_connections
 from orderops.infra.left_out import ServicesLeftOut, left_out, running_images, widened_steps
 from orderops.infra.region import check_region
@@ -71,8 +72,8 @@ def make_plan(
     """Plan what apply would do: with `images` for everything, without them for the infrastructure alone.
 
     With `running`, for everything, with the images that the services run.
-    Raises UsageError if `adopt` names an address that is not declared, OrderopsError for a changed region and for a
-    release with more connections than the database allows.
+    Raises UsageError if `adopt` names an address that is not declared, OrderopsError for a changed region, for a
+    release with more connections than the database allows, and for a database that would outgrow its replicas.
     """
     inventory, stack, declared = workspace.inventory(), workspace.stack, workspace.declared()
     check_addresses(adopt, declared, "--adopt {}: no declared resource has this address")
@@ -132,6 +133,7 @@ class _DryRun:
                 on_wait=self.on_wait,
             )
         )
+        check_replicas_first(self.stack, self.outputs, steps)
         steps = with_held(steps, held_back(steps, resources))
         return steps, replace(self.terms, refused=refusals(steps))
 
