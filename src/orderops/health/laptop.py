@@ -8,8 +8,8 @@ from orderops.infra.workspace import Workspace
 
 
 def laptop_status(workspace: Workspace) -> tuple[ComponentStatus, ...]:
-    """The laptop environment where its state is not saved; empty everywhere else."""
-    if not workspace.environment.emulated:
+    """The laptop environment where its state is not saved; empty everywhere else, and for its tasks."""
+    if not workspace.environment.emulated or local.inside_task():
         return ()
     problems = local.saving_problems(local.status()["state"])
     state, command = ComponentState.DEGRADED, "orderops local status"

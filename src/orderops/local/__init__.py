@@ -13,6 +13,7 @@ from orderops.local.client import (
     stop,
 )
 from orderops.local.directories import data_directory
+from orderops.local.inside import inside_task
 from orderops.local.saving import saving_problems
 from orderops.local.tools import shell_commands, tool_variables
 
@@ -20,6 +21,7 @@ __all__ = [
     "LocalEndpoint",
     "data_directory",
     "database_version",
+    "inside_task",
     "logs",
     "pause_replay",
     "psql",

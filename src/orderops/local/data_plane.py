@@ -12,6 +12,7 @@ from orderops.local.directories import DataDirectory
 from orderops.local.ecs.api import EcsCalls
 from orderops.local.ecs.launch import EmulatorAccess, task_role
 from orderops.local.ecs.scheduler import Scheduler
+from orderops.local.ecs.schedules import Schedules
 from orderops.local.ecs.tasks import Tasks
 from orderops.local.elb import api as elb_calls
 from orderops.local.elb.balancer import Balancers
@@ -49,6 +50,7 @@ class DataPlane:
         self._targets = Targets()
         self._tasks = Tasks(files.tasks, self._targets)
         self._scheduler = Scheduler(self._tasks)
+        self._schedules = Schedules(self._tasks)
         self._balancers = Balancers(self._targets)
         tokens = TokenCheck(self._find_key, self._permits)
         self._databases = Databases(files.create_databases(), emulator.lock, touch, save, tokens)
@@ -85,7 +87,7 @@ class DataPlane:
             listeners = elb_calls.routes()
             self._targets.configure(elb_calls.checks())
             self._targets.block(frozenset(self._unreachable()))
-            changed = self._tasks.tick()
+            changed = self._schedules.tick() | self._tasks.tick()
             self._scheduler.tick()
             if self._tasks.forward_logs():
                 self._touch(LOG_SAVE_DELAY)

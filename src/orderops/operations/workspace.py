@@ -98,13 +98,19 @@ def check_is_laptop(name: str, folder: Path | None) -> None:
 
 
 def open_account(environment: Environment) -> Aws:
-    """Open the account of an environment with boto3's credentials, or the emulator on this machine."""
+    """Open the account of an environment with boto3's credentials, or the emulator on this machine.
+
+    A task of the emulator has its address and a key from its environment, as on AWS.
+    """
     from orderops.aws.client import Aws
 
     if not environment.emulated:
         return Aws(environment.region, environment=environment.name)
     from orderops import local
     from orderops.ui import commands, console
+
+    if local.inside_task():
+        return Aws(environment.region, environment=environment.name)
 
     def on_wait(name: str) -> None:
         console.info(f"starting the {name} on this machine")

@@ -16,6 +16,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from orderops.local.ecs.processes import Processes
 from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
 from orderops.local.emulator.partition import global_backends
+from orderops.local.inside import VARIABLE as INSIDE
 from orderops.local.keys import AccessKey, task_key
 from orderops.local.ports import free_port
 
@@ -162,6 +163,7 @@ def _emulator_variables(access: EmulatorAccess, key: AccessKey) -> dict[str, str
         "AWS_SESSION_TOKEN": key.token,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        INSIDE: "1",
     }
 
 
