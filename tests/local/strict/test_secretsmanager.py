@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
@@ -75,7 +76,8 @@ def test_rotation_needs_a_function(moto: Client, strict: Client, refused: Refuse
     moto("secretsmanager").rotate_secret(SecretId="orders")
 
 
-def test_a_secret_managed_by_rds_rotates_without_a_function(strict: Client) -> None:
+def managed_secret(strict: Client) -> str:
+    """The ARN of the secret that RDS manages for a new instance."""
     give_rds_its_role()
     found = strict("rds").create_db_instance(
         DBInstanceIdentifier="db",
@@ -85,8 +87,35 @@ def test_a_secret_managed_by_rds_rotates_without_a_function(strict: Client) -> N
         ManageMasterUserPassword=True,
         AllocatedStorage=20,
     )["DBInstance"]
+    return str(found["MasterUserSecret"]["SecretArn"])
 
-    assert strict("secretsmanager").rotate_secret(SecretId=found["MasterUserSecret"]["SecretArn"])["VersionId"]
+
+def test_a_secret_managed_by_rds_rotates_without_a_function(strict: Client) -> None:
+    arn = managed_secret(strict)
+
+    assert strict("secretsmanager").rotate_secret(SecretId=arn)["VersionId"]
+    described = strict("secretsmanager").describe_secret(SecretId=arn)
+    assert (described["OwningService"], described["RotationEnabled"]) == ("rds", True)
+    assert described["RotationRules"] == {"AutomaticallyAfterDays": 7}
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("delete_secret", {"ForceDeleteWithoutRecovery": True}),
+        ("put_secret_value", {"SecretString": "mine"}),
+        ("update_secret", {"Description": "mine"}),
+        ("update_secret_version_stage", {"VersionStage": "mine", "MoveToVersionId": "a" * 36}),
+    ],
+)
+def test_a_secret_managed_by_rds_is_changed_by_rds_alone(
+    strict: Client, refused: Refused, operation: str, parameters: dict[str, Any]
+) -> None:
+    arn = managed_secret(strict)
+
+    with refused("InvalidRequestException"):
+        getattr(strict("secretsmanager"), operation)(SecretId=arn, **parameters)
+    assert strict("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
 
 
 def test_changes_and_values_are_dated_in_fractions_of_a_second(moto: Client, strict: Client) -> None:

@@ -22,6 +22,9 @@ SERVICE = "secretsmanager"
 SCHEDULED_MESSAGE = "You can't create this secret because a secret with this name is already scheduled for deletion."
 MARKED_MESSAGE = "You can't perform this operation on the secret because it was marked for deletion."
 DATED = ("CreateSecret", "PutSecretValue", "UpdateSecret")
+# RDS user guide, "Password management with Amazon RDS and AWS Secrets Manager".
+NOT_FROM_OUTSIDE = ("DeleteSecret", "PutSecretValue", "UpdateSecret", "UpdateSecretVersionStage")
+ROTATED_EVERY = 7  # days
 NOT_WHILE_DELETED = ("GetSecretValue", "PutSecretValue", "UpdateSecret", "RotateSecret", "TagResource", "UntagResource")
 
 
@@ -37,6 +40,9 @@ def register(emulator: Emulator, delays: Delays) -> None:
     emulator.on_after(SERVICE, "ListSecretVersionIds", _date_versions)
     for action in NOT_WHILE_DELETED:
         emulator.on_before(SERVICE, action, _check_not_deleted)
+    for action in NOT_FROM_OUTSIDE:
+        emulator.on_before(SERVICE, action, _check_not_managed)
+    emulator.on_after(SERVICE, "DescribeSecret", _show_rotation)
     emulator.on_before(SERVICE, "RotateSecret", _check_rotation_function)
     emulator.on_before(SERVICE, "GetSecretValue", _default_to_current)
 
@@ -100,6 +106,21 @@ def _default_to_current(request: Request) -> None:
     for name, version in secret.versions.items() if secret else ():
         if "AWSCURRENT" in version["version_stages"]:
             secret.default_version_id = name
+
+
+def _check_not_managed(request: Request) -> None:
+    secret = _secret(request, request.json.get("SecretId", ""))
+    if secret and secret.owning_service:
+        message = f"You can't perform this operation on the secret because it is managed by {secret.owning_service}."
+        raise ApiError("InvalidRequestException", message)
+
+
+def _show_rotation(request: Request, response: Response) -> Response | None:
+    """A service rotates its own secrets; moto says so of none."""
+    if not response.ok or not (answer := json.loads(response.body)).get("OwningService"):
+        return None
+    rotation = {"RotationEnabled": True, "RotationRules": {"AutomaticallyAfterDays": ROTATED_EVERY}}
+    return replace(response, body=json.dumps({**answer, **rotation}).encode())
 
 
 def _check_rotation_function(request: Request) -> None:
