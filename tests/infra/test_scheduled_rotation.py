@@ -75,6 +75,15 @@ def test_its_task_reaches_the_database_directly_however_operators_do() -> None:
     assert carried["database"] == {"rotate_days": 30, "access": "direct"}
 
 
+def test_its_task_assumes_no_role_of_operators() -> None:
+    found = declared({"rotate_days": 30}, role=f"arn:aws:iam::{ACCOUNT}:role/operator")
+    definition = resource(found, "ecs-task-definition/orderops-dev-rotation")
+
+    carried = tomllib.loads(definition.desired(OUTPUTS)["Environment"]["ORDEROPS_ENVIRONMENT_FILE"])
+
+    assert "role" not in carried
+
+
 def test_it_may_write_the_secrets_of_logins_and_the_record_and_change_nothing_else() -> None:
     """Which secrets these are is known when they are made."""
     found = declared({"rotate_days": 30, "master": "own"})

@@ -198,6 +198,18 @@ MISTAKES = {
         "[cluster]\ninsights_days = 8\n",
         ["2: cluster.insights_days: 8: must be"],
     ),
+    "a role that is none": (
+        'role = "operator"\n',
+        ['1: role: "operator": must be the ARN of a role: arn:PARTITION:iam::ACCOUNT:role/NAME'],
+    ),
+    "a role of another account": (
+        'account = "123456789012"\nrole = "arn:aws:iam::210987654321:role/operator"\n',
+        ['2: role: "arn:aws:iam::210987654321:role/operator": is a role of another account; the environment is pinned'],
+    ),
+    "a role on the laptop": (
+        'emulated = true\nrole = "arn:aws:iam::210987654321:role/operator"\n',
+        ['2: role: "arn:aws:iam::210987654321:role/operator": cannot be combined with emulated = true'],
+    ),
     "rehearsed, and applied by up": (
         "[migrations]\non_up = true\nrehearsed = true\n",
         ["3: migrations.rehearsed: true: cannot be combined with on_up = true: orderops up applies without a"],

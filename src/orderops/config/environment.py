@@ -21,6 +21,7 @@ from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
 from orderops.config.drift import DriftConfig
 from orderops.config.loader import Key, Mistake, TomlTable, read, refusal
+from orderops.config.migrations import MigrationsConfig
 from orderops.config.network import NetworkConfig, Tier
 from orderops.config.routing import Routing
 from orderops.config.service import ServiceConfig
@@ -182,27 +183,6 @@ class ImagesConfig(TomlTable):
     """Number of images to keep for each service; older images are deleted, except those that run or ran lately."""
 
 
-class MigrationsConfig(TomlTable):
-    """How migrations are applied."""
-
-    on_up: bool = False
-    """Whether `orderops up` applies pending migrations."""
-    rehearsed: bool = False
-    """Whether migrations must be rehearsed before they are applied."""
-    receipt_days: values.Days = 7
-    """Days for which the receipt of a rehearsal is valid."""
-    max_replication_lag_seconds: Annotated[int, between(1, 3600)] = 10
-    """Replication lag in seconds above which a batched change pauses."""
-    max_waiting_sessions: Annotated[int, between(1, 1000)] = 10
-    """Number of sessions waiting for locks above which a batched change pauses."""
-
-    def mistakes(self) -> Iterator[Mistake]:
-        """Check that `up` does not apply what has to be rehearsed: it rehearses nothing."""
-        if self.rehearsed and self.on_up:
-            rule = "cannot be combined with on_up = true: orderops up applies without a rehearsal"
-            yield Mistake(("rehearsed",), self.rehearsed, rule, (("on_up",),))
-
-
 class Environment(TomlTable):
     """An environment: the resources that its services share, and the services."""
 
@@ -212,6 +192,8 @@ class Environment(TomlTable):
     """AWS region."""
     account: values.Account | None = None
     """AWS account that the environment is pinned to; when left out, any account."""
+    role: values.RoleArn | None = None
+    """Role that orderops assumes for everything that it does in the environment; when left out, none."""
     emulated: bool = False
     """Whether the environment runs in the emulator on this machine."""
     protected: bool = False
@@ -308,6 +290,7 @@ class Environment(TomlTable):
         if self.account and owner not in ("aws", self.account):
             rule = f"is a policy of account {owner}; the environment is pinned to {self.account}"
             yield Mistake(("iam", "permissions_boundary"), boundary, rule, (("account",),))
+        yield from self._misplaced_role()
         for index, zone in enumerate(self.network.zone_names):
             if zone[:-1] != self.region:
                 rule = f"is no zone of {self.region}, the region"
@@ -331,6 +314,14 @@ class Environment(TomlTable):
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
+
+    def _misplaced_role(self) -> Iterator[Mistake]:
+        if self.role and self.account not in (None, self.role.split(":")[4]):
+            rule = f"is a role of another account; the environment is pinned to {self.account}"
+            yield Mistake(("role",), self.role, rule, (("account",),))
+        if self.role and self.emulated:
+            rule = "cannot be combined with emulated = true: the laptop is used with a key of its own"
+            yield Mistake(("role",), self.role, rule, (("emulated",),))
 
     def _tokens_without_tls(self) -> Iterator[Mistake]:
         if self.iam_login and self.database.sslmode == "disable":

@@ -236,6 +236,13 @@ PolicyArn = Annotated[
         "the ARN of a managed policy: arn:PARTITION:iam::ACCOUNT:policy/NAME",
     ),
 ]
+RoleArn = Annotated[
+    str,
+    spelled(
+        r"(?=.{20,2048}$)arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]*[A-Za-z0-9_+=,.@-]",
+        "the ARN of a role: arn:PARTITION:iam::ACCOUNT:role/NAME",
+    ),
+]
 EngineVersion = Annotated[str, spelled(r"1[3-9](\.[0-9]{1,2})?", "a PostgreSQL version from 13 on, such as 16 or 16.4")]
 InstanceClass = Annotated[
     str, spelled(r"db\.[a-z][a-z0-9-]*\.(micro|small|medium|\d*x?large)", "an instance class such as db.t3.micro")

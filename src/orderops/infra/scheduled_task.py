@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment
@@ -100,11 +101,13 @@ def scheduled_task_of(
 
 
 def _inside(environment: Environment) -> Environment:
-    """The environment for a task in its VPC, which reaches the database directly."""
-    database = environment.database
-    if database.access == "direct":
-        return environment
-    return environment.model_copy(update={"database": database.model_copy(update={"access": "direct"})})
+    """The environment for a task in its VPC: it reaches the database directly, and has a role of its own."""
+    changes: dict[str, Any] = {}
+    if environment.role:
+        changes["role"] = None
+    if environment.database.access != "direct":
+        changes["database"] = environment.database.model_copy(update={"access": "direct"})
+    return environment.model_copy(update=changes) if changes else environment
 
 
 def name_in(environment: Environment, key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,14 +98,14 @@ def check_is_laptop(name: str, folder: Path | None) -> None:
 
 
 def open_account(environment: Environment) -> Aws:
-    """Open the account of an environment with boto3's credentials, or the emulator on this machine.
+    """Open the account of an environment with boto3's credentials and in its role, or the emulator on this machine.
 
     A task of the emulator has its address and a key from its environment, as on AWS.
     """
     from orderops.aws.client import Aws
 
     if not environment.emulated:
-        return Aws(environment.region, environment=environment.name)
+        return Aws(environment.region, new_session=_session_of(environment), environment=environment.name)
     from orderops import local
     from orderops.ui import commands, console
 
@@ -123,6 +123,17 @@ def open_account(environment: Environment) -> Aws:
         new_session=partial(_laptop_session, endpoint),
         environment=environment.name,
     )
+
+
+def _session_of(environment: Environment) -> Callable[..., Session] | None:
+    """What makes sessions in the environment's role; None for those of the operator's own credentials."""
+    if environment.role is None:
+        return None
+    from botocore.session import Session
+
+    from orderops.aws.assumed_role import session_with_role
+
+    return session_with_role(Session, environment.role, environment.name)
 
 
 def _laptop_session(endpoint: LocalEndpoint, include_builtin_handlers: bool) -> Session:
