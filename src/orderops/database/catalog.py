@@ -49,11 +49,19 @@ def _own(catalogue: LiteralString, alias: LiteralString, column: LiteralString =
     )
 
 
+def _role(oid: LiteralString) -> LiteralString:
+    """SQL expression: the name of a role. The owner of the schema is named as the user that reads.
+
+    A database is the same before and after it was handed over: a rehearsal of either is one of the other.
+    """
+    return "coalesce(nullif(pg_get_userbyid(" + oid + "), 'orderops_owner'), session_user)"
+
+
 def _rights(acl: LiteralString) -> LiteralString:
     """SQL expression: privileges by grantee."""
     # collate "C": the order by name would otherwise depend on the collation of the database.
     return (
-        "array(select concat_ws(' ', case g.grantee when 0 then 'public' else pg_get_userbyid(g.grantee) end,"
+        "array(select distinct concat_ws(' ', case g.grantee when 0 then 'public' else " + _role("g.grantee") + " end,"
         " g.privilege_type, case when g.is_grantable then 'grantable' end) collate \"C\" from aclexplode("
         + acl
         + ") g order by 1)"
@@ -67,14 +75,16 @@ def _granted(acl: LiteralString, kind: LiteralString, owner: LiteralString) -> L
 
 RELATION: LiteralString = "from pg_class c join pg_namespace n on n.oid = c.relnamespace"
 SCHEMA_QUERIES: dict[str, LiteralString] = {
-    "schema": "select n.nspname, pg_get_userbyid(n.nspowner), "
+    "schema": "select n.nspname, "
+    + _role("n.nspowner")
+    + ", "
     + _granted("n.nspacl", "n", "n.nspowner")
     + " from pg_namespace n where "
     + USER_SCHEMAS
     + " and "
     + _own("pg_namespace", "n"),
     "extension": "select e.extname, n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace",
-    "relation": "select c.oid::regclass::text, c.relkind, c.relpersistence, pg_get_userbyid(c.relowner), c.reloptions,"
+    "relation": "select c.oid::regclass::text, c.relkind, c.relpersistence, " + _role("c.relowner") + ", c.reloptions,"
     " c.relrowsecurity, c.relforcerowsecurity, c.relreplident, (select amname from pg_am a where a.oid = c.relam),"
     " (select spcname from pg_tablespace t where t.oid = c.reltablespace), pg_get_expr(c.relpartbound, c.oid),"
     " case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end, nullif(c.reloftype, 0)::regtype::text,"
@@ -126,7 +136,7 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     + _own("pg_class", "c")
     + " and "
     + _own("pg_class", "i", "indrelid"),
-    "sequence": "select c.oid::regclass::text, c.relpersistence, pg_get_userbyid(c.relowner),"
+    "sequence": "select c.oid::regclass::text, c.relpersistence, " + _role("c.relowner") + ","
     " s.seqtypid::regtype::text, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle,"
     " (select d.refobjid::regclass::text || '.' || a.attname from pg_depend d"
     " join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid"
@@ -138,7 +148,7 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     + USER_SCHEMAS
     + " and "
     + _own("pg_class", "c"),
-    "function": "select p.oid::regprocedure::text, p.prokind, pg_get_userbyid(p.proowner),"
+    "function": "select p.oid::regprocedure::text, p.prokind, " + _role("p.proowner") + ","
     " case when p.prokind <> 'a' then pg_get_functiondef(p.oid)"
     " else (select (to_jsonb(a) - 'aggfnoid' - 'aggtranstype' - 'aggmtranstype' - 'aggsortop')::text"
     " || a.aggtranstype::regtype from pg_aggregate a where a.aggfnoid = p.oid) end, "
@@ -165,7 +175,7 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     "statistics": "select s.stxnamespace::regnamespace::text || '.' || quote_ident(s.stxname),"
     " pg_get_statisticsobjdef(s.oid), s.stxstattarget from pg_statistic_ext s"
     " join pg_namespace n on n.oid = s.stxnamespace where " + USER_SCHEMAS,
-    "type": "select t.oid::regtype::text, t.typtype, pg_get_userbyid(t.typowner), t.typnotnull, t.typdefault,"
+    "type": "select t.oid::regtype::text, t.typtype, " + _role("t.typowner") + ", t.typnotnull, t.typdefault,"
     " nullif(t.typbasetype, 0)::regtype::text, t.typtypmod, nullif(t.typcollation, 0)::regcollation::text,"
     " array(select enumlabel::text from pg_enum where enumtypid = t.oid order by enumsortorder),"
     " (select rngsubtype::regtype::text from pg_range where rngtypid = t.oid), "
@@ -176,7 +186,7 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     + USER_SCHEMAS
     + " and "
     + _own("pg_type", "t"),
-    "default privileges": "select pg_get_userbyid(a.defaclrole), nullif(a.defaclnamespace, 0)::regnamespace::text,"
+    "default privileges": "select " + _role("a.defaclrole") + ", nullif(a.defaclnamespace, 0)::regnamespace::text,"
     " a.defaclobjtype, " + _rights("a.defaclacl") + " from pg_default_acl a",
     "publication": "select p.pubname, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate,"
     " array(select prrelid::regclass::text || coalesce(' where ' || pg_get_expr(prqual, prrelid), '') collate \"C\""

@@ -79,10 +79,18 @@ class TableAccess:
             granted.append(name)
         return granted
 
-    def give_by_default(self, connection: Connection) -> None:
-        """Give access to everything that the connected user will create."""
-        for privileges, kind in ((self.on_tables, "TABLES"), (self.on_sequences, "SEQUENCES")):
-            changed(connection, f"ALTER DEFAULT PRIVILEGES GRANT {privileges} ON {kind} TO {self.role}".encode())
+    def give_by_default(self, connection: Connection, *owners: str) -> None:
+        """Give access to everything that the connected user will create, and that these roles will."""
+        for statement in self.defaults("CURRENT_USER", *owners):
+            changed(connection, statement.encode())
+
+    def defaults(self, *owners: str) -> list[str]:
+        """SQL that gives access to everything that these roles will create."""
+        return [
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT {privileges} ON {kind} TO {self.role}"
+            for owner in owners
+            for privileges, kind in ((self.on_tables, "TABLES"), (self.on_sequences, "SEQUENCES"))
+        ]
 
     def out_of_reach(self, connection: Connection) -> list[str]:
         """The tables that the role cannot read and the connected user cannot give access to, each with its owner."""

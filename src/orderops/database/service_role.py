@@ -1,10 +1,11 @@
-"""The roles of services and readers. The services' reads and writes what the master user owns, and changes no schema.
+"""The roles of services and readers. The services' reads and writes every table, and changes no schema.
 
 Services log in as this role or as a second one that is a member of it, so that a password can change while the one
 before is still valid.
 
-Migrations run as the master user, so PostgreSQL's default privileges give the role access to a new table in the very
-transaction that creates it. Tables that somebody else has made are found and granted one by one.
+Migrations run as the owner of the schema, or as the master user in a database that was not handed over to it.
+PostgreSQL's default privileges of both give the roles access to a new table in the very transaction that creates it.
+Tables that somebody else has made are found and granted one by one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.database.role_access import TableAccess, changed, create_role, repeated, role_exists
+from orderops.database.schema_owner import OWNER
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -41,7 +43,7 @@ def establish(connection: Connection, username: str, password: str) -> None:
     The connection is one of the master user, in autocommit. Open sessions go on.
     """
     create_role(connection, ROLE)
-    OF_SERVICES.give_by_default(connection)
+    OF_SERVICES.give_by_default(connection, *_owner(connection))
     give_access(connection)
     open_login(connection, username, password)
     close_login(connection, other_user(username))
@@ -82,8 +84,14 @@ def give_access(connection: Connection) -> list[str]:
     create_role(connection, READER)
     for_readers = OF_READERS.give(connection)
     if for_readers:
-        OF_READERS.give_by_default(connection)
+        OF_READERS.give_by_default(connection, *_owner(connection))
     return list(dict.fromkeys([*OF_SERVICES.give(connection), *for_readers]))
+
+
+def _owner(connection: Connection) -> list[str]:
+    """The owner of the schema, if the connected user has its rights."""
+    query = "select rolname::text from pg_roles where rolname = %s and pg_has_role(oid, 'USAGE')"
+    return [name for (name,) in connection.execute(query, [OWNER]).fetchall()]
 
 
 def out_of_reach(connection: Connection) -> list[str]:

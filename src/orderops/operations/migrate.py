@@ -23,7 +23,7 @@ from orderops.migrations.sql.files import Migration, SqlFile, read_migrations, s
 from orderops.migrations.sql.locks import ExecutionMode, execution_mode
 from orderops.migrations.sql.parser import Statement
 from orderops.migrations.sql.validation import checked
-from orderops.operations import service_login
+from orderops.operations import schema_owner, service_login
 from orderops.operations.migration_target import MigrationTarget, connected, target_of
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change
@@ -117,7 +117,12 @@ def run_migrations(
     names = joined([status.name for status in wanted])
     with confirmed(database, options, f"{change.verb} {names} {change.preposition} {database.name}?") as agreed:
         with open_runner(database, wait=options.wait, budget=change.budget, terminate=terminate) as (runner, progress):
+            if change.action == "apply":
+                schema_owner.hand_over(database, runner)
             finished = show_done(progress, agreed.note, run(runner), change.action, change.done)
+            if change.action == "apply":
+                # Files that run as the user that logs in, and dumps, make tables of that user.
+                schema_owner.hand_over(database, runner)
             # Without the time that a slow reader of the output takes.
             elapsed = progress.elapsed
         service_login.follow_migrations(database, agreed.recent_writes)
@@ -210,7 +215,9 @@ def migrate(workspace: Workspace, migrations: Sequence[Migration], run: Run) -> 
     with target_of(workspace) as database:
         if migrations:
             with open_runner(database, wait=limit, budget=limit) as (runner, progress):
+                schema_owner.hand_over(database, runner)
                 show_done(progress, run.record.note, migrator.apply(runner, migrations), "apply", "applied")
+                schema_owner.hand_over(database, runner)
         service_login.follow_migrations(database, run.recent_writes)
 
 

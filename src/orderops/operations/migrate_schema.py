@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from orderops.database.hand_over import Due, due
+from orderops.database.schema_owner import OWNER
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import read_migrations, sql_folder
+from orderops.operations import schema_owner
 from orderops.operations.gate import RehearsalGate, check_reason
-from orderops.operations.migrate import SchemaChange, confirmed, run_migrations, show_wanted
+from orderops.operations.migrate import SchemaChange, confirmed, open_runner, run_migrations, show_wanted
 from orderops.operations.migration_target import MigrationTarget, connected, target
 from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptions
 from orderops.operations.remote import argv, migrate_by_task
@@ -48,11 +53,13 @@ def apply(
             # Checked before the question: the operator should not confirm what the gate then refuses.
             gate = RehearsalGate(database, bypass_reason)
             (gate.preview if options.dry_run else gate.opened)(connection, wanted)
+            owner_due = due(connection)
+            schema_owner.announce(database, owner_due)
         if options.dry_run:
             show_wanted([status.migration.forwards for status in wanted if status.migration], "apply")
         elif not wanted:
             console.info(f"0 pending: {database.name} has all {len(migrations)} migrations")
-            _make_login(database, options)
+            _look_after_roles(database, options, locks.budget, owner_due)
         else:
             run_migrations(
                 database,
@@ -63,12 +70,18 @@ def apply(
             )
 
 
-def _make_login(database: MigrationTarget, options: ChangeOptions) -> None:
-    """Make the services' role in a database that was migrated before services had one."""
-    if is_due_in(database):
-        question = f"Let the services of {database.name} log in as a role of their own?"
-        with confirmed(database, options, question) as agreed:
-            follow_migrations(database, agreed.recent_writes)
+def _look_after_roles(database: MigrationTarget, options: ChangeOptions, budget: timedelta, owner_due: Due) -> None:
+    """Make the roles in a database that was migrated before the services, or the schema, had one."""
+    hand_over = schema_owner.is_ours(database) and owner_due is not Due.NOTHING
+    wanted = [f"Hand the schema of {database.name} over to {OWNER}"] if hand_over else []
+    wanted += [f"Let the services of {database.name} log in as a role of their own"] if is_due_in(database) else []
+    if not wanted:
+        return
+    with confirmed(database, options, "? ".join(wanted) + "?") as agreed:
+        if hand_over:
+            with open_runner(database, wait=options.wait, budget=budget) as (runner, _):
+                schema_owner.hand_over(database, runner)
+        follow_migrations(database, agreed.recent_writes)
 
 
 def undo(

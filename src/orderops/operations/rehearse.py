@@ -21,6 +21,7 @@ from orderops.operations.migration_target import connected, files_of, lead_of, s
 from orderops.operations.options import ChangeOptions, MigrateOptions
 from orderops.operations.remote import argv, run_by_task
 from orderops.operations.restore import open_databases, temporary_instance
+from orderops.operations.schema_owner import hand_over_copy
 from orderops.operations.workspace import confirm_restore, open_workspace
 from orderops.rehearsal.markdown import check_writable, write
 from orderops.rehearsal.queries import queries_of
@@ -160,6 +161,7 @@ def _rehearse(workspace: Workspace, primary: Instance, copy: Instance, request: 
 
 def _rehearse_with(live: Login, copy: Login, request: RehearsalRequest) -> Report:
     with unblocked_stderr(), Progress() as progress:
+        hand_over_copy(copy)
         return rehearse(
             copy,
             request.migrations,

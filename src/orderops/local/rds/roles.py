@@ -88,6 +88,9 @@ def _set_up_tokens(session: psycopg.Connection) -> None:
 
 
 def _set_up_database(session: psycopg.Connection, owner: str, name: str) -> None:
-    existing = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-    statement = "ALTER DATABASE {} OWNER TO {}" if existing else "CREATE DATABASE {} OWNER {}"
-    session.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(owner)))
+    query = "SELECT rolsuper FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = %s"
+    existing = session.execute(query, (name,)).fetchone()
+    # A restored database keeps the owner that it was given.
+    if existing is None or existing[0]:
+        statement = "ALTER DATABASE {} OWNER TO {}" if existing else "CREATE DATABASE {} OWNER {}"
+        session.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(owner)))

@@ -12,8 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orderops.database.schema_owner import owner_of
 from orderops.errors import OrderopsError
 from orderops.migrations.data_loss.analysis import AffectedData, LossAnalyzer
+from orderops.migrations.sql.file_role import become
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.locks import Mode, locks_of
 from orderops.migrations.sql.parser import Statement, identifier
@@ -119,13 +121,13 @@ def check_accepted(found: Sequence[DataLoss], accepted: Collection[str], left: s
 
 
 def _as_owner(connection: Connection, file: SqlFile) -> None:
-    """Switch to the file's owner: it may read other tables, and its search path may resolve names differently."""
+    """Switch to the file's role: it may read other tables, and its search path may resolve names differently."""
     import psycopg
 
-    if file.head.owner:
+    if role := become(file, owner_of(connection), "set local"):
         try:
             with connection.transaction():
-                connection.execute(f"set local role {file.head.owner}".encode())
+                connection.execute(role.encode())
         except psycopg.Error:  # running the file raises the same error, with its position
             return
 

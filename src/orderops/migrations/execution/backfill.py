@@ -127,7 +127,7 @@ class Backfill:
         state = f"no row was changed; it failed at a row up to {column} {upto}"
         if self._above is not None:
             state = f"{self._done(column)}; it failed at a row after that, up to {column} {upto}"
-        failure = broken(self._worker.file, self._statement, error, state)
+        failure = broken(self._worker.file, self._statement, error, state, role=self._worker.role)
         if self._above is not None and error.sqlstate not in HINTS:
             failure.hint = "fix that row; re-running this command continues from there"
         return failure

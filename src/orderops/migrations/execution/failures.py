@@ -6,10 +6,13 @@ import re
 from typing import Any
 
 from orderops.database.read_only import READ_ONLY, UNKNOWN
+from orderops.database.schema_owner import OWNER
 from orderops.errors import OrderopsError
 from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.parser import Statement
 
+FORBIDDEN = "42501"
+AS_LOGIN = "-- orderops: owner session_user"
 HINTS = {
     "53100": "the server's disk is full: free space or raise storage_gb of [database], then re-run this command",
     "53200": "the server is out of memory: re-run this command under less load, or run the statement in batches",
@@ -53,8 +56,13 @@ def lost(error: Any) -> bool:
     return state.startswith(LOST) if state else isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
-def broken(file: SqlFile, statement: Statement | None, error: Any, state: str) -> StatementFailed:
-    """Error for a failed statement, or for the commit if it is None; `state` says which part is applied."""
+def broken(
+    file: SqlFile, statement: Statement | None, error: Any, state: str, *, role: str | None = None
+) -> StatementFailed:
+    """Error for a failed statement, or for the commit if it is None; `state` says which part is applied.
+
+    `role` is the one that ran it; None for the user that logs in.
+    """
     diagnosis = error.diag
     message = diagnosis.message_primary or " ".join(str(error).split()) or "no answer"
     line, column = _place(file, statement, diagnosis) if statement else places(file.text, len(file.text.rstrip()))
@@ -66,7 +74,7 @@ def broken(file: SqlFile, statement: Statement | None, error: Any, state: str) -
     lines += [f"query: {' '.join(diagnosis.internal_query.split())}"] if diagnosis.internal_query else []
     lines += [f"where: {line}" for line in (diagnosis.context or "").splitlines()[:CONTEXT]]
     lines += [f"server's hint: {diagnosis.message_hint}"] if diagnosis.message_hint else []
-    hint = _hint(file, error, message)
+    hint = _hint(file, error, message, role)
     return StatementFailed(
         "\n".join(lines), hint, sqlstate=error.sqlstate or "", reason=message, line=line, column=column
     )
@@ -107,7 +115,11 @@ def _place(file: SqlFile, statement: Statement, diagnosis: Any) -> tuple[int, in
     return line, column
 
 
-def _hint(file: SqlFile, error: Any, message: str) -> str:
+def _hint(file: SqlFile, error: Any, message: str, role: str | None) -> str:
+    if role == OWNER and error.sqlstate == FORBIDDEN:
+        if f'set role "{OWNER}"' in message:
+            return f'let this user become the owner of the schema: GRANT {OWNER} TO "USER"'
+        return f"{OWNER} ran this file; if it needs the rights of the user that logs in, add to its head: {AS_LOGIN}"
     owner = file.head.owner
     named = owner and (owner if owner.startswith('"') else f'"{owner.lower()}"')
     if named and f"role {named}" in message:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.database.read_only import READ_ONLY, why_read_only
+from orderops.database.schema_owner import SchemaOwner, owner_of
 from orderops.errors import Interrupted, OrderopsError
 from orderops.migrations.data_loss.effects import LossGuard
 from orderops.migrations.execution.backfill import Backfill
@@ -53,13 +54,18 @@ class Runner:
     """Observes each statement; turns the fast path off."""
     expected: Mapping[int, Expected] = field(default_factory=dict)
     """Predictions of rehearsals, by version."""
+    owner: SchemaOwner | None = None
+    """The owner of the schema, where the database does not say it."""
     _large: frozenset[str] | None = None
 
     def run(self, migration: Migration, action: AttemptAction, after: Attempt | None) -> None:
         """Run the V file, or the U file for an undo; raises OrderopsError that says how much is applied."""
         file = migration.forwards if action is AttemptAction.APPLY else migration.back
         script = checked(file)
-        worker = TransactionRunner(self.sessions, self.lock_waiter, self.watcher, file, self.observer or Observer())
+        # Read again before each file: the one before may have handed the database over, or taken it back.
+        owner = self.owner or owner_of(self.sessions.work)
+        observer = self.observer or Observer()
+        worker = TransactionRunner(self.sessions, self.lock_waiter, self.watcher, file, observer, owner)
         author = self.sessions.author
         expected = self.expected.get(migration.version) if action is AttemptAction.APPLY else None
         subject = Subject(
@@ -246,7 +252,7 @@ class _FileRun:
         if lost(error) or worker.connection.closed:
             return unreachable(worker.file, error, "uncommitted changes are rolled back, committed ones stay")
         worker.roll_back()
-        failure = broken(worker.file, worker.at, error, self._applied_part())
+        failure = broken(worker.file, worker.at, error, self._applied_part(), role=worker.role)
         if error.sqlstate == READ_ONLY:
             failure.hint = why_read_only(worker.connection)
         self._fail(failure.lines[0])

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from orderops.database.schema_owner import SchemaOwner
 from orderops.migrations.data_loss.effects import LossSuspectedError
 from orderops.migrations.execution.blocker import Blocker
 from orderops.migrations.execution.lock_wait import LockWaiter
 from orderops.migrations.execution.observer import Observer
 from orderops.migrations.execution.progress import Watcher
 from orderops.migrations.execution.sessions import LOCKS, WORK_LOCK, Sessions
+from orderops.migrations.sql.file_role import become, role_of
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.locks import Lock, locks_of
 from orderops.migrations.sql.parser import Statement
@@ -48,10 +50,17 @@ class TransactionRunner:
     watcher: Watcher
     file: SqlFile
     observer: Observer = field(default_factory=Observer)
+    owner: SchemaOwner | None = None
+    """The role that the database was handed over to."""
     at: Statement | None = None
     """The current statement."""
     _seen: Sequence[Blocker] = ()
     """Sessions that blocked it at the last check."""
+
+    @property
+    def role(self) -> str | None:
+        """The role that runs the statements; None for the user that logs in."""
+        return role_of(self.file, self.owner)
 
     @property
     def connection(self) -> Connection:
@@ -170,7 +179,8 @@ class TransactionRunner:
         statement = head.statement_timeout or (timedelta(0) if unlimited or long else STATEMENT_TIMEOUT)
         values = {"lock_timeout": lock, "statement_timeout": statement}
         commands = [f"{scope} {name} = {int(value / timedelta(milliseconds=1))}" for name, value in values.items()]
-        return "; ".join([*commands, f"{scope} role {head.owner}"] if head.owner else commands).encode()
+        role = become(self.file, self.owner, scope)
+        return "; ".join([*commands, role] if role else commands).encode()
 
     def leave_statement(self) -> None:
         """Clear the current statement and reset the role, since another one may not write to the ledger."""
@@ -179,13 +189,14 @@ class TransactionRunner:
 
     @contextmanager
     def as_owner(self) -> Iterator[None]:
-        """Use the file's owner role inside the `with` block; it may see and drop objects that the login may not."""
-        if self.file.head.owner:
-            self.connection.execute(f"set role {self.file.head.owner}".encode())
+        """Use the file's role inside the `with` block; it may see and drop objects that the login may not."""
+        role = become(self.file, self.owner, "set")
+        if role:
+            self.connection.execute(role.encode())
         try:
             yield
         finally:
-            if self.file.head.owner:
+            if role:
                 self.reset_role()
 
     def reset_role(self) -> None:

@@ -29,6 +29,8 @@ LONGEST = 2**31 - 1
 ROLE = re.compile(r"\"[^\"]+\"|[a-z_][a-z0-9_$]*", re.IGNORECASE)
 NO_ROLE = ("none", '"none"')
 # SET ROLE NONE resets the role, so "none" cannot be an owner.
+LOGIN = "session_user"
+"""PostgreSQL's word for the user that the session logged in as; no role can have it as its name without quotes."""
 KNOWN = {
     "no-transaction": "no-transaction [repeatable]",
     "lock-timeout": "lock-timeout 2s",
@@ -66,6 +68,8 @@ class Head:
     """Longest duration of one statement."""
     owner: str | None = None
     """Role that runs the statements, as spelled in SQL."""
+    as_login: bool = False
+    """Whether the statements run as the user that logs in, who may do more than the owner of the schema."""
     batch: Batch | None = None
 
 
@@ -146,6 +150,8 @@ def _with(head: Head, body: str, place: str) -> tuple[str, Head]:
             return directive, replace(head, lock_timeout=duration)
         case "statement-timeout" if duration := _duration(value):
             return directive, replace(head, statement_timeout=duration)
+        case "owner" if value.lower() == LOGIN:
+            return directive, replace(head, as_login=True)
         case "owner" if ROLE.fullmatch(value) and value.lower() not in NO_ROLE:
             return directive, replace(head, owner=value)
         case "batch" if (cut := BATCH.fullmatch(value)) and int(cut["size"]) > 0:

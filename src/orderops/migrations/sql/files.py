@@ -33,7 +33,7 @@ FORWARDS = """\
 --   batch 5000 by id         the one UPDATE or DELETE of the file in pieces
 --   lock-timeout 200ms       how long one try may wait for a lock, and others behind it (50ms)
 --   statement-timeout 30min  how long one statement may take (10min)
---   owner ROLE               the role that runs it, so that what it makes is that role's
+--   owner session_user       as the user that logs in: for extensions, roles and what else the schema's owner may not
 
 """
 BACK = """\
