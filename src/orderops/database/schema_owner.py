@@ -68,6 +68,11 @@ class SchemaOwnership:
     others: tuple[str, ...]
     """Tables and views that another role owns, each with that role."""
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether some of these are the login's, and go over with the next run."""
+        return any(name.endswith(f", owned by {self.login}") for name in self.others)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
         return {"role": OWNER if self.handed_over else None, "owned_by_others": list(self.others)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orderops.database.hand_over import Due, due
 from orderops.database.schema_owner import OWNER
-from orderops.errors import UsageError
+from orderops.errors import OrderopsError, UsageError
 from orderops.infra.service_login import login_is_due
 from orderops.operations import schema_owner
 from orderops.operations.migrate import confirmed, open_runner
@@ -69,11 +69,23 @@ def _hand_over(database: MigrationTarget, options: ChangeOptions) -> None:
 
 
 def _show_due(workspace: Workspace) -> None:
-    if workspace.environment.database.access == "direct":
-        with target_of(workspace) as database, connected(database) as connection:
-            if due(connection) is not Due.NOTHING:
-                console.data(f"+ role {OWNER}, which owns the schema from then on")
-    if login_is_due(workspace):
+    login_due = login_is_due(workspace)
+    if login_due or _is_seen_due(workspace):
+        console.data(f"+ role {OWNER}, which owns the schema from then on")
+    if login_due:
         console.data(f"+ role {login_role(workspace)}, which the services log in as from then on")
     else:
         console.info(f"the services log in as {login_role(workspace)} already")
+
+
+def _is_seen_due(workspace: Workspace) -> bool:
+    """Whether this machine sees that the schema is to be handed over; False if it does not reach the database."""
+    if workspace.environment.database.access != "direct":
+        return False
+    try:
+        with target_of(workspace) as database, connected(database) as connection:
+            return due(connection) is not Due.NOTHING
+    except OrderopsError as error:
+        # A dry run also works while the database is stopped.
+        console.info_error("schema: ", error)
+        return False

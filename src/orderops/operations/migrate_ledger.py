@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orderops.database.schema_owner import ownership
 from orderops.errors import UsageError
 from orderops.migrations import migrator
 from orderops.migrations.ledger import table as ledger
@@ -11,6 +12,7 @@ from orderops.operations.migrate import confirmed, ledger_sessions
 from orderops.operations.migration_target import connected, target
 from orderops.operations.options import ChangeOptions, MigrateOptions
 from orderops.operations.remote import argv, migrate_by_task
+from orderops.operations.schema_owner import is_ours
 from orderops.ui import console
 from orderops.ui.migrations import (
     attempts_json,
@@ -18,6 +20,7 @@ from orderops.ui.migrations import (
     overview_json,
     show_attempts,
     show_overview,
+    show_owners,
     show_repairs,
 )
 
@@ -29,10 +32,14 @@ def info(where: MigrateOptions, *, as_json: bool) -> None:
         return
     with target(where) as database, connected(database) as connection:
         overview = migrator.overview(connection, migrations)
+        owned = ownership(connection)
     if as_json:
-        console.show_json(overview_json(overview))
+        console.show_json({**overview_json(overview), "schema_owner": owned.to_dict()})
     else:
         show_overview(overview, database.options)
+        # Another database than an environment's keeps the owners that it has.
+        if is_ours(database) or owned.handed_over:
+            show_owners(owned, f"orderops migrate grant {database.options}" if is_ours(database) else "")
 
 
 def history(where: MigrateOptions, *, last: int | None, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
+from orderops.database.schema_owner import OWNER
 from orderops.database.users import DatabaseUser
 from orderops.text.lists import counted
 from orderops.text.outside import plain
@@ -25,7 +26,7 @@ def show_users(users: Iterable[DatabaseUser]) -> None:
 
 def _login(user: DatabaseUser) -> str:
     if not user.logs_in:
-        return "no more"
+        return "never" if user.name == OWNER else "no more"
     until = f" until {user.valid_until:%Y-%m-%d}" if user.valid_until else ""
     return f"{'by IAM' if user.by_iam else 'by password'}{until}"
 

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orderops.database.schema_owner import OWNER
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptState, History
 from orderops.migrations.lint.finding import Finding, Level
 from orderops.text.durations import measured
-from orderops.text.lists import counted
+from orderops.text.lists import counted, joined
+from orderops.text.outside import plain
 from orderops.ui.console import data, info, info_folded, out, out_cut, out_folded
 from orderops.ui.escaping import escape
 
 if TYPE_CHECKING:
+    from orderops.database.schema_owner import SchemaOwnership
     from orderops.migrations.migrator import Overview, Repair
     from orderops.migrations.sql.locks import Lock
     from orderops.migrations.sql.parser import Statement
@@ -35,6 +38,9 @@ LEVEL_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"
 FIX = "    fix: "
 WIDEST = 34
 """Characters of a description that are shown, so that a line with its status and time fits 80 columns."""
+MAX_OWNED = 5
+LONGEST = 400
+"""Characters of a list of tables."""
 ATTEMPT = (
     "action",
     "outcome",
@@ -74,6 +80,17 @@ def show_overview(overview: Overview, options: str) -> None:
     info(f"{counted(len(overview.statuses), 'migration')}: {', '.join(parts)}")
     if step := _next(overview, counts):
         info(f"next: orderops migrate {step} {options}".rstrip())
+
+
+def show_owners(owned: SchemaOwnership, then: str) -> None:
+    """Say what does not belong to the owner of the schema; `then` is the command that hands it over."""
+    if not owned.handed_over:
+        info_folded(f"the schema belongs to {plain(owned.login)}, and not to a role of its own")
+        info(f"then: {then}")
+    elif owned.others:
+        info_folded(f"not owned by {OWNER}: {plain(joined(owned.others, MAX_OWNED), LONGEST)}")
+        if owned.hands_over and then:
+            info(f"then: {then}")
 
 
 def overview_json(overview: Overview) -> dict[str, Any]:
