@@ -8,11 +8,11 @@ from typing import Any
 from orderops.database.read_only import READ_ONLY, UNKNOWN
 from orderops.database.schema_owner import OWNER
 from orderops.errors import OrderopsError
+from orderops.migrations.sql.directives import AS_LOGIN
 from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.parser import Statement
 
 FORBIDDEN = "42501"
-AS_LOGIN = "-- orderops: owner session_user"
 HINTS = {
     "53100": "the server's disk is full: free space or raise storage_gb of [database], then re-run this command",
     "53200": "the server is out of memory: re-run this command under less load, or run the statement in batches",

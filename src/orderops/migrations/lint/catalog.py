@@ -81,6 +81,7 @@ ERRORS = {
 WARNINGS = {
     # ours
     "needless-no-transaction": "Without a transaction, a failure in the middle leaves the file partly applied.",
+    "needs-session-user": "The owner of the schema, which runs the file, may not do this; the master user may.",
     "locks-pile-up": "Locks on several tables in one transaction are held until the last one is acquired.",
     "disabling-trigger": "What the trigger or rule does is no longer done.",
     "prefer-jsonb": "json has no equality, so queries that compare whole rows fail.",

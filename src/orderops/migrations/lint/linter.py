@@ -20,6 +20,7 @@ from orderops.migrations.lint.executed import Execution, run_findings, with_exec
 from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.implied_scans import implied_scans
 from orderops.migrations.lint.naming import name_rules
+from orderops.migrations.lint.privileges import privilege_rules
 from orderops.migrations.lint.rules import statement_rules
 from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.squawk import SquawkFinding, squawk
@@ -128,6 +129,7 @@ def _findings_of(context: LintContext, squawk_findings: Sequence[SquawkFinding])
         *table_rules(context),
         *implied_scans(context),
         *file_rules(context),
+        *privilege_rules(context),
         *suggestions(context, squawk_findings),
     ]
     findings += _refused(context, findings)

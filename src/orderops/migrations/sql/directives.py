@@ -31,6 +31,8 @@ NO_ROLE = ("none", '"none"')
 # SET ROLE NONE resets the role, so "none" cannot be an owner.
 LOGIN = "session_user"
 """PostgreSQL's word for the user that the session logged in as; no role can have it as its name without quotes."""
+AS_LOGIN = "-- orderops: owner session_user"
+"""The line for a file that the owner of the schema may not run."""
 KNOWN = {
     "no-transaction": "no-transaction [repeatable]",
     "lock-timeout": "lock-timeout 2s",
