@@ -225,3 +225,19 @@ def test_the_service_that_is_asked_is_the_first_whose_paths_match(
     (tmp_path / "two.toml").write_text(text)
 
     assert asked_service(load_environment("two", tmp_path)) == asked
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        pytest.param({"handed_over": True, "others": 2}, {"handed_over": True, "others": 2}, id="as it is"),
+        pytest.param({"handed_over": 1, "others": 2}, None, id="no truth value"),
+        pytest.param({"handed_over": True, "others": True}, None, id="no number"),
+        pytest.param({"handed_over": False, "others": "2"}, None, id="a text"),
+        pytest.param(["handed_over"], None, id="another form"),
+        pytest.param(None, None, id="an older order processor"),
+    ],
+)
+def test_whom_the_schema_belongs_to_is_read_with_care(said: Any, read: dict[str, Any] | None) -> None:
+    with server(answer("200 OK", {"ready": True, "checks": {}, "schema": said})) as url:
+        assert ask_ready(url, within=LONG).to_dict()["schema"] == read

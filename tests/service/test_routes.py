@@ -38,6 +38,8 @@ def test_ready_checks_both_dependencies(service: Running) -> None:
         "checks": {"database": {"ok": True, "detail": "answers"}, "queue": {"ok": True, "detail": "answers"}},
         # This database has no ledger.
         "migrations": None,
+        # It belongs to the user that made it, with its tables.
+        "schema": {"handed_over": False, "others": 0},
     }
 
 

@@ -148,6 +148,7 @@ def doctor(
     from orderops.doctor import diagnose
     from orderops.errors import Differences
     from orderops.iam.policies import policies
+    from orderops.operations.database_checks import database_checks
     from orderops.operations.workspace import open_account
     from orderops.ui import console
 
@@ -164,6 +165,8 @@ def doctor(
         return
     others = other_environments(where.env, where.environments)
     checks = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR, others)
+    if all(check.ok for check in checks if check.name in ("credentials", "account")):
+        checks += database_checks(where.env, where.environments)
     if as_json:
         console.show_json({"environment": where.env, "findings": [vars(check) for check in checks]})
     else:

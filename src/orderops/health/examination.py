@@ -20,7 +20,15 @@ from orderops.health.database import database_status
 from orderops.health.entrance import balancer_status, read_entrance, read_readiness, readiness_status, urls_of
 from orderops.health.laptop import explaining, laptop_status
 from orderops.health.measured import Measured, read_measured
-from orderops.health.notes import REVIEW, Note, drifted, outdated_tasks, overdue_passwords, pending_migrations
+from orderops.health.notes import (
+    REVIEW,
+    Note,
+    drifted,
+    outdated_tasks,
+    overdue_passwords,
+    pending_migrations,
+    schema_owners,
+)
 from orderops.health.pages import AskPage, page_status, read_page
 from orderops.health.queue import queue_status
 from orderops.health.reads import Reads
@@ -30,10 +38,10 @@ from orderops.health.secrets import SecretAge, read_secret_ages
 from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
 from orderops.infra.alert_rule import Priority
-from orderops.infra.iam_login import iam_user_of
 from orderops.infra.page import ask_page
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service
 from orderops.infra.service import ServiceBase
+from orderops.infra.service_login import login_of
 from orderops.infra.workspace import Workspace
 from orderops.infra.zones import nominal_zones
 from orderops.migrations.sql.files import sql_folder
@@ -79,6 +87,7 @@ def examine(
         health = _Examination(workspace, reads, pool, ask, page).judged()
         notes = [*pending_migrations(health.ready, sql_folder(sql)), *outdated_tasks(health.releases)]
         notes += overdue_passwords(workspace.stack, health.secrets, datetime.now(UTC))
+        notes += schema_owners(health.ready)
         notes += drift.result() if drift else ()
     return _with_notes(replace(health, denied=reads.denied), tuple(notes))
 
@@ -134,13 +143,9 @@ class _Examination:
         return self._pool.submit(self._reads.value, read, otherwise)
 
     def _login(self) -> str:
-        """How the services log in, by what the database is tagged with; the pointer secret follows that."""
+        """How the services log in; empty without a database."""
         primary = self._reads.value(self._primary.result, None)
-        if primary is None:
-            return ""
-        if self._workspace.stack.pointer.iam_user and iam_user_of(primary.observed):
-            return "iam"
-        return "password" if primary.observed.properties["ServiceSecretArn"] else "master"
+        return login_of(self._workspace.stack, primary.observed) if primary else ""
 
     def _restorable(self) -> datetime | None:
         primary = self._reads.value(self._primary.result, None)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from orderops.database.schema_owner import OWNER
 from orderops.drift.report import compare
 from orderops.errors import AwsError, OrderopsError
 from orderops.health.releases import ServiceRelease
@@ -79,6 +80,16 @@ def _missing(versions: Sequence[int], applied: AppliedMigrations) -> int:
     newer = sum(version > applied.version for version in versions)
     # Of the older ones only the number is known; migrations of another folder may make up for some.
     return newer + max(0, len(versions) - newer - applied.applied)
+
+
+def schema_owners(ready: ReadyAnswer | None) -> Iterator[Note]:
+    """A schema, or tables in it, that do not belong to the role that is to own them, as far as the service says it."""
+    schema = ready.schema if ready else None
+    if schema and not schema.handed_over:
+        yield Note("the schema belongs to the user that logs in for migrations", "orderops migrate grant")
+    elif schema and schema.others:
+        belong = "belongs" if schema.others == 1 else "belong"
+        yield Note(f"{counted(schema.others, 'table')} {belong} to another role than {OWNER}", "orderops migrate info")
 
 
 def drifted(workspace: Workspace) -> Iterator[Note]:

@@ -44,6 +44,14 @@ class AppliedMigrations:
 
 
 @dataclass(frozen=True)
+class OwnedSchema:
+    """Whether the database belongs to the owner of the schema, and how many tables and views do not."""
+
+    handed_over: bool
+    others: int
+
+
+@dataclass(frozen=True)
 class ReadyAnswer:
     """The answer; `reasons` has why each dependency is not ready, by its name."""
 
@@ -53,6 +61,8 @@ class ReadyAnswer:
     reasons: Mapping[str, str] = field(default_factory=dict)
     migrations: AppliedMigrations | None = None
     """None if the service does not say it."""
+    schema: OwnedSchema | None = None
+    """None as well if it does not say it, as an older order processor."""
 
     def to_dict(self) -> dict[str, object]:
         """As JSON, with stable keys."""
@@ -62,6 +72,7 @@ class ReadyAnswer:
             "url": self.url,
             "reasons": dict(self.reasons),
             "migrations": asdict(self.migrations) if self.migrations else None,
+            "schema": asdict(self.schema) if self.schema else None,
         }
 
 
@@ -104,7 +115,8 @@ def _judged(page: PageAnswer) -> ReadyAnswer:
     if not isinstance(ready, bool):
         return _not_ours(page)
     if ready and page.status not in ERRORS:
-        return ReadyAnswer(ReadyState.READY, "every dependency answers", page.url, migrations=_migrations(document))
+        migrations, schema = _migrations(document), _schema(document)
+        return ReadyAnswer(ReadyState.READY, "every dependency answers", page.url, migrations=migrations, schema=schema)
     reasons = _reasons(document.get("checks"))
     detail = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or f"{page.status} without a reason"
     return ReadyAnswer(ReadyState.NOT_READY, detail, page.url, reasons)
@@ -123,6 +135,16 @@ def _migrations(document: Mapping[str, object]) -> AppliedMigrations | None:
     numbers = [found.get(key) for key in ("version", "applied")] if isinstance(found, dict) else []
     known = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool)]
     return AppliedMigrations(known[0], known[1]) if len(known) == 2 else None
+
+
+def _schema(document: Mapping[str, object]) -> OwnedSchema | None:
+    found = document.get("schema")
+    if not isinstance(found, dict):
+        return None
+    handed_over, others = found.get("handed_over"), found.get("others")
+    if not isinstance(handed_over, bool) or isinstance(others, bool) or not isinstance(others, int):
+        return None
+    return OwnedSchema(handed_over, others)
 
 
 def _parsed(body: bytes) -> dict[str, object]:

@@ -61,6 +61,16 @@ def _opens(instance: Observed, secret: Observed, iam_user: str) -> bool:
     return by_password and iam_user in ("", iam_user_of(instance))
 
 
+def login_of(stack: Stack, instance: Observed) -> str:
+    """How the services log in, by what the database is tagged with: "iam", "password", or "master" for its user.
+
+    The pointer secret follows the tags.
+    """
+    if stack.pointer.iam_user and iam_user_of(instance):
+        return "iam"
+    return "password" if instance.properties["ServiceSecretArn"] else "master"
+
+
 def with_login(instance: Observed, secret_arn: str, iam_user: str = "") -> Observed:
     """The instance as it is once the services' roles open it."""
     login = {"ServiceSecretArn": secret_arn, **({"ServiceIamUser": iam_user} if iam_user else {})}

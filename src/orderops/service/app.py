@@ -148,9 +148,10 @@ class OrderService:
         state, about = await asyncio.gather(self._readiness(), limited, return_exceptions=True)
         if isinstance(state, BaseException):
             raise state
-        database, migrations = about if isinstance(about, tuple) else (None, None)
-        content = {"ready": state["ready"], "checks": state["checks"], "database": database, "migrations": migrations}
-        return json_answer(content, 200 if state["ready"] else 503)
+        database, migrations, schema = about if isinstance(about, tuple) else (None, None, None)
+        content = {"database": database, "migrations": migrations, "schema": schema}
+        answer = {"ready": state["ready"], "checks": state["checks"], **content}
+        return json_answer(answer, 200 if state["ready"] else 503)
 
     async def version(self, _request: Request) -> Response:
         """Report the running version and its start time."""

@@ -28,6 +28,17 @@ CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
 MIGRATIONS = "select coalesce(max(version), 0), count(*) from orderops_ledger.migrations where state = 'applied'"
 
+# Whom the database belongs to, and how many tables and views to another role; nothing of it names a role.
+SCHEMA = """
+SELECT pg_get_userbyid(d.datdba) = 'orderops_owner', (
+  SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relowner <> d.datdba
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.deptype = 'e' AND e.classid = 'pg_class'::regclass
+                  AND e.objid = c.oid))
+FROM pg_database d WHERE d.datname = current_database()
+"""
+
 
 class OrderStore:
     """Queries with limits on time and on the number of connections."""
@@ -56,12 +67,13 @@ class OrderStore:
         if time.monotonic() - self._answered_at > within:
             self.run(lambda connection: connection.execute("SELECT 1"))
 
-    def about(self) -> tuple[str, dict[str, int] | None]:
-        """Return a hash that identifies the database without revealing its address, and its migrations."""
+    def about(self) -> tuple[str, dict[str, int] | None, dict[str, int | bool]]:
+        """Return a hash that identifies the database without revealing its address, its migrations and its schema."""
 
-        def read(connection: Connection) -> tuple[str, dict[str, int] | None]:
+        def read(connection: Connection) -> tuple[str, dict[str, int] | None, dict[str, int | bool]]:
             address_text = f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
-            return hashlib.sha256(address_text.encode()).hexdigest()[:12], _migrations(connection)
+            identity = hashlib.sha256(address_text.encode()).hexdigest()[:12]
+            return identity, _migrations(connection), _schema(connection)
 
         return self.run(read)
 
@@ -198,3 +210,10 @@ def _migrations(connection: Connection) -> dict[str, int] | None:
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
         return None
     return {"version": row[0], "applied": row[1]} if row else None
+
+
+def _schema(connection: Connection) -> dict[str, int | bool]:
+    """Whether the database was handed over to a role that owns the schema, and how many tables it does not own."""
+    row = connection.execute(SCHEMA).fetchone()
+    assert row, "a session is in a database"
+    return {"handed_over": row[0], "others": row[1]}

@@ -111,6 +111,7 @@ def _schemas() -> Json:
     version = dict.fromkeys(about, _TEXT)
     checks = {"type": "object", "additionalProperties": check}
     migrations = {**_object(version=_NUMBER, applied=_NUMBER), "type": ["object", "null"]}
+    schema = {**_object(handed_over={"type": "boolean"}, others=_NUMBER), "type": ["object", "null"]}
     status = {"enum": ["queued", "processed", "failed"]}
     state = {
         "reason": {**_TEXT, "description": "Why it failed"},
@@ -131,7 +132,11 @@ def _schemas() -> Json:
         "Version": _object(**version),
         "About": _object(**version, ready={"type": "boolean"}, checks=checks, links={"type": "array", "items": _TEXT}),
         "Ready": _object(
-            ready={"type": "boolean"}, checks=checks, database={"type": ["string", "null"]}, migrations=migrations
+            ready={"type": "boolean"},
+            checks=checks,
+            database={"type": ["string", "null"]},
+            migrations=migrations,
+            schema=schema,
         ),
         "Problem": _object(
             {"problems": {"type": "object", "additionalProperties": _TEXT}},
