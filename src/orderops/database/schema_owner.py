@@ -6,11 +6,12 @@ handed over. What belongs to the server stays with the master user: roles, exten
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from orderops.database.catalog import LEDGER_SCHEMA, USER_SCHEMAS
-from orderops.database.role_access import changed, create_role
+from orderops.database.role_access import changed, create_role, role_exists
 from orderops.errors import OrderopsError
 
 if TYPE_CHECKING:
@@ -118,6 +119,23 @@ def make_role(connection: Connection) -> None:
             f"{user} may not become {OWNER}: {error.diag.message_primary}",
             f'as the user that made the role: GRANT {OWNER} TO "{user}"{options}; then re-run this command',
         ) from None
+
+
+def lent(connection: Connection) -> SchemaOwner | None:
+    """Let the role own the schema of a scratch database of the login, whose role is not changed by that.
+
+    None on a server that has no such role, or if the login may not become it.
+    """
+    from psycopg import errors, sql
+
+    if not (role_exists(connection, OWNER) and _role(connection)[2]):
+        return None
+    name = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("GRANT CREATE, TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(OWNER)))
+    # Before PostgreSQL 15, this schema belongs to a superuser and everybody may create in it.
+    with suppress(errors.InsufficientPrivilege):
+        connection.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(sql.Identifier(OWNER)))
+    return SchemaOwner()
 
 
 def _role(connection: Connection) -> tuple[bool, bool, bool]:

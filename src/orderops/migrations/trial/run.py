@@ -14,6 +14,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from orderops.database.schema_owner import lent
 from orderops.errors import Interrupted, OrderopsError, UsageError
 from orderops.migrations.execution.failures import StatementFailed
 from orderops.migrations.execution.lock_wait import LockMonitor, LockWaiter, RetryBudget
@@ -175,9 +176,10 @@ class Trial:
             opened(self.scratch.login, author, wait=timedelta(0), waiting=lambda *_: None)
         )
         ledger.make(sessions.work)
+        owner = lent(sessions.work)
         lock_waiter = LockWaiter(LockMonitor(sessions.monitor, sessions.own), RetryBudget(LOCK_BUDGET))
         watcher = self._open.enter_context(Watcher(lock_waiter, sessions.work.info.backend_pid))
-        self._runner = Runner(sessions, lock_waiter, watcher, observer=self._inspector)
+        self._runner = Runner(sessions, lock_waiter, watcher, observer=self._inspector, owner=owner)
 
     @property
     def _connection(self) -> Connection:
