@@ -31,8 +31,9 @@ def grant(where: MigrateOptions, options: ChangeOptions) -> None:
     The services log in as it from then on.
     """
     if where.job:
-        with target(where) as database:
-            _hand_over(database, options)
+        if not where.job.request.settings.get(schema_owner.KEEP):
+            with target(where) as database:
+                _hand_over(database, options)
         follow_in_job(where.job)
         return
     if is_other_database(where.dsn):

@@ -19,6 +19,7 @@ from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.remote import run_by_task
 from orderops.operations.restore import delete_and_show, open_databases
+from orderops.operations.schema_owner import KEEP
 from orderops.operations.service_login import MadeRoles, establish, job_settings
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.remote.job import DATABASE, DatabaseEndpoint, JobRequest
@@ -217,7 +218,7 @@ def _make_login(workspace: Workspace, instance: Instance) -> None:
         request = JobRequest(
             ("migrate", "grant"),
             databases={DATABASE: endpoint},
-            settings=job_settings(workspace, tokens=bool(iam_user)),
+            settings={**job_settings(workspace, tokens=bool(iam_user)), KEEP: True},
         )
         made = MadeRoles()
         made.read(run_by_task(workspace, request))

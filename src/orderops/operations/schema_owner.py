@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from orderops.database.connection import Login
     from orderops.operations.migration_target import MigrationTarget
 
+KEEP = "keep_owners"
+"""The setting of a remote job that leaves the owners as they are. A promotion must not fail for a table in use."""
 # Only we use a copy, so a lock that takes longer is not going to be free.
 COPY_BUDGET = timedelta(minutes=1)
 

@@ -111,7 +111,9 @@ def test_json_has_the_documented_keys(run: Run) -> None:
     info = run("info", "--json").json
     (attempt,) = run("history", "--json").json
 
-    assert list(info) == ["migrations", "held_by", "foreign"]
+    assert list(info) == ["migrations", "held_by", "foreign", "schema_owner"]
+    # Another database than an environment's keeps its owners.
+    assert info["schema_owner"]["role"] is None
     assert (info["held_by"], info["foreign"]) == (None, [])
     assert [list(migration) for migration in info["migrations"]] == [MIGRATION + ATTEMPT] * 2
     assert list(attempt) == ["version", "description", *ATTEMPT]
