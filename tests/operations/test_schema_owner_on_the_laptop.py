@@ -98,7 +98,7 @@ def test_status_and_doctor_name_a_table_of_another_role(laptop: LaptopEnvironmen
 def test_a_receipt_from_before_the_hand_over_is_one_for_after_it(laptop: LaptopEnvironment) -> None:
     file = laptop.folder / "environments" / "local.toml"
     text = file.read_text()
-    file.write_text(text.replace("[migrations]", "[migrations]\nrehearsed = true", 1))
+    file.write_text(text.replace("on_up = true", "rehearsed = true", 1))
     delete = laptop.migration(98, "note", "alter table users add note text;\n", "alter table users drop note;\n")
     execute(laptop, TAKEN_BACK)
 

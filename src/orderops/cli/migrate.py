@@ -87,7 +87,7 @@ def apply(
 @commands.command()
 @grouped()
 def grant(where: MigrateOptions, options: ChangeOptions) -> None:
-    """Let the services log in as a role of their own that changes no schema; `apply` does it as well when due."""
+    """Give the schema to a role of its own, and let services log in as another; `apply` does it as well when due."""
     from orderops.operations.migrate_grant import grant
 
     grant(where, options)

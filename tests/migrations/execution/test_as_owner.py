@@ -191,6 +191,23 @@ def test_a_user_that_may_not_become_the_owner_is_told_how(
         administrator.execute("drop schema if exists orderops_ledger cascade; drop owned by bystander")
 
 
+def test_a_member_of_the_owner_migrates_in_place_of_the_master_user(
+    run: Run, database: MasterDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.write("001__orders", "create table orders (id int);\n")
+    applied(run)
+    with database.runner() as runner:
+        hand_over(runner)
+    run.execute(f"create role bystander login password 'of-the-bystander'; grant {OWNER} to bystander")
+    monkeypatch.setenv("ORDEROPS_DSN", f"{database.server.dsn(database.name)} user=bystander password=of-the-bystander")
+    run.write("002__more", "alter table orders add column more int;\ncreate table later (id int);\n")
+
+    applied(run)
+
+    assert database.owners()["later"] == OWNER
+    assert run.rows("select database_user from orderops_ledger.ledger where version = 2") == [("bystander",)]
+
+
 def test_a_killed_file_is_continued_as_the_owner(run: Run, database: MasterDatabase) -> None:
     run.write("001__orders", "create table orders (id int);\ncreate table users (id int);\n")
     applied(run)
