@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -43,6 +44,28 @@ def execute(laptop: LaptopEnvironment, statements: str, instance: str | None = N
 def owners(laptop: LaptopEnvironment, instance: str | None = None) -> list[tuple[object, ...]]:
     """Each owner of tables with their number."""
     return execute(laptop, TABLES, instance)
+
+
+@contextmanager
+def pair(laptop: LaptopEnvironment, forwards: str, back: str) -> Iterator[None]:
+    """A migration that is there for a while."""
+    delete = laptop.migration(5, "case", forwards, back)
+    try:
+        yield
+    finally:
+        delete()
+
+
+@contextmanager
+def gated(laptop: LaptopEnvironment) -> Iterator[None]:
+    """The environment wants a receipt for a while."""
+    file = laptop.folder / "environments" / "local.toml"
+    text = file.read_text()
+    file.write_text(text.replace("on_up = true", "rehearsed = true", 1))
+    try:
+        yield
+    finally:
+        file.write_text(text)
 
 
 def test_the_first_up_makes_everything_the_owners(laptop: LaptopEnvironment) -> None:
@@ -96,31 +119,24 @@ def test_status_and_doctor_name_a_table_of_another_role(laptop: LaptopEnvironmen
 
 
 def test_a_receipt_from_before_the_hand_over_is_one_for_after_it(laptop: LaptopEnvironment) -> None:
-    file = laptop.folder / "environments" / "local.toml"
-    text = file.read_text()
-    file.write_text(text.replace("on_up = true", "rehearsed = true", 1))
-    delete = laptop.migration(98, "note", "alter table users add note text;\n", "alter table users drop note;\n")
     execute(laptop, TAKEN_BACK)
+    with gated(laptop), pair(laptop, "alter table users add note text;\n", "alter table users drop note;\n"):
+        rehearsed = laptop("migrate", "rehearsal", "--yes", "--holder", "1s", "--json").json
+        before = owners(laptop)
+        laptop("migrate", "apply", "--yes")
+        after = owners(laptop)
+        laptop("migrate", "undo", "--yes", "--to", "4")
 
-    rehearsed = laptop("migrate", "rehearsal", "--yes", "--holder", "1s", "--json").json
-    applied = laptop("migrate", "apply", "--yes")
-
-    assert rehearsed["verdict"] == "SAFE"
-    assert "V098__note.sql applied" in applied.err + applied.out
-    assert [owner for owner, _ in owners(laptop)] == [OWNER]
-    laptop("migrate", "undo", "--yes", "--to", "4")
-    delete()
-    file.write_text(text)
+    assert rehearsed["verdict"]["impact"] == "SAFE"
+    assert ([owner for owner, _ in before], [owner for owner, _ in after]) == (["orderops"], [OWNER])
 
 
 def test_what_the_owner_may_not_fails_in_the_rehearsal_already(laptop: LaptopEnvironment) -> None:
-    delete = laptop.migration(98, "role", "create role bystander;\n", "drop role bystander;\n")
-
-    failed = laptop("migrate", "rehearsal", "--yes", "--holder", "1s", fails=True)
+    with pair(laptop, "create role bystander;\n", "drop role bystander;\n"):
+        failed = laptop("migrate", "rehearsal", "--yes", "--holder", "1s", fails=True)
 
     assert "FAILS" in failed.out + failed.err
     assert "permission denied to create role" in failed.out + failed.err
-    delete()
 
 
 def test_a_restored_instance_belongs_to_the_owner_and_serves_as_the_primary(laptop: LaptopEnvironment) -> None:
@@ -133,10 +149,9 @@ def test_a_restored_instance_belongs_to_the_owner_and_serves_as_the_primary(lapt
 
     assert laptop("migrate", "apply", "--yes").err.count("handed over") == 0
     assert laptop("migrate", "info", "--json").json["schema_owner"] == {"role": OWNER, "owned_by_others": []}
-    delete = laptop.migration(98, "more", "create table more (id int);\n", "drop table more;\n")
-    laptop("migrate", "apply", "--yes")
+    with pair(laptop, "create table more (id int);\n", "drop table more;\n"):
+        laptop("migrate", "apply", "--yes")
     assert execute(laptop, "select relowner::regrole::text from pg_class where relname = 'more'") == [(OWNER,)]
     can = "select has_table_privilege('orderops_service', 'more', 'INSERT')"
     can += ", has_table_privilege('orderops_reader', 'more', 'SELECT')"
     assert execute(laptop, can) == [(True, True)]
-    delete()
