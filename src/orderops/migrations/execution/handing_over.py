@@ -7,6 +7,7 @@ interruption does what is left.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -27,6 +28,11 @@ WHAT = f"handing the schema over to {OWNER}"
 # An object was dropped, or another session changed the same row of the catalogue.
 CHANGED = ("42P01", "42704", "42883", "3F000", "XX000", "23505")
 """SQLSTATEs after which the catalogue is read again."""
+HINTS = {
+    FORBIDDEN: f"let the user that owns it hand it over: ALTER … OWNER TO {OWNER}",
+    "53200": "there is no room for a lock on each table at once: raise max_locks_per_transaction of the server, which "
+    "restarts it; then re-run this command",
+}
 TRIES = 20
 """Most reads of the catalogue, for one that changes all the time."""
 
@@ -66,6 +72,7 @@ def hand_over(runner: Runner) -> HandedOver:
         try:
             _carry_out(connection, found)
         except psycopg.Error as error:
+            _roll_back(connection)
             failed += 1
             if error.sqlstate in AGAIN:
                 _again(runner, failed, locks)
@@ -85,10 +92,17 @@ def locks_of(found: HandOver) -> list[Lock]:
 
 
 def _carry_out(connection: psycopg.Connection, found: HandOver) -> None:
-    with connection.transaction():
-        connection.execute(f"set local lock_timeout = {LOCK_TIMEOUT // timedelta(milliseconds=1)}".encode())
-        for statement in found.statements:
-            connection.execute(statement.encode())
+    # In one round trip: other sessions wait for these tables until the commit.
+    limit = f"set local lock_timeout = {LOCK_TIMEOUT // timedelta(milliseconds=1)}"
+    connection.execute("; ".join(["begin", limit, *found.statements, "commit"]).encode())
+
+
+def _roll_back(connection: psycopg.Connection) -> None:
+    import psycopg
+
+    # The server does it by itself where the connection is lost.
+    with suppress(psycopg.Error):
+        connection.execute("rollback")
 
 
 def _wait(runner: Runner, locks: Sequence[Lock]) -> None:
@@ -116,7 +130,6 @@ def _without_head(error: OrderopsError) -> OrderopsError:
 
 def _refused(error: psycopg.Error) -> OrderopsError:
     reason = error.diag.message_primary or " ".join(str(error).split())
-    hint = "let the user that owns it hand it over: ALTER … OWNER TO " + OWNER
     return OrderopsError(
-        f"{WHAT}: {reason}; nothing was handed over", hint if error.sqlstate == FORBIDDEN else "re-run this command"
+        f"{WHAT}: {reason}; nothing was handed over", HINTS.get(error.sqlstate or "", "re-run this command")
     )
