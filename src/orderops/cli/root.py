@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from orderops.cli.options import Adopt, Json, Only, PlanOut, Prune, Sql, grouped
 from orderops.errors import UsageError
 from orderops.iam.persona import Persona
 from orderops.operations.options import ChangeOptions, EnvironmentOptions, ImageOptions
+
+if TYPE_CHECKING:
+    from orderops.config.environment import Environment
 
 NAMES = ("up", "down", "status", "history", "doctor")
 
@@ -147,21 +150,13 @@ def doctor(
     from orderops.config.environment import load_environment, other_environments
     from orderops.doctor import diagnose
     from orderops.errors import Differences
-    from orderops.iam.policies import policies
     from orderops.operations.database_checks import database_checks
     from orderops.operations.workspace import open_account
     from orderops.ui import console
 
     environment = load_environment(where.env, where.environments)
     if show_policies:
-        # A pinned account needs no credentials, so an administrator can print policies for another account.
-        account = environment.account or open_account(environment).account
-        personas = [persona] if persona else Persona
-        documents = [policy.to_dict() for chosen in personas for policy in policies(environment, account, chosen)]
-        if as_json:
-            console.show_json({"environment": where.env, "account": account, "policies": documents})
-        else:
-            console.show_policies(documents)
+        _show_policies(environment, persona, as_json=as_json)
         return
     others = other_environments(where.env, where.environments)
     checks = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR, others)
@@ -173,3 +168,18 @@ def doctor(
         console.show_checks(checks)
     if any(not check.ok and check.needed for check in checks):
         raise Differences
+
+
+def _show_policies(environment: Environment, persona: Persona | None, *, as_json: bool) -> None:
+    from orderops.iam.policies import policies
+    from orderops.operations.workspace import open_account
+    from orderops.ui import console
+
+    # A pinned account needs no credentials, so an administrator can print policies for another account.
+    account = environment.account or open_account(environment).account
+    personas = [persona] if persona else Persona
+    documents = [policy.to_dict() for chosen in personas for policy in policies(environment, account, chosen)]
+    if as_json:
+        console.show_json({"environment": environment.name, "account": account, "policies": documents})
+    else:
+        console.show_policies(documents)

@@ -104,14 +104,19 @@ def _order_paths(*, pages: bool, token: bool) -> Json:
     return {"/orders": {"get": listing, "post": place}, "/orders/{id}": {"get": follow}}
 
 
+def _ready(checks: Json) -> Json:
+    migrations = {**_object(version=_NUMBER, applied=_NUMBER), "type": ["object", "null"]}
+    schema = {**_object(handed_over={"type": "boolean"}, others=_NUMBER), "type": ["object", "null"]}
+    database = {"type": ["string", "null"]}
+    return _object(ready={"type": "boolean"}, checks=checks, database=database, migrations=migrations, schema=schema)
+
+
 def _schemas() -> Json:
     order = Order.model_json_schema(ref_template="#/components/schemas/{model}")
     check = _object(ok={"type": "boolean"}, detail=_TEXT)
     about = ("service", "version", "release", "commit", "environment", "role", "started_at", "python")
     version = dict.fromkeys(about, _TEXT)
     checks = {"type": "object", "additionalProperties": check}
-    migrations = {**_object(version=_NUMBER, applied=_NUMBER), "type": ["object", "null"]}
-    schema = {**_object(handed_over={"type": "boolean"}, others=_NUMBER), "type": ["object", "null"]}
     status = {"enum": ["queued", "processed", "failed"]}
     state = {
         "reason": {**_TEXT, "description": "Why it failed"},
@@ -131,13 +136,7 @@ def _schemas() -> Json:
         ),
         "Version": _object(**version),
         "About": _object(**version, ready={"type": "boolean"}, checks=checks, links={"type": "array", "items": _TEXT}),
-        "Ready": _object(
-            ready={"type": "boolean"},
-            checks=checks,
-            database={"type": ["string", "null"]},
-            migrations=migrations,
-            schema=schema,
-        ),
+        "Ready": _ready(checks),
         "Problem": _object(
             {"problems": {"type": "object", "additionalProperties": _TEXT}},
             type=_TEXT,
