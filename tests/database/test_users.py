@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from orderops.database import service_role
+from orderops.database import schema_owner, service_role
 from orderops.database.users import DatabaseUser, users
 from orderops.local.rds import roles
 from orderops.local.rds.postgres import PostgresServer
 
 pytest_plugins = ["support.postgres_fixtures"]
 
-MADE = ("jane", "gone", "batch", "orderops_service_b", "orderops_service", "orderops_reader")
+MADE = ("jane", "gone", "batch", "orderops_service_b", "orderops_service", "orderops_reader", "orderops_owner")
 
 
 @pytest.fixture
@@ -83,3 +83,18 @@ def test_only_a_member_with_the_rights_of_rds_iam_logs_in_by_token(
     listed = found(master)
 
     assert (listed["jane"].to_dict()["by"], listed["users_keeper"].to_dict()["by"]) == ("iam", "password")
+
+
+def test_the_owner_of_the_schema_is_listed_with_those_who_may_become_it(master: psycopg.Connection) -> None:
+    schema_owner.make_role(master)
+    master.execute("create role jane login; grant orderops_owner to jane; create table orders (id int)")
+
+    listed = found(master)
+
+    assert (listed["orderops_owner"].may, listed["orderops_owner"].logs_in) == ("own the schema", False)
+    assert listed["jane"].may == "change the schema"
+    # The maker of a role is a member of it twice, by PostgreSQL and by its own grant.
+    assert listed["users_keeper"].member_of == ("orderops_owner",)
+    assert listed["users_keeper"].may == (
+        "administer the server, change the schema, own 1 table that orderops_owner does not"
+    )

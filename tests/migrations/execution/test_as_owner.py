@@ -138,6 +138,7 @@ def test_a_file_that_may_not_names_the_line_for_its_head(run: Run) -> None:
     assert "V001__role.sql:2:1: permission denied to create role; nothing of this file was applied" in said.err
     assert f"{OWNER} ran this file" in said.err
     assert AS_LOGIN.strip() in said.err
+    assert "orderops migrate repair" in said.err
     assert run.rows("select to_regclass('orders')") == [(None,)]
 
 

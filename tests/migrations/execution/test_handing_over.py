@@ -154,6 +154,35 @@ def test_a_view_of_what_the_owner_may_not_read_goes_on_to_work(
     assert (database.owners()["near"], database.owners()["far"]) == (USER, OWNER)
 
 
+def test_a_table_in_a_schema_of_another_role_is_handed_over_where_the_master_user_may_open_the_schema(
+    postgres: PostgresServer, database: MasterDatabase, master: psycopg.Connection
+) -> None:
+    with postgres.connect(database.name) as administrator:
+        administrator.execute(
+            "create schema shared; create schema closed;"
+            f"grant usage, create on schema shared to {USER} with grant option".encode()
+        )
+    master.execute("create table shared.orders (id int)")
+
+    handed_over(database)
+
+    assert database.owners()["orders"] == OWNER
+    assert handed_over(database) == HandedOver(False, ())
+
+
+def test_a_table_in_a_schema_that_the_master_user_may_not_open_is_named(
+    postgres: PostgresServer, database: MasterDatabase, master: psycopg.Connection
+) -> None:
+    with postgres.connect(database.name) as administrator:
+        administrator.execute(f"create schema shared; grant usage, create on schema shared to {USER}".encode())
+    master.execute("create table shared.orders (id int)")
+
+    with database.runner() as runner, pytest.raises(OrderopsError, match="permission denied for schema shared"):
+        hand_over(runner)
+
+    assert set(database.owners().values()) == {USER}
+
+
 def test_extensions_and_publications_stay_with_the_master_user(
     database: MasterDatabase, master: psycopg.Connection
 ) -> None:

@@ -119,7 +119,8 @@ def _hint(file: SqlFile, error: Any, message: str, role: str | None) -> str:
     if role == OWNER and error.sqlstate == FORBIDDEN:
         if f'set role "{OWNER}"' in message:
             return f'let this user become the owner of the schema: GRANT {OWNER} TO "USER"'
-        return f"{OWNER} ran this file; if it needs the rights of the user that logs in, add to its head: {AS_LOGIN}"
+        needs = f"{OWNER} ran this file; if it needs the rights of the user that logs in, add to its head: {AS_LOGIN}"
+        return f"{needs}\nwhere the file is applied already, accept the edit: orderops migrate repair"
     owner = file.head.owner
     named = owner and (owner if owner.startswith('"') else f'"{owner.lower()}"')
     if named and f"role {named}" in message:
