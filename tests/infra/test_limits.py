@@ -44,6 +44,8 @@ LONGEST = {
     "secretsmanager-secret": 512,
     "sns-topic": 256,
     "sqs-queue": 80,
+    "wafv2-ip-set": 128,
+    "wafv2-web-acl": 128,
 }
 # Their names are tags, or contain the name of another resource.
 UNNAMED = {
@@ -59,6 +61,8 @@ UNNAMED = {
     "elbv2-listener",
     "elbv2-rule",
     "iam-service-linked-role",
+    "wafv2-association",
+    "wafv2-logging",
 }
 
 

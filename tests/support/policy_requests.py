@@ -381,6 +381,44 @@ def _schedules(call: Request) -> Iterator[Question]:
         yield _pass_role(call.json["Target"]["RoleArn"], "scheduler.amazonaws.com")
 
 
+BALANCER_ACLS = {
+    "AssociateWebACL": ("SetWebACL", "CreateWebACLAssociation"),
+    "DisassociateWebACL": ("SetWebACL", "DeleteWebACLAssociation"),
+    "GetWebACLForResource": ("GetLoadBalancerWebACL",),
+}
+LOG_DELIVERY = {
+    "PutLoggingConfiguration": (
+        "CreateLogDelivery",
+        "DescribeLogGroups",
+        "DescribeResourcePolicies",
+        "PutResourcePolicy",
+    ),
+    "DeleteLoggingConfiguration": ("DeleteLogDelivery",),
+}
+
+
+def _firewall(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"wafv2:{call.action}"
+    if call.action in ("ListIPSets", "ListLoggingConfigurations", "ListWebACLs"):
+        yield Question(action)
+        return
+    for needed in LOG_DELIVERY.get(call.action, ()):
+        yield Question(f"logs:{needed}")
+    arns = [params.get("WebACLArn"), params.get("ResourceARN"), params.get("ResourceArn")]
+    arns.append(params.get("LoggingConfiguration", {}).get("ResourceArn"))
+    if "Name" in params:
+        kind = "ipset" if call.action.endswith("IPSet") else "webacl"
+        arns.append(arn("wafv2", f"regional/{kind}/{params['Name']}/{params.get('Id', 'new')}"))
+    named = [name for name in arns if name]
+    yield from (Question(action, name) for name in named)
+    if any("ManagedRuleGroupStatement" in rule["Statement"] for rule in params.get("Rules", ())):
+        yield Question(action, arn("wafv2", "regional/managedruleset/AWS/AWSManagedRulesCommonRuleSet"))
+    if call.action.startswith("Create"):
+        yield Question("wafv2:TagResource", named[-1])
+    for needed in BALANCER_ACLS.get(call.action, ()):
+        yield Question(f"elasticloadbalancing:{needed}", params["ResourceArn"])
+
+
 QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
     "application-autoscaling": _scaling,
     "ec2": _network,
@@ -396,4 +434,5 @@ QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
     "secretsmanager": _secrets,
     "sns": _topics,
     "sqs": _queues,
+    "wafv2": _firewall,
 }

@@ -34,7 +34,7 @@ from support.repository import ENVIRONMENTS, ROOT, SQL
 
 IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
 LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
-GROUPS = ("alerts", "report", "board", "infra", "service", "migrate", "database", "restore", "queue")
+GROUPS = ("alerts", "report", "board", "infra", "service", "migrate", "database", "restore", "queue", "waf")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nmax_tasks = 2\nsecrets = ["TOKEN"]\n'
 CHANGES: Mapping[str, str] = {
     "zones = 2": "zones = 3",
@@ -167,6 +167,7 @@ def run_all_workflows(operator: Operator) -> None:
     rotate(operator)
     look_after_queues(operator)
     publish_a_board(operator)
+    put_up_a_firewall(operator)
     change_the_file(operator)
     damage_and_repair(operator)
     adopt(operator)
@@ -308,6 +309,36 @@ def publish_a_board(operator: Operator) -> None:
     operator("board", "incident", "list")
     s3.delete_object(Bucket=bucket, Key="index.html")
     s3.delete_bucket(Bucket=bucket)
+
+
+def put_up_a_firewall(operator: Operator) -> None:
+    """Give dev a web ACL, change it, damage it, look at its log, and take it away."""
+    host = f"{ACCOUNT}.dkr.ecr.ap-southeast-2.amazonaws.com"
+    image = ("--image", f"{host}/orderops-dev-order-processor:2")
+    for mode, cidr, argv in (
+        ("count", "203.0.113.0/24", ("up", *image)),
+        ("block", "198.51.100.0/24", ("infra", "apply")),
+        ("count", "192.0.2.0/24", ("up", *image)),
+    ):
+        declared = f'\n[waf]\nenabled = true\nmode = "{mode}"\nblocked_cidrs = ["{cidr}"]\nlog_days = 7\n'
+        operator.write("dev", f"{shipped('dev')}{declared}")
+        operator(*argv, "--yes")
+        operator("waf", "report")
+    waf = operator.client("wafv2")
+    [ip_set] = waf.list_ip_sets(Scope="REGIONAL")["IPSets"]
+    acl = next(one for one in waf.list_web_acls(Scope="REGIONAL")["WebACLs"] if one["Name"].startswith("orderops-dev"))
+    for arn in (ip_set["ARN"], acl["ARN"]):
+        waf.untag_resource(ResourceARN=arn, TagKeys=["Name"])
+    operator("infra", "apply", "--yes")
+    for arn in (ip_set["ARN"], acl["ARN"]):
+        waf.untag_resource(ResourceARN=arn, TagKeys=["Name"])
+    operator("up", "--yes", *image)
+    operator.write("dev", shipped("dev"))
+    operator("infra", "apply", "--yes", "--prune")
+    operator.write("dev", f"{shipped('dev')}{declared}")
+    operator("infra", "apply", "--yes")
+    operator.write("dev", shipped("dev"))
+    operator("up", "--yes", "--prune", *image)
 
 
 def change_the_database(operator: Operator) -> None:

@@ -43,6 +43,7 @@ SERVICES = {
     "sns": ("sns", "sns", "sns"),
     "sqs": ("sqs", "sqs", "sqs"),
     "sts": ("sts", "sts", "sts"),
+    "wafv2": ("wafv2", "wafv2", "wafv2"),
 }
 NAMES = frozenset(SERVICES).union(*SERVICES.values())
 Document = Mapping[str, Any]

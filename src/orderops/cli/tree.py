@@ -29,6 +29,7 @@ GROUPS = (
     "migrate",
     "database",
     "restore",
+    "waf",
     "env",
     "ci",
     "local",

@@ -26,6 +26,7 @@ from orderops.config.network import NetworkConfig, Tier
 from orderops.config.routing import Routing
 from orderops.config.service import ServiceConfig
 from orderops.config.types import between, counted
+from orderops.config.waf import WafConfig
 from orderops.errors import UsageError
 
 __all__ = [
@@ -206,6 +207,8 @@ class Environment(TomlTable):
     """The ECS cluster."""
     balancer: BalancerConfig = BalancerConfig()
     """The load balancer."""
+    waf: WafConfig = WafConfig()
+    """The firewall in front of the load balancer."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
     iam: IamConfig = IamConfig()
@@ -234,6 +237,11 @@ class Environment(TomlTable):
         """Whether alarms watch for what is unusual: as declared, or else if the environment is protected."""
         declared = self.alerts.anomaly_detection
         return self.protected if declared is None else declared
+
+    @property
+    def firewall(self) -> bool:
+        """Whether the load balancer has a web ACL: as declared, or else if the environment is protected."""
+        return self.protected if self.waf.enabled is None else self.waf.enabled
 
     @property
     def iam_login(self) -> bool:

@@ -80,6 +80,7 @@ ANYTHING = Grant(
         "iam:GetAccountAuthorizationDetails",
         "iam:ListRoles",
         "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
         "rds:Describe*",
         "s3:ListAllMyBuckets",
         "scheduler:ListSchedules",
@@ -91,6 +92,9 @@ ANYTHING = Grant(
         "sqs:ListQueues",
         "sts:DecodeAuthorizationMessage",
         "tag:GetResources",
+        "wafv2:ListIPSets",
+        "wafv2:ListLoggingConfigurations",
+        "wafv2:ListWebACLs",
     ),
     ("*",),
     excluded=("ec2:DescribeVpcAttribute", "rds:DescribeDBParameters"),
@@ -208,9 +212,28 @@ NARROW = (
         _arns(
             "logs",
             "log-group:/orderops/{environment}/*",
+            f"log-group:aws-waf-logs-{PREFIX}*",
             f"log-group:/aws/rds/instance/{PREFIX}*",
             f"log-group:/aws/ecs/containerinsights/{PREFIX}*",
         ),
+    ),
+    # The Service Authorization Reference narrows these by nothing.
+    Grant("LogDelivery", ("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:PutResourcePolicy"), ("*",)),
+    Grant(
+        "Firewall",
+        ("wafv2:*",),
+        _arns("wafv2", f"regional/webacl/{PREFIX}*/*", f"regional/ipset/{PREFIX}*/*"),
+    ),
+    # A web ACL that names a managed rule group needs its permission for the group, too.
+    Grant(
+        "FirewallGroups",
+        ("wafv2:CreateWebACL", "wafv2:UpdateWebACL"),
+        _arns("wafv2", "regional/managedruleset/*/*"),
+    ),
+    Grant(
+        "FirewallOfBalancer",
+        ("wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "wafv2:GetWebACLForResource"),
+        _arns("elasticloadbalancing", f"loadbalancer/app/{PREFIX}*"),
     ),
     Grant(
         "Schedules",

@@ -20,6 +20,7 @@ READING = (
     "service explain",
     "service logs",
     "service releases",
+    "waf report",
 )
 RELEASING = (
     "up",

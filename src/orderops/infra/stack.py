@@ -16,6 +16,7 @@ from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms
 from orderops.infra.alert_rule import Priority
 from orderops.infra.board import publication_of
 from orderops.infra.dashboard import dashboards_of
+from orderops.infra.firewall import firewall_of
 from orderops.infra.network import (
     Network,
     balancer_of,
@@ -67,6 +68,10 @@ from orderops.resources.secretsmanager_readers import pointer_name
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
+from orderops.resources.wafv2_association import Wafv2Association
+from orderops.resources.wafv2_ip_set import Wafv2IpSet
+from orderops.resources.wafv2_logging import Wafv2Logging
+from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 
 INFRA_KINDS: tuple[type[Resource], ...] = (
     CloudwatchAlarm,
@@ -102,6 +107,10 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     SecretsmanagerSecret,
     SnsTopic,
     SqsQueue,
+    Wafv2Association,
+    Wafv2IpSet,
+    Wafv2Logging,
+    Wafv2WebAcl,
 )
 # Separate, since an inventory for the infrastructure alone does not have to read these kinds.
 SERVICE_KINDS: tuple[type[Resource], ...] = (AutoscalingTarget, EcsService, EcsTaskDefinition, SchedulerSchedule)
@@ -249,7 +258,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         alarms=shared_alarms_of(environment, routes, balancer, database.name, replicas),
         context=context,
         services=services,
-        shared=(bucket, *cluster.log_groups, *database_needs, *linked_roles),
+        shared=(bucket, *firewall_of(environment, balancer), *cluster.log_groups, *database_needs, *linked_roles),
         scheduled=tuple(_scheduled(environment, account, cluster, services, pointer)),
     )
 

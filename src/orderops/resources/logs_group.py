@@ -31,7 +31,8 @@ class LogsGroup(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        for raw in groups_named(aws, owner, owner.path()):
+        # AWS demands how the name of the log group of a web ACL begins.
+        for raw in groups_named(aws, owner, owner.path(), owner.path("aws-waf-logs-orderops-{}-")):
             yield observed_group(raw)
 
     @classmethod

@@ -233,6 +233,24 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         _deletes("DeleteQueue", "queueUrl"),
         *_tags("queueUrl", "UntagQueue", "TagQueue"),
     ),
+    "wafv2-association": (
+        Setter("AssociateWebACL", "resourceArn", (ALL,)),
+        _deletes("DisassociateWebACL", "resourceArn"),
+    ),
+    "wafv2-ip-set": (
+        Setter("UpdateIPSet", "name", (ALL,)),
+        _deletes("DeleteIPSet", "name"),
+        *_tags("resourceARN", *TAG_CALLS),
+    ),
+    "wafv2-logging": (
+        Setter("PutLoggingConfiguration", "loggingConfiguration.resourceArn", (ALL,)),
+        _deletes("DeleteLoggingConfiguration", "resourceArn"),
+    ),
+    "wafv2-web-acl": (
+        Setter("UpdateWebACL", "name", (ALL,)),
+        _deletes("DeleteWebACL", "name"),
+        *_tags("resourceARN", *TAG_CALLS),
+    ),
 }
 # How a service is named in its events, where not as in the kind.
 SOURCES: Mapping[str, tuple[str, ...]] = {

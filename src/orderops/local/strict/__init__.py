@@ -22,6 +22,7 @@ from orderops.local.strict.iam import consumers as iam_consumers
 from orderops.local.strict.iam import hooks as iam
 from orderops.local.strict.logs import hooks as logs
 from orderops.local.strict.rds import hooks as rds
+from orderops.local.strict.wafv2 import hooks as wafv2
 
 DEFAULT_DELAYS = Delays()
 PATCHES: tuple[Callable[[Emulator], None], ...] = (
@@ -48,6 +49,7 @@ REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     sqs.register,
     sts.register,
     tagging.register,
+    wafv2.register,
     iam.register,
 )
 

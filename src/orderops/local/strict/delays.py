@@ -48,6 +48,9 @@ class Delays:
     alarm: float = 0.5
     """Until an alarm that was put or set follows its data."""
 
+    web_acl: float = 0.2
+    """Until a new web ACL can be associated, and until one that was taken away counts as unused (minutes on AWS)."""
+
     trail: float = 0.0
     """Until LookupEvents shows a call (5 to 15 min on AWS)."""
 

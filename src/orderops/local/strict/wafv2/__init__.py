@@ -1,0 +1,1 @@
+"""AWS WAF as strict as AWS."""
