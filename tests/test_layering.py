@@ -96,6 +96,7 @@ KNOWS_LOCAL = {
     "doctor": "what this machine must have to be the laptop environment",
     "config.environment": "a service that runs as a process of this machine is a mistake elsewhere",
     "health.laptop": "why a database of the laptop does not run stands in `orderops local status`",
+    "reports.firewall": "rules that only AWS can judge are named where they are not judged",
     "images.resolve": "the laptop has no registry to push to",
 }
 CALLS_AWS = {

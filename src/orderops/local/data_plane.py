@@ -15,6 +15,7 @@ from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.ecs.schedules import Schedules
 from orderops.local.ecs.tasks import Tasks
 from orderops.local.elb import api as elb_calls
+from orderops.local.elb.acls import web_acls, write_records
 from orderops.local.elb.balancer import Balancers
 from orderops.local.elb.reach import lets_balancer_in
 from orderops.local.elb.targets import Targets
@@ -85,11 +86,13 @@ class DataPlane:
             instances = rds_calls.instances()
             in_use = rds_calls.folders_in_use()
             listeners = elb_calls.routes()
+            self._balancers.firewall.acls = web_acls()
             self._targets.configure(elb_calls.checks())
             self._targets.block(frozenset(self._unreachable()))
             changed = self._schedules.tick() | self._tasks.tick()
             self._scheduler.tick()
-            if self._tasks.forward_logs():
+            # Both, also if the first has something.
+            if any([self._tasks.forward_logs(), write_records(self._balancers.firewall.taken())]):
                 self._touch(LOG_SAVE_DELAY)
             self._count_tasks()
             seen = [

@@ -14,9 +14,10 @@ from itertools import islice
 from typing import Any
 
 from orderops.aws.client import every
+from orderops.config.waf import WafConfig
 from orderops.config.waf_groups import GROUPS, group_of
 from orderops.errors import AwsError, OrderopsError
-from orderops.infra.firewall import EXCEPTED, OUR_RULES, log_group_name
+from orderops.infra.firewall import COUNTRIES, EXCEPTED, OUR_RULES, log_group_name
 from orderops.infra.workspace import Workspace
 
 MOST_RECORDS = 100_000
@@ -70,6 +71,8 @@ class FirewallReport:
     """Most frequent first."""
     complete: bool
     """Whether all records were read."""
+    not_judged: tuple[str, ...] = ()
+    """Rules that only AWS can judge, in an environment of the laptop."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
@@ -81,6 +84,7 @@ class FirewallReport:
             "would_block": self.would_block,
             "blocked": self.blocked,
             "complete": self.complete,
+            "not_judged": list(self.not_judged),
             "rules": [hits.to_dict() for hits in self.rules],
         }
 
@@ -117,7 +121,14 @@ def firewall_report(workspace: Workspace, since: datetime) -> FirewallReport:
         blocked,
         tuple(found),
         read < MOST_RECORDS,
+        tuple(_only_on_aws(environment.waf)) if environment.emulated else (),
     )
+
+
+def _only_on_aws(declared: WafConfig) -> Iterator[str]:
+    yield from declared.managed_groups
+    if declared.allowed_countries or declared.blocked_countries:
+        yield COUNTRIES
 
 
 def _records(workspace: Workspace, group: str, since: datetime) -> Iterator[Record]:

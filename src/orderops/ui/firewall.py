@@ -21,6 +21,8 @@ def show_firewall(report: FirewallReport) -> None:
     )
     for hits in report.rules:
         _show_rule(hits)
+    if report.not_judged:
+        info_folded(f"not judged on the laptop, since only AWS knows their rules: {', '.join(report.not_judged)}")
     if not report.complete:
         info_folded("the log has more records than were read: ask for less with --since")
     _show_next(report)

@@ -20,7 +20,9 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from orderops.local.elb.firewall import SEEN, Firewall, WebAcl, WebRequest
 from orderops.local.elb.malformed import origin_form, refusal
+from orderops.local.elb.peeked_body import PeekedBody
 from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redirect_to
 from orderops.local.elb.targets import TargetProcess, Targets
 from orderops.local.elb.traffic import TrafficCounts
@@ -54,6 +56,7 @@ class Balancers:
 
     def __init__(self, targets: Targets) -> None:
         self.traffic = TrafficCounts()
+        self.firewall = Firewall()
         self._targets = targets
         self._ports: dict[int, _Port] = {}
         self._loop = asyncio.new_event_loop()
@@ -102,7 +105,7 @@ class Balancers:
         with suppress(OSError):
             # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
             sockets.append(listen(listener.port, "::1"))
-        self._ports[listener.port] = _Port(listener, sockets, self._targets, self.traffic, self._loop)
+        self._ports[listener.port] = _Port(listener, sockets, self._targets, self, self._loop)
         return ""
 
 
@@ -114,11 +117,12 @@ class _Port:
         listener: Listener,
         sockets: list[socket.socket],
         targets: Targets,
-        traffic: TrafficCounts,
+        balancers: Balancers,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.listener = listener
-        self._traffic = traffic
+        self._traffic = balancers.traffic
+        self._firewall = balancers.firewall
         self._targets = targets
         self._next_target = 0
         config = uvicorn.Config(
@@ -171,10 +175,14 @@ class _Port:
         request = HttpRequest(incoming.method, incoming.headers.get("host", ""), path, query, incoming.headers)
         if not self.listener.answers(request.host):
             return PlainTextResponse(WRONG_HOST, 421)
+        body = PeekedBody(incoming)
+        acl = self._firewall.acls.get(self.listener.balancer)
+        if acl and not await self._let_in(acl, request, incoming, body):
+            return _error_response(403)
         action = self.listener.action(request)
         match action["Type"]:
             case "forward":
-                return await self._forward(incoming, pick_group(action))
+                return await self._forward(incoming, pick_group(action), body)
             case "fixed-response":
                 config = action["FixedResponseConfig"]
                 media_type = config.get("ContentType") or "text/plain"
@@ -185,12 +193,25 @@ class _Port:
             case _:
                 return _error_response(503)
 
-    async def _forward(self, incoming: StarletteRequest, group: str) -> Response:
-        response = await self._forwarded(incoming, group)
+    async def _let_in(self, acl: WebAcl, request: HttpRequest, incoming: StarletteRequest, body: PeekedBody) -> bool:
+        seen = WebRequest(
+            address=incoming.client.host if incoming.client else HOST,
+            method=request.method,
+            # WAF compares the path as it was sent.
+            path=(origin_form(incoming.scope["raw_path"]) or b"/").decode("latin-1"),
+            query=request.query,
+            version=incoming.scope["http_version"],
+            headers=tuple(incoming.headers.items()),
+            body_size=min(await body.size(SEEN), SEEN + 1) if acl.sees_bodies else 0,
+        )
+        return self._firewall.lets_in(acl, seen, time.time())
+
+    async def _forward(self, incoming: StarletteRequest, group: str, body: PeekedBody) -> Response:
+        response = await self._forwarded(incoming, group, body)
         self._traffic.answered(group, response.status_code, by_target=isinstance(response, StreamingResponse))
         return response
 
-    async def _forwarded(self, incoming: StarletteRequest, group: str) -> Response:
+    async def _forwarded(self, incoming: StarletteRequest, group: str, body: PeekedBody) -> Response:
         healthy = self._targets.healthy(group)
         if not healthy:
             return _error_response(503)
@@ -201,7 +222,7 @@ class _Port:
             return _error_response(504)
         target.in_flight += 1
         try:
-            response = await self._send(incoming, target)
+            response = await self._send(incoming, target, body)
         except httpx.TimeoutException:
             target.in_flight -= 1
             return _error_response(504)
@@ -221,7 +242,7 @@ class _Port:
         outgoing.raw_headers = [(k, v) for k, v in response.headers.raw if k.decode().lower() not in HOP_BY_HOP]
         return outgoing
 
-    async def _send(self, incoming: StarletteRequest, target: TargetProcess) -> httpx.Response:
+    async def _send(self, incoming: StarletteRequest, target: TargetProcess, body: PeekedBody) -> httpx.Response:
         assert self._client is not None
         url = httpx.URL(scheme="http", host=HOST, port=target.port, raw_path=_raw_path(incoming))
         without_body = incoming.method in WITHOUT_BODY and "content-length" not in incoming.headers
@@ -230,7 +251,7 @@ class _Port:
             incoming.method,
             url,
             headers=self._headers(incoming),
-            content=None if without_body else incoming.stream(),
+            content=None if without_body else body.parts(),
             timeout=httpx.Timeout(self.listener.idle_timeout, connect=10),
         )
         return await self._client.send(request, stream=True)

@@ -1,0 +1,62 @@
+"""The web ACLs of the account's load balancers, and the log groups that their records go to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+from typing import Any
+
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from orderops.local.elb.firewall import LogRecord, WebAcl
+
+# Every save of the state writes all events, so that only the newest are kept.
+EVENTS_KEPT = 5000
+
+
+def web_acls() -> dict[str, WebAcl]:
+    """Return the web ACL of each load balancer that has one, by the balancer's name."""
+    found: dict[str, WebAcl] = {}
+    for _, _, backend in get_backend("wafv2").iter_backends():
+        for acl in backend.wacls.values():
+            for resource in acl.associated_resources:
+                # The end of its ARN is loadbalancer/app/NAME/ID.
+                found[resource.split("/")[-2]] = _web_acl(backend, acl, resource)
+    return found
+
+
+def write_records(records: Iterable[LogRecord]) -> bool:
+    """Add records to their log groups, if these exist; tell whether there was one."""
+    written = False
+    for record in records:
+        region, name = record.log_group.split(":")[3], record.log_group.rpartition(":")[2]
+        backend = get_backend("logs")[DEFAULT_ACCOUNT_ID][region]
+        if name not in backend.groups:
+            continue
+        stream = f"{region}_{record.acl}_0"
+        backend.ensure_log_stream(name, stream)
+        backend.put_log_events(name, stream, [{"timestamp": record.timestamp, "message": record.message}])
+        del backend.groups[name].streams[stream].events[:-EVENTS_KEPT]
+        written = True
+    return written
+
+
+def _web_acl(backend: Any, acl: Any, balancer: str) -> WebAcl:
+    logging = backend.logging_configurations.get(acl.arn)
+    fields = (logging.redacted_fields or ()) if logging else ()
+    rules = ({"Name": rule.name, "Statement": rule.statement, "Action": rule.action} for rule in _sorted(acl.rules))
+    return WebAcl(
+        arn=acl.arn,
+        balancer=balancer.partition(":loadbalancer/")[2],
+        rules=tuple(rules),
+        ranges={arn: tuple(map(ip_network, one.addresses)) for arn, one in backend.ip_sets.items()},
+        blocks="Block" in acl.default_action,
+        log_group=logging.log_destination_configs[0].removesuffix(":*") if logging else "",
+        log_filter=(logging.logging_filter or {}) if logging else {},
+        redacted=frozenset(one["SingleHeader"]["Name"].lower() for one in fields if "SingleHeader" in one),
+    )
+
+
+def _sorted(rules: Iterable[Any]) -> list[Any]:
+    return sorted(rules, key=lambda rule: int(rule.priority))
