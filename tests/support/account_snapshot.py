@@ -35,6 +35,15 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "log group": ("logs", "describe_log_groups", "logGroups", {}, "logGroupName"),
     "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", {}, "AlarmName"),
     "anomaly detector": ("cloudwatch", "describe_anomaly_detectors", "AnomalyDetectors", {}, "MetricName"),
+    "web ACL": ("wafv2", "list_web_acls", "WebACLs", {"Scope": "REGIONAL"}, "Name"),
+    "IP set": ("wafv2", "list_ip_sets", "IPSets", {"Scope": "REGIONAL"}, "Name"),
+    "log of a web ACL": (
+        "wafv2",
+        "list_logging_configurations",
+        "LoggingConfigurations",
+        {"Scope": "REGIONAL"},
+        "ResourceArn",
+    ),
     "secret": ("secretsmanager", "list_secrets", "SecretList", {}, "Name"),
     "repository": ("ecr", "describe_repositories", "repositories", {}, "repositoryName"),
     "task definition": ("ecs", "list_task_definitions", "taskDefinitionArns", {}, ""),
@@ -53,6 +62,7 @@ def take_snapshot(client: Client) -> AccountSnapshot:
     there = {kind: list(_names(client, kind)) for kind in LISTINGS}
     there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
+    there["web ACL of a balancer"] = list(_guarded(client))
     there["cluster"] = [cluster["clusterName"] for cluster in _clusters(client)]
     there["service"] = list(_services(client))
     return {kind: sorted(CHOSEN_BY_AWS.sub("…", name) for name in names) for kind, names in there.items() if names}
@@ -82,6 +92,13 @@ def _listeners(client: Client) -> Iterator[Thing]:
 def _rules(client: Client, listener: Thing) -> Iterator[str]:
     for rule in client("elbv2").describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
         yield str(rule["Priority"])
+
+
+def _guarded(client: Client) -> Iterator[str]:
+    for balancer in _every(client("elbv2"), "describe_load_balancers", "LoadBalancers"):
+        answer = client("wafv2").get_web_acl_for_resource(ResourceArn=balancer["LoadBalancerArn"])
+        if "WebACL" in answer:
+            yield str(answer["WebACL"]["Name"])
 
 
 def _clusters(client: Client) -> Iterator[Thing]:

@@ -104,6 +104,8 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     bands = ("infra", "apply", *banded)
     own, replicated = (_with_replicas(folder / f"replicas-{count}", count) for count in (0, 1))
     own_up, replicate = ("up", *own, "--image", FIRST), ("infra", "apply", *replicated)
+    guarded, blocking = (_with_a_firewall(folder / f"firewall-{mode}", mode) for mode in ("count", "block"))
+    guard = ("infra", "apply", *guarded)
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
@@ -120,6 +122,9 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
         "replicas": Workflow("replicas", replicate, [own_up]),
         "replicas off": Workflow("replicas off", ("infra", "apply", *own, "--prune"), [own_up, replicate]),
+        "waf": Workflow("waf", guard, [up]),
+        "waf change": Workflow("waf change", ("infra", "apply", *blocking, "--prune"), [up, guard]),
+        "waf off": Workflow("waf off", ("infra", "apply", *dev, "--prune"), [up, guard]),
         "promote replica": Workflow(
             "promote replica",
             ("restore", "promote", REPLICA, *replicated),
@@ -173,6 +178,15 @@ def _with_bands(folder: Path) -> Path:
     assert "[alerts]" not in text
     file.write_text(f"{text}\n[alerts]\nanomaly_detection = true\n")
     return folder
+
+
+def _with_a_firewall(folder: Path, mode: str) -> tuple[str, ...]:
+    """Copy the environments; dev has a web ACL in this mode, with ranges that differ between the modes."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file = folder / "dev.toml"
+    ranges = {"count": '"203.0.113.0/24", "2001:db8::/32"', "block": '"198.51.100.0/24"'}[mode]
+    file.write_text(f'{file.read_text()}\n[waf]\nenabled = true\nmode = "{mode}"\nblocked_cidrs = [{ranges}]\n')
+    return ("--env", "dev", "--environments", str(folder), "--yes")
 
 
 def _with_replicas(folder: Path, count: int) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, unknown_in
 from orderops.errors import OrderopsError
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
-from orderops.resources.wafv2_listing import RETRYABLE
+from orderops.resources.wafv2_listing import RETRYABLE, acls_of
 from orderops.resources.wafv2_logging import Wafv2Logging
 from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 
@@ -38,12 +38,13 @@ class Wafv2Association(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        ours = {raw["ARN"] for raw in acls_of(aws, owner.environment)}
         for raw in every(aws.elbv2.describe_load_balancers, "LoadBalancers"):
             name = raw["LoadBalancerName"]
-            if name.startswith(owner.prefix) and raw.get("Type", "application") == "application":
+            if ours and name.startswith(owner.prefix) and raw.get("Type", "application") == "application":
                 arn = _acl_of(aws, raw["LoadBalancerArn"])
                 # One that people or Firewall Manager have chosen is not ours.
-                if arn and _name_of(arn).startswith(f"orderops-{owner.environment}-"):
+                if arn and arn in ours:
                     yield _observed(raw["LoadBalancerArn"], arn, owner.named(cls.kind, name), name)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orderops.aws.client import Aws, Operation
-from orderops.aws.ownership import Tags, from_pairs
+from orderops.aws.ownership import Ownership, Tags, from_pairs
 from orderops.engine.names import NameRule
 
 # Of load balancers and APIs; CLOUDFRONT is another, whose endpoint is in us-east-1.
@@ -37,6 +37,12 @@ def listed(call: Operation, key: str) -> Iterator[Any]:
         if not page.get("NextMarker") or not page.get(key):
             return
         marker = {"NextMarker": page["NextMarker"]}
+
+
+def acls_of(aws: Aws, environment: str) -> list[Any]:
+    """The web ACLs of an environment. Without one, nothing else of WAF but IP sets can be there: no call is needed."""
+    prefix = Ownership(environment).prefix
+    return [raw for raw in listed(aws.wafv2.list_web_acls, "WebACLs") if raw["Name"].startswith(prefix)]
 
 
 def tags_of(aws: Aws, arn: str) -> Tags:

@@ -10,7 +10,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.logs_group import LogsGroup
-from orderops.resources.wafv2_listing import RETRYABLE, listed
+from orderops.resources.wafv2_listing import RETRYABLE, acls_of, listed
 from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 
 LOGGED = ("BLOCK", "COUNT", "EXCLUDED_AS_COUNT")
@@ -38,6 +38,8 @@ class Wafv2Logging(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        if not acls_of(aws, owner.environment):
+            return
         for raw in listed(aws.wafv2.list_logging_configurations, "LoggingConfigurations"):
             # The end of its ARN is webacl/NAME/ID.
             arn, name = raw["ResourceArn"], raw["ResourceArn"].split("/")[-2]

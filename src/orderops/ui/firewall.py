@@ -5,7 +5,7 @@ from __future__ import annotations
 from orderops.reports.firewall import FirewallReport, RuleHits
 from orderops.text.lists import counted
 from orderops.ui.commands import completed
-from orderops.ui.console import data, info_folded, out, out_cut
+from orderops.ui.console import data, info, info_folded, out, out_cut
 from orderops.ui.escaping import escape
 
 SHOWN = 3
@@ -46,7 +46,7 @@ def _show_next(report: FirewallReport) -> None:
         paths = ", ".join(f'"{path}"' for path, _ in hits.paths.most_common(SHOWN))
         info_folded("requests of your own clients among them? Except the rule there, in the file of the environment:")
         for line in (f"[waf.exceptions.{hits.rule}]", f"paths = [{paths}]", 'reason = "WHY"'):
-            info_folded(f"    {escape(line)}")
+            info(f"    {line}")
     if report.mode == "count":
         command = completed("orderops up")
-        info_folded(f'none of your own, or all excepted? Block: mode = "block" in [waf], then: {escape(command)}')
+        info_folded(f'none of your own, or all excepted? Block: mode = "block" in [waf], then: {command}')
