@@ -71,6 +71,22 @@ def test_anomaly_detection_switched_on_or_off_survives_a_kill(
 @pytest.mark.parametrize(
     ("name", "action", "fate"),
     [
+        ("waf", "wafv2.CreateWebACL", Fate.UNANSWERED),
+        ("waf", "wafv2.AssociateWebACL", Fate.UNDONE),
+        ("waf change", "wafv2.UpdateWebACL", Fate.UNANSWERED),
+        ("waf off", "wafv2.DisassociateWebACL", Fate.UNANSWERED),
+        ("waf off", "wafv2.DeleteWebACL", Fate.UNDONE),
+    ],
+)
+def test_a_firewall_put_up_changed_or_taken_away_survives_a_kill(
+    proof: Proof, known: dict[str, Workflow], name: str, action: str, fate: Fate
+) -> None:
+    check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "fate"),
+    [
         ("replicas", "rds.CreateDBInstanceReadReplica", Fate.UNANSWERED),
         ("replicas", "secretsmanager.PutSecretValue", Fate.UNDONE),
         ("replicas off", "secretsmanager.PutSecretValue", Fate.UNANSWERED),
