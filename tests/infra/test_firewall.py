@@ -47,7 +47,7 @@ def excepted(**paths: tuple[str, ...]) -> dict[str, ExceptionConfig]:
 
 
 def actions(rules: dict[str, Any]) -> dict[str, str]:
-    return {name: next(iter(rule.get("Action") or rule["OverrideAction"])) for name, rule in rules.items()}
+    return {name: rule.get("Action") or rule["OverrideAction"] for name, rule in rules.items()}
 
 
 def test_dev_has_no_firewall_and_prod_has_one() -> None:
@@ -121,17 +121,17 @@ def test_each_rule_says_what_the_file_does() -> None:
 def test_while_a_group_counts_each_of_its_rules_counts_too_and_labels_the_request() -> None:
     group = rules_of()["common"]["Statement"]["ManagedRuleGroupStatement"]
 
-    assert len(group["RuleActionOverrides"]) == 22
-    assert {"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}} in group["RuleActionOverrides"]
+    assert list(group["RuleActionOverrides"]) == ["Count"]
+    assert len(group["RuleActionOverrides"]["Count"]) == 22
+    assert "SizeRestrictions_BODY" in group["RuleActionOverrides"]["Count"]
     assert "RuleActionOverrides" not in rules_of(mode="block")["common"]["Statement"]["ManagedRuleGroupStatement"]
 
 
 def test_a_rule_excepted_everywhere_counts_and_the_others_block() -> None:
     rules = rules_of(mode="block", exceptions=excepted(SizeRestrictions_BODY=(), rate=(), body__size=()))
 
-    assert rules["common"]["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"] == [
-        {"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}}
-    ]
+    overrides = rules["common"]["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
+    assert overrides == {"Count": ["SizeRestrictions_BODY"]}
     assert actions(rules) == {
         "rate": "Count",
         "body-size": "Count",
@@ -158,7 +158,7 @@ def test_a_rule_excepted_on_paths_blocks_on_the_others_by_its_label() -> None:
 
     behind = rules["outside-exceptions-SizeRestrictions_BODY"]
     assert behind["Priority"] == len(rules) - 1
-    assert behind["Action"] == {"Block": {}}
+    assert behind["Action"] == "Block"
     label, not_there = behind["Statement"]["AndStatement"]["Statements"]
     key = "awswaf:managed:aws:core-rule-set:SizeRestrictions_Body"
     assert label == {"LabelMatchStatement": {"Scope": "LABEL", "Key": key}}
@@ -177,6 +177,11 @@ def test_rules_of_ours_do_not_match_on_excepted_paths() -> None:
     assert not any(name.startswith("outside") for name in rules)
 
 
+def sent(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule as it is sent: an action is a structure."""
+    return {key: {value: {}} if key in ("Action", "OverrideAction") else value for key, value in rule.items()}
+
+
 def test_aws_takes_the_rules_and_counts_the_capacity_that_the_file_promises() -> None:
     keys = {
         **EVERYTHING,
@@ -185,7 +190,7 @@ def test_aws_takes_the_rules_and_counts_the_capacity_that_the_file_promises() ->
         ),
     }
     for mode in ("count", "block"):
-        rules = [{"Name": name, **rule} for name, rule in rules_of(**keys, mode=mode).items()]
+        rules = [{"Name": name, **sent(rule)} for name, rule in rules_of(**keys, mode=mode).items()]
         check_rules(rules, {"(known after apply)": None})
 
         assert capacity_of(rules) == dev(**keys, mode=mode).waf.capacity

@@ -116,3 +116,39 @@ def test_the_setting_that_bot_control_adds_is_no_difference(aws: Aws, up: Up) ->
     aws.wafv2.update_web_acl(**kept, Scope="REGIONAL")
 
     assert up(bots({"InspectionLevel": "COMMON"}))[ACL.address].action is Action.NO_OP
+
+
+def test_an_action_with_settings_of_its_own_is_drift(aws: Aws, up: Up) -> None:
+    up(ACL)
+    found = acl_in(aws.wafv2)
+    answer = {"CustomResponse": {"ResponseCode": 429}}
+    found["Rules"][0]["Action"] = {"Block": answer}
+    kept = {key: found[key] for key in ("Name", "Id", "DefaultAction", "VisibilityConfig", "LockToken", "Rules")}
+    aws.wafv2.update_web_acl(**kept, Scope="REGIONAL")
+
+    (observed, desired) = up(ACL)[ACL.address].changes["Rules"]
+
+    assert (observed["ranges"]["Action"], desired["ranges"]["Action"]) == ({"Block": answer}, "Block")
+    assert acl_in(aws.wafv2)["Rules"][0]["Action"] == {"Block": {}}
+
+
+def test_rules_of_a_managed_group_are_told_to_count_one_by_one(aws: Aws, up: Up) -> None:
+    def common(overrides: dict[str, object]) -> Wafv2WebAcl:
+        statement = {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet", **overrides}
+        return replace(ACL, rules=(WafRule("c", {"ManagedRuleGroupStatement": statement}, "None"),), ip_sets=())
+
+    counting = common({"RuleActionOverrides": {"Count": ["GenericLFI_BODY", "NoUserAgent_HEADER"]}})
+    up(counting)
+
+    found = acl_in(aws.wafv2)
+    statement = found["Rules"][0]["Statement"]["ManagedRuleGroupStatement"]
+    assert statement["RuleActionOverrides"] == [
+        {"Name": name, "ActionToUse": {"Count": {}}} for name in ("GenericLFI_BODY", "NoUserAgent_HEADER")
+    ]
+    assert up(counting)[ACL.address].action is Action.NO_OP
+    # One with settings of its own, set by hand.
+    statement["RuleActionOverrides"][0]["ActionToUse"] = {"Block": {"CustomResponse": {"ResponseCode": 429}}}
+    kept = {key: found[key] for key in ("Name", "Id", "DefaultAction", "VisibilityConfig", "LockToken", "Rules")}
+    aws.wafv2.update_web_acl(**kept, Scope="REGIONAL")
+    assert up(counting)[ACL.address].action is Action.UPDATE
+    assert up(counting)[ACL.address].action is Action.NO_OP

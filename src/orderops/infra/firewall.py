@@ -127,7 +127,7 @@ def _managed(declared: WafConfig, name: str) -> Statement:
     counted = [rule for rule in group.rules if declared.mode == "count" or rule in declared.exceptions]
     statement: dict[str, Any] = {"VendorName": "AWS", "Name": group.aws_name}
     if counted:
-        statement["RuleActionOverrides"] = [{"Name": rule, "ActionToUse": {"Count": {}}} for rule in sorted(counted)]
+        statement["RuleActionOverrides"] = {"Count": sorted(counted)}
     if group.settings:
         statement["ManagedRuleGroupConfigs"] = [{group.aws_name: dict(group.settings)}]
     return {"ManagedRuleGroupStatement": statement}

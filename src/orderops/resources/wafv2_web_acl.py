@@ -25,11 +25,15 @@ KEPT = (
     "OnSourceDDoSProtectionConfig",
     "ApplicationConfig",
 )
+ACTIONS = ("Action", "OverrideAction")
+GROUP, OVERRIDES = "ManagedRuleGroupStatement", "RuleActionOverrides"
 
 
 @dataclass(frozen=True)
 class WafRule:
     """A rule: its statement in AWS's words, in which an `Output` stands for the ARN of an IP set.
+
+    RuleActionOverrides of a managed group are the names of rules by their action, so that a plan can be read.
 
     `action` is what a match does: Allow, Block or Count; for a managed group None or Count, its OverrideAction.
     """
@@ -41,7 +45,7 @@ class WafRule:
     @property
     def managed(self) -> bool:
         """Whether its statement is a managed rule group."""
-        return "ManagedRuleGroupStatement" in self.statement
+        return GROUP in self.statement
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +124,7 @@ def _desired_rule(rule: WafRule, place: int, outputs: Outputs) -> dict[str, Any]
     return {
         "Priority": place,
         "Statement": _placed(rule.statement, outputs),
-        action: {rule.action: {}},
+        action: rule.action,
         "VisibilityConfig": _visibility(rule.name),
     }
 
@@ -139,8 +143,37 @@ def _placed(value: Any, outputs: Outputs) -> Any:
 
 
 def _rule_of(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A rule as GetWebACL returns it: without its name and empty members, and with text instead of bytes."""
-    return {key: _text(value) for key, value in raw.items() if key != "Name" and value not in (None, [])}
+    """A rule as GetWebACL returns it: without its name and empty members, and with text instead of bytes.
+
+    An action without settings is its name, so that a plan can be read.
+    """
+    rule = {key: _text(value) for key, value in raw.items() if key != "Name" and value not in (None, [])}
+    return {key: _name_of(value) if key in ACTIONS else value for key, value in rule.items()}
+
+
+def _name_of(action: Any) -> Any:
+    return next(iter(action)) if isinstance(action, dict) and list(action.values()) == [{}] else action
+
+
+def _by_action(overrides: list[dict[str, Any]]) -> Any:
+    """The rules of a managed group by the action that each got; as they are if an action has settings."""
+    found: dict[str, list[str]] = {}
+    for one in overrides:
+        action = _name_of(one["ActionToUse"])
+        if not isinstance(action, str):
+            return overrides
+        found.setdefault(action, []).append(one["Name"])
+    return {action: sorted(names) for action, names in found.items()}
+
+
+def _sent(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule as WAF takes it."""
+    sent = {key: {value: {}} if key in ACTIONS and isinstance(value, str) else value for key, value in rule.items()}
+    group = rule["Statement"].get(GROUP, {})
+    if isinstance(overrides := group.get(OVERRIDES), Mapping):
+        listed = [{"Name": name, "ActionToUse": {action: {}}} for action, names in overrides.items() for name in names]
+        sent["Statement"] = {GROUP: {**group, OVERRIDES: listed}}
+    return sent
 
 
 def _text(value: Any) -> Any:
@@ -148,12 +181,16 @@ def _text(value: Any) -> Any:
         return value.decode(errors="replace")
     if isinstance(value, Mapping):
         # Bot Control answers with this setting of its other level, which costs more, too.
-        return {key: _text(inner) for key, inner in value.items() if key != "EnableMachineLearning"}
+        return {
+            key: _by_action(inner) if key == OVERRIDES else _text(inner)
+            for key, inner in value.items()
+            if key != "EnableMachineLearning"
+        }
     return [_text(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _request(properties: Properties) -> dict[str, Any]:
-    rules = [{"Name": name, **rule} for name, rule in properties["Rules"].items()]
+    rules = [{"Name": name, **_sent(rule)} for name, rule in properties["Rules"].items()]
     kept = {key: properties[key] for key in ("DefaultAction", "VisibilityConfig")}
     return {**kept, "Rules": sorted(rules, key=lambda rule: rule["Priority"])}
 
@@ -165,7 +202,7 @@ def _blocks_more(observed: Any, desired: Any) -> bool:
         return {
             name: {key: value for key, value in rule.items() if key != "Priority"}
             for name, rule in (rules or {}).items()
-            if "Block" in rule.get("Action", ()) or "None" in rule.get("OverrideAction", ())
+            if "Block" in rule.get("Action", ()) or rule.get("OverrideAction") == "None"
         }
 
     before = blocking(observed)
