@@ -144,6 +144,7 @@ GROUPS = {
     "migrate",
     "database",
     "restore",
+    "waf",
     "env",
     "ci",
     "local",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from orderops.reports.firewall import FirewallReport, RuleHits
 from orderops.text.lists import counted
-from orderops.ui.commands import completed
 from orderops.ui.console import data, info, info_folded, out, out_cut
 from orderops.ui.escaping import escape
 
@@ -48,5 +47,4 @@ def _show_next(report: FirewallReport) -> None:
         for line in (f"[waf.exceptions.{hits.rule}]", f"paths = [{paths}]", 'reason = "WHY"'):
             info(f"    {line}")
     if report.mode == "count":
-        command = completed("orderops up")
-        info_folded(f'none of your own, or all excepted? Block: mode = "block" in [waf], then: {command}')
+        info_folded('none of your own, or all excepted? Block: mode = "block" in [waf], then: orderops up')
