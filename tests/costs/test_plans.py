@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -107,16 +105,20 @@ def test_a_refused_change_adds_nothing(orderops: Orderops, edit: Edit) -> None:
 
 
 def test_a_protected_environment_shows_the_sum_before_its_name_is_asked(
-    orderops: Orderops, edit: Edit, folder: Path, monkeypatch: pytest.MonkeyPatch
+    orderops: Orderops, edit: Edit, folder: Path
 ) -> None:
     edit("nat_gateways = 1", "nat_gateways = 2")
-    (folder / "dev.toml").write_text(f"protected = true\n{(folder / 'dev.toml').read_text()}")
-    image = IMAGES["order-processor"]
+    words = ("up", "--image", IMAGES["order-processor"])
+    unprotected = orderops(*words)
+    tables = "[alerts]\nanomaly_detection = false\n\n[balancer]\ndeletion_protection = true\n\n"
+    edit("[network]", f"protected = true\n\n{tables}[network]")
+    edit("demonstration = true", 'token_secret = "ORDERS_TOKEN"')
+    edit("multi_az = false", "multi_az = false\ndeletion_protection = true")
 
-    asked = orderops("up", "--image", image)
-    named = orderops("up", "--image", image, "--confirm", "dev", "--dry-run")
+    protected = orderops(*words)
 
-    assert asked.code != 0
-    assert re.search(r"cost a month afterwards: 1\d\d\.\d\d to 2\d\d\.\d\d USD without traffic", asked.err)
-    assert "this change: +" in asked.err
-    assert "cost a month" not in named.err
+    assert (unprotected.code, protected.code) == (2, 2)
+    assert "cost a month" not in unprotected.err
+    # 110.82 for dev, 46.72 for the second gateway with its address, and 0.40 for the secret with the token.
+    assert "cost a month afterwards: 157.94 to 201.81 USD without traffic, 1 part unknown" in protected.err
+    assert "this change: +47.12 USD (prices of 2026-11-28)" in protected.err
