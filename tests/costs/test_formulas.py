@@ -16,7 +16,7 @@ from orderops.config.environment import load_environment
 from orderops.costs.database import class_change
 from orderops.costs.estimate import cost_of
 from orderops.costs.formulas import FORMULAS
-from orderops.costs.line import Sort, Traffic
+from orderops.costs.line import MonthlyTraffic, Sort
 from orderops.costs.money import added, money
 from orderops.costs.prices import Quality, prices_of
 from orderops.engine.resource import UNKNOWN, Resource
@@ -115,7 +115,7 @@ def test_a_web_service_asks_the_queue_for_nothing() -> None:
 def test_rules_beyond_ten_weigh_in_the_load() -> None:
     rules = {f"elbv2-rule/{number}": {} for number in range(60)}
     balancer = {"elbv2-load-balancer/b": {"Subnets": ["a", "b"]}}
-    traffic = Traffic(2_628_000_000, PRICES.assumptions)  # 1,000 a second: 40 LCU of connections, 50 of rules
+    traffic = MonthlyTraffic(2_628_000_000, PRICES.assumptions)  # 1,000 a second: 40 LCU of connections, 50 of rules
 
     [load] = [line for line in cost_of(DEV, {**balancer, **rules}, PRICES, traffic).lines if " LCU x" in line.what]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.command_line import Orderops
-from support.dev_accounts import IMAGES, _dev_accounts, dev_infra, dev_released
+from support.dev_accounts import _dev_accounts, dev_infra, dev_released
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
@@ -108,7 +108,7 @@ def test_a_protected_environment_shows_the_sum_before_its_name_is_asked(
     orderops: Orderops, edit: Edit, folder: Path
 ) -> None:
     edit("nat_gateways = 1", "nat_gateways = 2")
-    words = ("up", "--image", IMAGES["order-processor"])
+    words = ("up", "--image", "registry.example.com/orders:1")
     unprotected = orderops(*words)
     tables = "[alerts]\nanomaly_detection = false\n\n[balancer]\ndeletion_protection = true\n\n"
     edit("[network]", f"protected = true\n\n{tables}[network]")

@@ -42,7 +42,6 @@ def plan(
     from orderops.errors import Differences
     from orderops.infra.plan import make_plan
     from orderops.operations.workspace import open_workspace
-    from orderops.ui import console
     from orderops.ui.progress import Progress
 
     workspace = open_workspace(where.env, where.environments)
@@ -50,16 +49,7 @@ def plan(
     images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
     with Progress() as progress:
         planned = make_plan(workspace, images=images, adopt=adopt, prune=prune, on_wait=progress.watch)
-    priced = _cost(workspace, planned) if cost else None
-    if markdown:
-        _show_markdown(where.env, planned, priced)
-    elif as_json:
-        document = console.plan_json(where.env, planned.steps, planned.undeclared, planned.undeclared_environments)
-        added = {"cost": priced.to_dict()} if priced else {}
-        console.show_json({**document, "services": planned.services.to_json(), **added})
-    else:
-        _show(where.env, planned, alone=images is None)
-        _show_cost(priced)
+    _shown(workspace, planned, alone=images is None, as_json=as_json, markdown=markdown, cost=cost)
     if out:
         from orderops.operations.saved_plan import PlanScope, save_plan
 
@@ -68,10 +58,29 @@ def plan(
         raise Differences
 
 
+def _shown(workspace: Workspace, planned: Plan, *, alone: bool, as_json: bool, markdown: bool, cost: bool) -> None:
+    env, priced = workspace.environment.name, _cost(workspace, planned) if cost else None
+    if markdown:
+        _show_markdown(env, planned, priced)
+    elif as_json:
+        _show_json(env, planned, priced)
+    else:
+        _show(env, planned, alone=alone)
+        _show_cost(priced)
+
+
 def _cost(workspace: Workspace, planned: Plan) -> PlanCost:
     from orderops.costs.plan_cost import plan_cost
 
     return plan_cost(workspace, planned)
+
+
+def _show_json(env: str, planned: Plan, priced: PlanCost | None) -> None:
+    from orderops.ui import console
+
+    document = console.plan_json(env, planned.steps, planned.undeclared, planned.undeclared_environments)
+    added = {"cost": priced.to_dict()} if priced else {}
+    console.show_json({**document, "services": planned.services.to_json(), **added})
 
 
 def _show_cost(priced: PlanCost | None) -> None:

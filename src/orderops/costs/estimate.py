@@ -10,7 +10,7 @@ from typing import Any
 
 from orderops.config.environment import Environment
 from orderops.costs.formulas import FORMULAS
-from orderops.costs.line import Line, Priced, Sort, Traffic, World, guarded
+from orderops.costs.line import Line, MonthlyTraffic, Priced, Sort, World, guarded
 from orderops.costs.prices import Prices, Quality, prices_of
 from orderops.costs.tasks import queue_requests
 from orderops.engine.resource import Outputs
@@ -78,19 +78,19 @@ def environment_cost(environment: Environment, requests: int | None = None) -> C
     declared = stack(environment, environment.account or NO_ACCOUNT)
     outputs = Outputs(environment.region, environment.account or NO_ACCOUNT)
     resources = [*declared.infra, *declared.release({})]
-    traffic = None if requests is None else Traffic(requests, prices.assumptions)
+    traffic = None if requests is None else MonthlyTraffic(requests, prices.assumptions)
     world = {resource.address: resource.desired(outputs) for resource in resources}
     return cost_of(environment, world, prices, traffic)
 
 
-def cost_of(environment: Environment, world: World, prices: Prices, traffic: Traffic | None = None) -> Cost:
+def cost_of(environment: Environment, world: World, prices: Prices, traffic: MonthlyTraffic | None = None) -> Cost:
     """What these resources of an environment cost a month."""
     if environment.emulated:
         return Cost([Line(address, Sort.FREE, "runs on this machine") for address in world], prices)
     return Cost(list(_lines(world, prices, traffic)), prices)
 
 
-def _lines(world: World, prices: Prices, traffic: Traffic | None) -> Iterator[Line]:
+def _lines(world: World, prices: Prices, traffic: MonthlyTraffic | None) -> Iterator[Line]:
     for address, properties in world.items():
         resource = Priced(address, properties, world, prices, traffic)
         formula = FORMULAS[address.partition("/")[0]]
@@ -100,7 +100,7 @@ def _lines(world: World, prices: Prices, traffic: Traffic | None) -> Iterator[Li
 
 
 @dataclass(frozen=True)
-class Difference:
+class CostDifference:
     """What a resource costs a month in two environments, or before and after a plan."""
 
     address: str
@@ -146,7 +146,7 @@ class Difference:
         }
 
 
-def differences(before: Cost, after: Cost, names: Mapping[str, str] | None = None) -> list[Difference]:
+def differences(before: Cost, after: Cost, names: Mapping[str, str] | None = None) -> list[CostDifference]:
     """What differs between two estimates, resource by resource; what costs the same is left out.
 
     `names` is the word that takes the place of an environment's name in each estimate: "before" and "after".
@@ -157,13 +157,13 @@ def differences(before: Cost, after: Cost, names: Mapping[str, str] | None = Non
         other = {nameless(address, names["after"]): cost for address, cost in other.items()}
     nothing = (Cost([], before.prices), Cost([], after.prices))
     found = [
-        Difference(address, one.get(address, nothing[0]), other.get(address, nothing[1]))
+        CostDifference(address, one.get(address, nothing[0]), other.get(address, nothing[1]))
         for address in dict.fromkeys([*one, *other])
     ]
     return [item for item in found if item.least or item.most or _unlike(item)]
 
 
-def _unlike(item: Difference) -> bool:
+def _unlike(item: CostDifference) -> bool:
     """Whether what is unknown or depends on use is there on one side alone."""
     return any(bool(item.before.of(sort)) != bool(item.after.of(sort)) for sort in (Sort.UNKNOWN, Sort.USAGE))
 

@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class MonthlyTraffic:
     """Requests a month, and what one of them is assumed to cause."""
 
     requests: int
@@ -75,7 +75,7 @@ class Priced:
     properties: Properties
     world: World
     prices: Prices
-    traffic: Traffic | None = None
+    traffic: MonthlyTraffic | None = None
     name: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from orderops.costs.estimate import Difference, cost_of, differences, worst
+from orderops.costs.estimate import CostDifference, cost_of, differences, worst
 from orderops.costs.prices import Prices, Quality, prices_of
 from orderops.engine.resource import Properties
 from orderops.engine.step import Action, Step
@@ -19,7 +19,7 @@ from orderops.infra.workspace import Workspace
 class PlanCost:
     """The resources whose cost a plan changes, and the prices of the estimate."""
 
-    changes: Sequence[Difference]
+    changes: Sequence[CostDifference]
     prices: Prices
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from orderops.costs.line import Line, Priced, Sort, Traffic, World
+from orderops.costs.line import Line, MonthlyTraffic, Priced, Sort, World
 from orderops.costs.prices import HOURS, NoPriceError, Prices
 
 SCALING_ALARMS = 2
@@ -57,7 +57,7 @@ def schedule(resource: Priced) -> Iterator[Line]:
     yield resource.used(f"its task while it runs: {vcpu.usd} USD an hour of a vCPU, {gb.usd} USD an hour of a GB")
 
 
-def queue_requests(world: World, prices: Prices, traffic: Traffic | None) -> Line | None:
+def queue_requests(world: World, prices: Prices, traffic: MonthlyTraffic | None) -> Line | None:
     """The calls of SQS by all services together: they ask for messages all the time, and more with messages."""
     address = "sqs-requests/all-services"
     if not any(known.startswith("ecs-service/") for known in world):
@@ -76,7 +76,7 @@ def queue_requests(world: World, prices: Prices, traffic: Traffic | None) -> Lin
     return Line(address, Sort.USAGE, what, charged * price.usd, charged_most * price.usd, price.quality)
 
 
-def _polls(world: World, prices: Prices, traffic: Traffic | None) -> tuple[Decimal, Decimal]:
+def _polls(world: World, prices: Prices, traffic: MonthlyTraffic | None) -> tuple[Decimal, Decimal]:
     """The calls that ask for messages and get none, at the lowest and the highest scaling."""
     least = most = Decimal(0)
     for address in world:

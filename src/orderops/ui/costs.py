@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 
-from orderops.costs.estimate import Cost, Difference, worst
+from orderops.costs.estimate import Cost, CostDifference, worst
 from orderops.costs.line import Line, Sort
 from orderops.costs.money import added, span
 from orderops.costs.plan_cost import PlanCost
@@ -69,7 +69,9 @@ def _show_prices(prices: Prices, today: date, quality: Quality | None = None) ->
         console.info("the prices are older than a year: compare them with AWS's price list, or use a newer orderops")
 
 
-def show_comparison(names: tuple[str, str], costs: tuple[Cost, Cost], found: Sequence[Difference], today: date) -> None:
+def show_comparison(
+    names: tuple[str, str], costs: tuple[Cost, Cost], found: Sequence[CostDifference], today: date
+) -> None:
     """Print what differs between two environments, and their sums."""
     for item in found:
         if item.least or item.most:
@@ -120,7 +122,7 @@ def _sum(cost: PlanCost) -> str:
     return _span_added(cost.least, cost.most, cost.quality)
 
 
-def _change(item: Difference) -> str:
+def _change(item: CostDifference) -> str:
     return _span_added(item.least, item.most, item.quality)
 
 
@@ -129,13 +131,13 @@ def _span_added(least: Decimal, most: Decimal, quality: Quality | None) -> str:
     return low if low == high else f"{low} to {high.removeprefix('about ')}"
 
 
-def _plan_line(item: Difference) -> str:
+def _plan_line(item: CostDifference) -> str:
     amount = f"{_change(item)} USD a month" if item.least or item.most else _without_amount(item)
     details = [*item.unknown, *item.usage]
     return f"{amount:>28}  {item.address}{f'  ({joined(details, max_names=2)})' if details else ''}"
 
 
-def _without_amount(item: Difference) -> str:
+def _without_amount(item: CostDifference) -> str:
     return "unknown" if item.unknown else "by use"
 
 
