@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from orderops.cli.options import Environments, Json, grouped
+from orderops.cli.options import DryRun, Environments, Json, grouped
 from orderops.operations.options import EnvironmentOptions
 
-commands = typer.Typer(no_args_is_help=True, help="Environment files: list, show, check, cost.")
+commands = typer.Typer(no_args_is_help=True, help="Environment files: list, show, check, new, diff, cost.")
 TIMES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 Name = Annotated[str, typer.Argument(help="Environment.", envvar="ORDEROPS_ENV")]
 
@@ -82,6 +82,32 @@ def check(
         # Two files with the same error share the hint.
         hints = dict.fromkeys(line for error in errors.values() for line in error.hint.splitlines())
         raise UsageError("\n".join(error.message for error in errors.values()), "\n".join(hints))
+
+
+@commands.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new environment.")],
+    like: Annotated[str, typer.Option("--like", help="Environment to copy.", metavar="NAME")],
+    environments: Environments = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the file of a new environment like an existing one, comments kept, with a free address range."""
+    from orderops.operations import environments as operation
+
+    operation.new(name, like, environments, dry_run=dry_run)
+
+
+@commands.command()
+def diff(
+    first: Annotated[str, typer.Argument(help="Environment.")],
+    second: Annotated[str, typer.Argument(help="Environment to compare it with.")],
+    environments: Environments = None,
+    as_json: Json = False,
+) -> None:
+    """Show how two environments differ, setting by setting, with their defaults."""
+    from orderops.operations import environments as operation
+
+    operation.show_differences(first, second, environments, as_json=as_json)
 
 
 def requests(text: str) -> int:
