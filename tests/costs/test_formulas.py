@@ -99,7 +99,9 @@ def test_a_worker_scaled_on_its_queue_has_alarms_on_two_metrics() -> None:
     metrics = [{"MetricStat": {}}, {"MetricStat": {}}, {"Expression": "messages / tasks"}]
     goal = {"CustomizedMetricSpecification": {"Metrics": metrics}}
 
-    cost = cost_of(DEV, {"autoscaling-target/w": {"BacklogPerTask": goal}}, PRICES)
+    world: dict[str, dict[str, Any]] = {"autoscaling-target/w": {"BacklogPerTask": goal}}
+
+    cost = cost_of(DEV, world, PRICES)
 
     assert cost.least == Decimal("0.40")
 
@@ -113,7 +115,7 @@ def test_a_web_service_asks_the_queue_for_nothing() -> None:
 
 
 def test_rules_beyond_ten_weigh_in_the_load() -> None:
-    rules = {f"elbv2-rule/{number}": {} for number in range(60)}
+    rules: dict[str, dict[str, Any]] = {f"elbv2-rule/{number}": {} for number in range(60)}
     balancer = {"elbv2-load-balancer/b": {"Subnets": ["a", "b"]}}
     traffic = MonthlyTraffic(2_628_000_000, PRICES.assumptions)  # 1,000 a second: 40 LCU of connections, 50 of rules
 

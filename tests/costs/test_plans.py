@@ -110,8 +110,8 @@ def test_a_protected_environment_shows_the_sum_before_its_name_is_asked(
     edit("nat_gateways = 1", "nat_gateways = 2")
     words = ("up", "--image", "registry.example.com/orders:1")
     unprotected = orderops(*words)
-    tables = "[alerts]\nanomaly_detection = false\n\n[balancer]\ndeletion_protection = true\n\n"
-    edit("[network]", f"protected = true\n\n{tables}[network]")
+    alerts = "[alerts]\nanomaly_detection = false\nno_pages_because = 'a test'\n\n"
+    edit("[network]", f"protected = true\n\n{alerts}[balancer]\ndeletion_protection = true\n\n[network]")
     edit("demonstration = true", 'token_secret = "ORDERS_TOKEN"')
     edit("multi_az = false", "multi_az = false\ndeletion_protection = true")
 

@@ -64,9 +64,11 @@ def _settings(environment: Environment) -> dict[tuple[str, ...], Setting]:
     return {key: Setting(value, _is_written(environment, key)) for key, value in resolved.items()}
 
 
-def _by_rule(environment: Environment) -> Mapping[tuple[str, ...], Any]:
+def _by_rule(environment: Environment) -> dict[tuple[str, ...], Any]:
     """Defaults that follow from other settings, which the models hold as None."""
-    priorities = {("services", name, "priority"): environment.routing.priority(name) for name in environment.entries}
+    priorities: dict[tuple[str, ...], Any] = {
+        ("services", name, "priority"): environment.routing.priority(name) for name in environment.entries
+    }
     return {
         **priorities,
         ("alerts", "anomaly_detection"): environment.anomaly_detection,
