@@ -20,6 +20,7 @@ from orderops.costs.line import MonthlyTraffic, Sort
 from orderops.costs.money import added, money
 from orderops.costs.prices import Quality, prices_of
 from orderops.engine.resource import UNKNOWN, Resource
+from orderops.ui.costs import show_cost
 from support.repository import ENVIRONMENTS
 
 PRICES = prices_of("ap-southeast-2")
@@ -98,7 +99,6 @@ def test_a_resource_is_priced_or_said_to_be_unknown(
 def test_a_worker_scaled_on_its_queue_has_alarms_on_two_metrics() -> None:
     metrics = [{"MetricStat": {}}, {"MetricStat": {}}, {"Expression": "messages / tasks"}]
     goal = {"CustomizedMetricSpecification": {"Metrics": metrics}}
-
     world: dict[str, dict[str, Any]] = {"autoscaling-target/w": {"BacklogPerTask": goal}}
 
     cost = cost_of(DEV, world, PRICES)
@@ -116,7 +116,7 @@ def test_a_web_service_asks_the_queue_for_nothing() -> None:
 
 def test_rules_beyond_ten_weigh_in_the_load() -> None:
     rules: dict[str, dict[str, Any]] = {f"elbv2-rule/{number}": {} for number in range(60)}
-    balancer = {"elbv2-load-balancer/b": {"Subnets": ["a", "b"]}}
+    balancer: dict[str, dict[str, Any]] = {"elbv2-load-balancer/b": {"Subnets": ["a", "b"]}}
     traffic = MonthlyTraffic(2_628_000_000, PRICES.assumptions)  # 1,000 a second: 40 LCU of connections, 50 of rules
 
     [load] = [line for line in cost_of(DEV, {**balancer, **rules}, PRICES, traffic).lines if " LCU x" in line.what]
@@ -127,6 +127,13 @@ def test_rules_beyond_ten_weigh_in_the_load() -> None:
 def test_prices_are_outdated_after_a_year() -> None:
     assert not PRICES.outdated(date(2027, 11, 28))
     assert PRICES.outdated(date(2027, 11, 29))
+
+
+def test_outdated_prices_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    for day in (date(2027, 11, 28), date(2027, 11, 29)):
+        show_cost("dev", cost_of(DEV, {}, PRICES), None, day)
+
+    assert capsys.readouterr().err.count("the prices are older than a year") == 1
 
 
 @pytest.mark.parametrize(
