@@ -107,7 +107,10 @@ def test_a_worker_scaled_on_its_queue_has_alarms_on_two_metrics() -> None:
 
 
 def test_a_web_service_asks_the_queue_for_nothing() -> None:
-    world = {"ecs-service/s": SERVICE, "ecs-task-definition/s": {**TASK, "Environment": {"ORDEROPS_ROLE": "web"}}}
+    world: dict[str, dict[str, Any]] = {
+        "ecs-service/s": SERVICE,
+        "ecs-task-definition/s": {**TASK, "Environment": {"ORDEROPS_ROLE": "web"}},
+    }
 
     [calls] = [line for line in cost_of(DEV, world, PRICES).lines if line.kind == "sqs-requests"]
 
