@@ -29,7 +29,7 @@ iam
 rehearsal
 restore drift
 migrations images remote queues releases alerts trail
-pipelines
+pipelines costs
 infra
 local
 runs
@@ -93,6 +93,7 @@ EXCEPTIONS = {
 }
 KNOWS_LOCAL = {
     "operations.workspace": "the one line that picks the endpoint, and no question before what can harm nothing",
+    "costs.estimate": "what runs on this machine costs nothing",
     "doctor": "what this machine must have to be the laptop environment",
     "config.environment": "a service that runs as a process of this machine is a mistake elsewhere",
     "health.laptop": "why a database of the laptop does not run stands in `orderops local status`",

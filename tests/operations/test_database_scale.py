@@ -75,6 +75,7 @@ def test_the_plan_says_what_is_interrupted_and_what_the_server_takes(scale: Scal
     assert "the server takes about 185 in place of about 80; the services open up to 40 during a deployment" in words
     assert "storage: 20 GB, does not grow by itself" in words
     assert "CPU credits:" in words
+    assert "cost: +20.44 USD a month (20.44 -> 40.88), prices of 2026-11-28" in words
     assert '+instance_class = "db.t3.small"' in words
     assert (folder / "dev.toml").read_text() == text
     assert instance(rds)["DBInstanceClass"] == "db.t3.micro"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
 
-from orderops.cli.options import Environments, Json
+from orderops.cli.options import DryRun, Environments, Json, grouped
+from orderops.operations.options import EnvironmentOptions
 
-commands = typer.Typer(no_args_is_help=True, help="Environment files: list, show, check.")
+commands = typer.Typer(no_args_is_help=True, help="Environment files: list, show, check, new, diff, cost.")
+TIMES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 Name = Annotated[str, typer.Argument(help="Environment.", envvar="ORDEROPS_ENV")]
 
 
@@ -79,6 +82,68 @@ def check(
         # Two files with the same error share the hint.
         hints = dict.fromkeys(line for error in errors.values() for line in error.hint.splitlines())
         raise UsageError("\n".join(error.message for error in errors.values()), "\n".join(hints))
+
+
+@commands.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new environment.")],
+    like: Annotated[str, typer.Option("--like", help="Environment to copy.", metavar="NAME")],
+    environments: Environments = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the file of a new environment like an existing one, comments kept, with a free address range."""
+    from orderops.operations import environments as operation
+
+    operation.new(name, like, environments, dry_run=dry_run)
+
+
+@commands.command()
+def diff(
+    first: Annotated[str, typer.Argument(help="Environment.")],
+    second: Annotated[str, typer.Argument(help="Environment to compare it with.")],
+    environments: Environments = None,
+    as_json: Json = False,
+) -> None:
+    """Show how two environments differ, setting by setting, with their defaults."""
+    from orderops.operations import environments as operation
+
+    operation.show_differences(first, second, environments, as_json=as_json)
+
+
+def requests(text: str) -> int:
+    """Parse a number of requests such as 250k, 3M or 1.5M."""
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmg]?)", text.strip().lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a number of requests; write 250k, 3M or 1.5M")
+    return round(float(match[1]) * TIMES[match[2]])
+
+
+@commands.command()
+@grouped()
+def cost(
+    where: EnvironmentOptions,
+    compare: Annotated[
+        str | None, typer.Option("--compare", help="Show what differs from this environment.", metavar="NAME")
+    ] = None,
+    traffic: Annotated[
+        Any,
+        typer.Option(
+            "--traffic",
+            help="Requests a month, such as 250k or 3M; without them, what depends on use is named and not counted.",
+            metavar="REQUESTS",
+            parser=requests,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate what an environment costs a month in USD, by its file; needs no account.
+
+    From a table of prices that is part of orderops and names its date.
+    """
+    from orderops.operations.costs import show_cost
+
+    show_cost(where, compare=compare, requests=traffic, as_json=as_json)
 
 
 def _flat(value: Any, key: str = "") -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from orderops.operations.options import ChangeOptions, EnvironmentOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orderops.costs.plan_cost import PlanCost
     from orderops.images.resolve import ImageChoice
     from orderops.infra.plan import Plan
     from orderops.infra.workspace import Workspace
@@ -29,6 +30,9 @@ def plan(
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the plan as Markdown, for an approver.")] = False,
     out: PlanOut = None,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Show what each change adds a month in USD, and all together.")
+    ] = False,
 ) -> None:
     """Show every property that differs and what changing it does. Exit code 3 if any differs.
 
@@ -38,7 +42,6 @@ def plan(
     from orderops.errors import Differences
     from orderops.infra.plan import make_plan
     from orderops.operations.workspace import open_workspace
-    from orderops.ui import console
     from orderops.ui.progress import Progress
 
     workspace = open_workspace(where.env, where.environments)
@@ -46,13 +49,7 @@ def plan(
     images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
     with Progress() as progress:
         planned = make_plan(workspace, images=images, adopt=adopt, prune=prune, on_wait=progress.watch)
-    if markdown:
-        _show_markdown(where.env, planned)
-    elif as_json:
-        document = console.plan_json(where.env, planned.steps, planned.undeclared, planned.undeclared_environments)
-        console.show_json({**document, "services": planned.services.to_json()})
-    else:
-        _show(where.env, planned, alone=images is None)
+    _shown(workspace, planned, alone=images is None, as_json=as_json, markdown=markdown, cost=cost)
     if out:
         from orderops.operations.saved_plan import PlanScope, save_plan
 
@@ -61,11 +58,48 @@ def plan(
         raise Differences
 
 
-def _show_markdown(env: str, planned: Plan) -> None:
+def _shown(workspace: Workspace, planned: Plan, *, alone: bool, as_json: bool, markdown: bool, cost: bool) -> None:
+    env, priced = workspace.environment.name, _cost(workspace, planned) if cost else None
+    if markdown:
+        _show_markdown(env, planned, priced)
+    elif as_json:
+        _show_json(env, planned, priced)
+    else:
+        _show(env, planned, alone=alone)
+        _show_cost(priced)
+
+
+def _cost(workspace: Workspace, planned: Plan) -> PlanCost:
+    from orderops.costs.plan_cost import plan_cost
+
+    return plan_cost(workspace, planned)
+
+
+def _show_json(env: str, planned: Plan, priced: PlanCost | None) -> None:
     from orderops.ui import console
+
+    document = console.plan_json(env, planned.steps, planned.undeclared, planned.undeclared_environments)
+    added = {"cost": priced.to_dict()} if priced else {}
+    console.show_json({**document, "services": planned.services.to_json(), **added})
+
+
+def _show_cost(priced: PlanCost | None) -> None:
+    if priced is None:
+        return
+    from orderops.operations.costs import today
+    from orderops.ui.costs import show_plan_cost
+
+    show_plan_cost(priced, today())
+
+
+def _show_markdown(env: str, planned: Plan, priced: PlanCost | None) -> None:
+    from orderops.ui import console
+    from orderops.ui.costs import cost_markdown
     from orderops.ui.plan_markdown import plan_markdown
 
     for line in plan_markdown(env, [*planned.steps, *planned.pruned]):
+        console.data(line)
+    for line in cost_markdown(priced) if priced else ():
         console.data(line)
 
 

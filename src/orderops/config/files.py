@@ -27,3 +27,14 @@ def replace_file(file: Path, text: str, *, mode: int | None = None) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def create_file(file: Path, text: str) -> None:
+    """Write a new file. Raises FileExistsError if there is one, other OSErrors without leaving a part of it."""
+    with file.open("x", encoding="utf-8", newline="") as out:
+        try:
+            out.write(text)
+            out.flush()
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise

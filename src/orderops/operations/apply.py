@@ -20,6 +20,7 @@ from orderops.infra.saved_plan import SavedPlan, check_unmoved
 from orderops.infra.service_login import login_is_due_in
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
+from orderops.operations.costs import show_sum
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.options import ChangeOptions
@@ -27,7 +28,7 @@ from orderops.operations.release_start import changing_services, releases_under_
 from orderops.operations.release_watch import failures_shown
 from orderops.operations.saved_plan import PlanScope, exact_images, open_plan, save_plan
 from orderops.operations.service_login import login_role
-from orderops.operations.workspace import confirm_change, slow_resources
+from orderops.operations.workspace import asks_by_name, confirm_change, slow_resources
 from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
@@ -197,6 +198,8 @@ class _ApplyEverything(Change[Plan]):
         _check_not_all_refused(plan)
         check_pages(self._workspace.environment)
         check_can_build(self._choices or {})
+        if self._choices is not None and _differs(plan) and asks_by_name(self._workspace, self._options):
+            show_sum(self._workspace, plan)
         # Migrations alone are applied by `up` on the laptop only, where nothing is asked.
         return _differs(plan) and confirm_change(
             self._workspace,

@@ -9,6 +9,8 @@ from orderops.aws.documents import Bucket
 from orderops.config.capacity import RESERVED_CONNECTIONS, most_connections, pooled_connections, room_for_connections
 from orderops.config.database import is_instance_class
 from orderops.config.environment import Environment
+from orderops.costs.database import class_change
+from orderops.costs.prices import prices_of
 from orderops.engine.resource import Observed, Outputs, Resource
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.change_order import ClassChange, in_order, too_small
@@ -107,7 +109,15 @@ class _Scale(InstanceChange):
         facts = [outage_fact(self.kind, before, multi_az=multi_az, emulated=not on_aws)]
         if plan.waits:
             facts.append(Fact("when", f"in the maintenance window {properties['PreferredMaintenanceWindow']} (UTC)"))
-        return [*facts, self._connections(plan), storage_fact(plan.observed), *self._credits(), *self._replicas(plan)]
+        facts += [self._connections(plan), storage_fact(plan.observed)]
+        return [*facts, *self._credits(), *self._replicas(plan), *([self._cost(plan)] if on_aws else [])]
+
+    def _cost(self, plan: InstancePlan) -> Fact:
+        """What the class costs more or less a month, of the instance, its standby, and the replicas of the file."""
+        servers = 1 + bool(plan.observed.properties["MultiAZ"]) + len(self.workspace.stack.replicas)
+        prices = prices_of(self.workspace.environment.region)
+        of = f" for {servers} servers" if servers > 1 else ""
+        return Fact("cost", f"{class_change(prices, plan.now, plan.wanted, servers)}{of}")
 
     def _connections(self, plan: InstancePlan) -> Fact:
         most = [most_connections(instance_class) for instance_class in (plan.now, plan.wanted)]

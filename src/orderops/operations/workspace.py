@@ -157,6 +157,12 @@ def _laptop_session(endpoint: LocalEndpoint, include_builtin_handlers: bool) -> 
     return session
 
 
+def asks_by_name(workspace: Workspace, options: ChangeOptions) -> bool:
+    """Whether `confirm_change` asks for the name of a protected environment."""
+    environment = workspace.environment
+    return environment.protected and not options.as_json and environment.name not in options.confirm
+
+
 def confirm_change(
     workspace: Workspace, question: str, options: ChangeOptions, *, undeclared_environments: Collection[str] = ()
 ) -> bool:
