@@ -24,6 +24,7 @@ LONG_DELAYS = Delays(
     alarm=1.5,
     queue_name=2.0,
     schedule_group=1.0,
+    link=0.5,
 )
 """Long enough to see pending states on a busy machine."""
 
