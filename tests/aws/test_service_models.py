@@ -22,6 +22,7 @@ from orderops.aws.sessions import AwsSessions
 
 # Each service by its name in boto3, and its name in the recorded calls where that is another.
 SERVICES = {
+    "apigatewayv2": "apigateway",
     "application-autoscaling": "application-autoscaling",
     "cloudtrail": "cloudtrail",
     "cloudwatch": "cloudwatch",
