@@ -53,7 +53,7 @@ INNER_LAYERS = {
     """,
     "health": "examination / verdict / alarms database entrance queue releases / service / laptop / component",
     "local": """
-        daemon / client / data_plane / strict / ecs rds sqs / elb / emulator / log_files / directories
+        daemon / client / data_plane / strict / apigateway ecs rds sqs / elb / emulator / log_files / directories
         / keys ports users
     """,
     "migrations": "migrator trial / execution lint / data_loss ledger / sql",

@@ -21,6 +21,7 @@ import orderops
 SOURCE = Path(orderops.__file__).parent
 # How the record of calls names a service, where boto3 names it otherwise.
 NAMES = {
+    "apigateway": "apigatewayv2",
     "elasticloadbalancing": "elbv2",
     "monitoring": "cloudwatch",
     "servicequotas": "service-quotas",

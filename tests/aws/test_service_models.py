@@ -22,6 +22,7 @@ from orderops.aws.sessions import AwsSessions
 
 # Each service by its name in boto3, and its name in the recorded calls where that is another.
 SERVICES = {
+    "apigatewayv2": "apigateway",
     "application-autoscaling": "application-autoscaling",
     "cloudtrail": "cloudtrail",
     "cloudwatch": "cloudwatch",
@@ -40,6 +41,7 @@ SERVICES = {
     "sns": "sns",
     "sqs": "sqs",
     "sts": "sts",
+    "wafv2": "wafv2",
 }
 RECORDED = sorted(json.loads((Path(orderops.__file__).parent / "iam" / "recorded_calls.json").read_text()))
 # What botocore's serializers, parsers and signers read of an operation and of a shape.

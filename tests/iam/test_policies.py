@@ -141,8 +141,9 @@ def test_the_viewer_may_change_nothing_and_read_no_password(dev: Environment) ->
     viewer = statements(dev, ACCOUNT, Persona.VIEWER)
     [secret] = [statement for statement in viewer if "GetSecretValue" in str(statement["Action"])]
 
-    # All four read; FilterLogEvents is the log of the services, and LookupEvents what changed them.
+    # All five read; FilterLogEvents is the log of the services, and LookupEvents what changed them.
     assert changing == {
+        "apigateway:GET",
         "cloudtrail:LookupEvents",
         "iam:SimulatePrincipalPolicy",
         "logs:FilterLogEvents",

@@ -19,6 +19,9 @@ from orderops.resources.rds_restored_instance import RdsRestoredInstance
 
 # The longest name of each kind that has names of its own, from the API reference of its service.
 LONGEST = {
+    "apigatewayv2-api": 128,
+    "apigatewayv2-authorizer": 128,
+    "apigatewayv2-vpc-link": 128,
     "cloudwatch-alarm": 255,
     "cloudwatch-composite-alarm": 255,
     "cloudwatch-dashboard": 255,
@@ -49,6 +52,9 @@ LONGEST = {
 }
 # Their names are tags, or contain the name of another resource.
 UNNAMED = {
+    "apigatewayv2-integration",
+    "apigatewayv2-route",
+    "apigatewayv2-stage",
     "autoscaling-target",
     "cloudwatch-anomaly-detector",
     "ec2-address",

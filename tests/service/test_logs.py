@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_a_valid_request_id_is_kept_and_another_replaced(
     given = start().get("/version", **headers).headers["x-request-id"]
 
     assert given == expected if expected else re.fullmatch(r"[0-9a-f]{32}", given)
+
+
+def test_the_callers_address_is_logged_from_the_header_of_the_api_and_from_nowhere_else(start: Start) -> None:
+    service = start(CLIENT_ADDRESS_HEADER="X-Client-Ip")
+    for headers in ({"X_Client_Ip": "203.0.113.7"}, {"X_Client_Ip": "no address"}, {"X_Forwarded_For": "203.0.113.9"}):
+        service.get("/version", **headers)
+    unaware = start()
+    unaware.get("/version", X_Client_Ip="203.0.113.7")
+    assert [service.end(), unaware.end()] == [0, 0]
+
+    def clients(lines: list[dict[str, Any]]) -> list[str | None]:
+        return [line.get("client") for line in lines if line["message"] == "request"]
+
+    assert clients(service.lines()) == ["203.0.113.7", None, None]
+    assert clients(unaware.lines()) == [None]
 
 
 def test_no_log_line_contains_a_password(world: World, start: Start) -> None:

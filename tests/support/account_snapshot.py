@@ -27,6 +27,8 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "database class": ("rds", "describe_db_instances", "DBInstances", {}, "DBInstanceClass"),
     "database subnets": ("rds", "describe_db_subnet_groups", "DBSubnetGroups", {}, "DBSubnetGroupName"),
     "parameters": ("rds", "describe_db_parameter_groups", "DBParameterGroups", {}, "DBParameterGroupName"),
+    "api": ("apigatewayv2", "get_apis", "Items", {}, "Name"),
+    "vpc link": ("apigatewayv2", "get_vpc_links", "Items", {}, "Name"),
     "queue": ("sqs", "list_queues", "QueueUrls", {}, ""),
     "topic": ("sns", "list_topics", "Topics", {}, "TopicArn"),
     "subscription": ("sns", "list_subscriptions", "Subscriptions", {}, "Endpoint"),
@@ -56,6 +58,14 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     ),
 }
 
+# The parts of HTTP APIs, and what each goes by.
+OF_APIS = {
+    "authorizer": "Name",
+    "integration": "Description",
+    "api route": "RouteKey",
+    "stage": "StageName",
+}
+
 
 def take_snapshot(client: Client) -> AccountSnapshot:
     """Existing resources by kind, without ids, so that equal runs give equal snapshots."""
@@ -63,6 +73,7 @@ def take_snapshot(client: Client) -> AccountSnapshot:
     there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
     there["web ACL of a balancer"] = list(_guarded(client))
+    there |= {kind: list(_of_apis(client, kind, name)) for kind, name in OF_APIS.items()}
     there["cluster"] = [cluster["clusterName"] for cluster in _clusters(client)]
     there["service"] = list(_services(client))
     return {kind: sorted(CHOSEN_BY_AWS.sub("…", name) for name in names) for kind, names in there.items() if names}
@@ -73,7 +84,7 @@ def _names(client: Client, kind: str) -> Iterator[str]:
     for thing in _every(client(service), call, key, **params):
         if isinstance(thing, str):
             yield thing.rpartition("/")[2]
-        elif thing.get("State") not in ("deleted", "deleting"):
+        elif thing.get("State", thing.get("VpcLinkStatus", "").lower()) not in ("deleted", "deleting"):
             yield str(thing[name] if name else _tagged_name(thing))
 
 
@@ -99,6 +110,13 @@ def _guarded(client: Client) -> Iterator[str]:
         answer = client("wafv2").get_web_acl_for_resource(ResourceArn=balancer["LoadBalancerArn"])
         if "WebACL" in answer:
             yield str(answer["WebACL"]["Name"])
+
+
+def _of_apis(client: Client, kind: str, name: str) -> Iterator[str]:
+    apis = client("apigatewayv2")
+    for api in _every(apis, "get_apis", "Items"):
+        for part in _every(apis, f"get_{kind.removeprefix('api ')}s", "Items", ApiId=api["ApiId"]):
+            yield str(part[name])
 
 
 def _clusters(client: Client) -> Iterator[Thing]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 from xml.etree import ElementTree
 
 from moto.backends import get_backend
@@ -419,7 +419,37 @@ def _firewall(call: Request) -> Iterator[Question]:
         yield Question(f"elasticloadbalancing:{needed}", params["ResourceArn"])
 
 
+def _apis(call: Request) -> Iterator[Question]:
+    """API Gateway names its actions by the method of HTTP, and its resources by the path."""
+    # A key such as `GET /orders` has a space, which an ARN has encoded.
+    path = quote(call.path.removeprefix("/v2"), safe="/$:")
+    resource = f"arn:aws:apigateway:{REGION}::{path}"
+    if call.action in ("TagResource", "UntagResource"):
+        yield Question(f"apigateway:{call.action}", path.removeprefix("/tags/"))
+        resource = f"arn:aws:apigateway:{REGION}::/tags/{path.removeprefix('/tags/')}"
+    if call.json.get("tags") and call.action.startswith("Create"):
+        yield Question("apigateway:TagResource", resource)
+    yield Question(f"apigateway:{call.method}", resource)
+    if call.action == "DeleteStage":
+        yield Question("logs:DeleteLogDelivery")
+    if call.action in ("CreateStage", "UpdateStage") and call.json.get("accessLogSettings"):
+        for action in API_LOG_DELIVERY:
+            yield Question(f"logs:{action}")
+
+
+API_LOG_DELIVERY = (
+    "CreateLogDelivery",
+    "DescribeLogGroups",
+    "DescribeResourcePolicies",
+    "GetLogDelivery",
+    "ListLogDeliveries",
+    "PutResourcePolicy",
+    "UpdateLogDelivery",
+)
+
+
 QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
+    "apigateway": _apis,
     "application-autoscaling": _scaling,
     "ec2": _network,
     "ecr": _images,

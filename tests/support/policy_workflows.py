@@ -152,6 +152,17 @@ def without_actions(document: Document, removed: frozenset[str]) -> Document:
     return {**document, "Statement": [statement for statement in statements if statement["Action"]]}
 
 
+API = """
+[api]
+type = "http"
+balancer = "both"
+authorization = "jwt"
+[api.jwt]
+issuer = "https://login.example.com/"
+audience = ["orders"]
+"""
+
+
 def shipped(env: str) -> str:
     """A file as shipped; dev also has what it leaves out to save money."""
     text = (ENVIRONMENTS / f"{env}.toml").read_text()
@@ -174,6 +185,7 @@ def run_all_workflows(operator: Operator) -> None:
     prune(operator)
     replicate(operator)
     change_the_database(operator)
+    put_an_api_in_front(operator)
     destroy(operator)
     create_again(operator)
     operate_prod(operator)
@@ -363,6 +375,42 @@ def change_the_file(operator: Operator) -> None:
     operator("infra", "plan", expect=3)
     operator("infra", "apply", "--dry-run", expect=3)
     operator("up", "--yes", "--image", f"order-processor={IMAGE}", "--image", f"billing={IMAGE}")
+
+
+def put_an_api_in_front(operator: Operator) -> None:
+    """Add an API, change it by hand, repair it, and take it away."""
+    text = (operator.folder / "dev.toml").read_text()
+    operator.write("dev", text + API)
+    operator("infra", "plan", expect=3)
+    operator("infra", "apply", "--yes")
+    operator("up", "--yes", "--image", IMAGE)
+    damage_the_api(operator)
+    operator("status", expect=None)
+    operator("infra", "drift", expect=3)
+    operator("up", "--yes", "--image", IMAGE)
+    operator.write("dev", text)
+    operator("up", "--yes", "--image", IMAGE)
+    operator("infra", "apply", "--yes", "--prune")
+
+
+def damage_the_api(operator: Operator) -> None:
+    """Change each part of the API by hand."""
+    apis = operator.client("apigatewayv2")
+    [api] = apis.get_apis()["Items"]
+    of = {"ApiId": api["ApiId"]}
+    apis.update_api(**of, DisableExecuteApiEndpoint=True)
+    apis.untag_resource(ResourceArn=f"arn:aws:apigateway:ap-southeast-2::/apis/{api['ApiId']}", TagKeys=["Name"])
+    [link] = apis.get_vpc_links()["Items"]
+    apis.update_vpc_link(VpcLinkId=link["VpcLinkId"], Name="other")
+    [integration] = apis.get_integrations(**of)["Items"]
+    apis.update_integration(**of, IntegrationId=integration["IntegrationId"], TimeoutInMillis=1000)
+    [authorizer] = apis.get_authorizers(**of)["Items"]
+    other = {"Audience": ["other"], "Issuer": authorizer["JwtConfiguration"]["Issuer"]}
+    apis.update_authorizer(**of, AuthorizerId=authorizer["AuthorizerId"], JwtConfiguration=other)
+    [route] = [route for route in apis.get_routes(**of)["Items"] if route["RouteKey"] == "POST /orders"]
+    apis.update_route(**of, RouteId=route["RouteId"], AuthorizationType="NONE", AuthorizationScopes=[])
+    limits = {"GET /orders": {"ThrottlingRateLimit": 1.0, "ThrottlingBurstLimit": 1}}
+    apis.update_stage(**of, StageName="$default", RouteSettings=limits)
 
 
 def damage_and_repair(operator: Operator) -> None:

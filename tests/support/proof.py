@@ -106,6 +106,7 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     own_up, replicate = ("up", *own, "--image", FIRST), ("infra", "apply", *replicated)
     guarded, blocking = (_with_a_firewall(folder / f"firewall-{mode}", mode) for mode in ("count", "block"))
     guard = ("infra", "apply", *guarded)
+    both, alone = (("up", *_with_api(folder / f"api-{to}", to), "--image", FIRST) for to in ("both", "internal"))
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
@@ -118,6 +119,9 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "canary": _by_strategy("canary", folder / "canary"),
         "rollback": Workflow("rollback", ("service", "rollback", *dev), [up, deploy]),
         "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
+        "api": Workflow("api", both, [up]),
+        "api alone": Workflow("api alone", (*alone, "--prune"), [up, both]),
+        "api off": Workflow("api off", (*up, "--prune"), [up, both]),
         "bands": Workflow("bands", bands, [up]),
         "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
         "replicas": Workflow("replicas", replicate, [own_up]),
@@ -196,6 +200,17 @@ def _with_replicas(folder: Path, count: int) -> tuple[str, ...]:
     text = file.read_text()
     assert text.count(table) == 1
     file.write_text(text.replace(table, f'{table}master = "own"\nreplicas = {count}\n'))
+    return ("--env", "dev", "--environments", str(folder), "--yes")
+
+
+def _with_api(folder: Path, balancer: str) -> tuple[str, ...]:
+    """Copy the environments; dev has an API with tokens, and behind it this load balancer."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file = folder / "dev.toml"
+    table = f'type = "http"\nbalancer = "{balancer}"\nauthorization = "jwt"\n'
+    jwt = 'issuer = "https://login.example.com/"\naudience = ["orders"]\n'
+    limits = "requests_per_second = 5\nburst = 10\n"
+    file.write_text(f'{file.read_text()}\n[api]\n{table}[api.jwt]\n{jwt}[api.routes."POST /orders"]\n{limits}')
     return ("--env", "dev", "--environments", str(folder), "--yes")
 
 

@@ -243,8 +243,8 @@ def _outputs(workspace: Workspace) -> dict[str, object]:
     from orderops.engine.resource import UNKNOWN
     from orderops.engine.step import Action
     from orderops.errors import OrderopsError
+    from orderops.infra.address import outputs_of
     from orderops.infra.plan import make_plan
-    from orderops.infra.stack import outputs_of
 
     planned = make_plan(workspace)
     values = outputs_of(workspace.stack, planned.outputs)

@@ -5,7 +5,6 @@ Values that are the same in most environments are defaults, so that a file holds
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from orderops.config import types as values
 from orderops.config.alerts import AlertsConfig
+from orderops.config.api import ApiConfig
 from orderops.config.board import BoardConfig
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
@@ -209,6 +209,8 @@ class Environment(TomlTable):
     """The load balancer."""
     waf: WafConfig = WafConfig()
     """The firewall in front of the load balancer."""
+    api: ApiConfig = ApiConfig()
+    """An API in front of the load balancer."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
     iam: IamConfig = IamConfig()
@@ -267,15 +269,6 @@ class Environment(TomlTable):
             raise UsageError(f"service {service!r}: {self._too_long(service)}", "choose a shorter name")
         return name
 
-    def second_group_name(self, service: str) -> str:
-        """The name of the second target group of a service, shortened where it would be too long."""
-        name = f"{self.service_name(service)}-alt"
-        if len(name) <= LONGEST_NAME:
-            return name
-        # A shortened name may be that of another service, too.
-        mark = hashlib.sha256(service.encode()).hexdigest()[:4]
-        return f"{name[: LONGEST_NAME - len(mark) - 1].rstrip('-')}-{mark}"
-
     @property
     def entries(self) -> list[str]:
         """The services that the load balancer sends requests to: all but the workers."""
@@ -321,6 +314,7 @@ class Environment(TomlTable):
         yield from self._without_tokens()
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)
+        yield from self.api.misfits(self.services, self.balancer.allowed_cidrs, emulated=self.emulated)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
 
     def _misplaced_role(self) -> Iterator[Mistake]:
@@ -379,7 +373,7 @@ class Environment(TomlTable):
 
     def _without_tokens(self) -> Iterator[Mistake]:
         """Order processors of a protected environment that everybody may use who reaches the load balancer."""
-        if not self.protected and self.name != "prod":
+        if not (self.protected or self.name == "prod") or self.api.authorises_orders(self.services):
             return
         for service, declared in self.services.items():
             # Of another image, it is not known how it checks its clients.

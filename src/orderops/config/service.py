@@ -38,6 +38,7 @@ RESERVED_VARIABLES = {
     "AWS_REGION": f"{OURS}, from region",
     "AWS_SECRET_ACCESS_KEY": ROLE,
     "AWS_SESSION_TOKEN": ROLE,
+    "CLIENT_ADDRESS_HEADER": f"{OURS}, where an API is in front",
     "DATABASE_MAX_LAG_SECONDS": f"{OURS}, from max_lag_seconds",
     "DATABASE_POOL_SIZE": f"{OURS}, from pool_size",
     "DATABASE_SECRET": OURS,

@@ -279,6 +279,18 @@ PhoneNumber = Annotated[str, spelled(r"\+[1-9]\d{6,14}", "a number such as +6141
 AddressPattern = Annotated[
     str, spelled(r"[a-z0-9*?-]+/\S+", "an address such as sqs-queue/NAME, in which * stands for any text")
 ]
+IssuerUrl = Annotated[
+    str, spelled(r"https?://[^\s/?#]+(/[^\s?#]*)?", "the URL of an issuer such as https://login.example.com/")
+]
+TokenScope = Annotated[str, spelled(r"[!#-\[\]-~]{1,128}", "a scope without spaces, such as orders/write")]
+RouteKey = Annotated[
+    str,
+    spelled(
+        r"(ANY|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) "
+        r"/(([A-Za-z0-9_.~-]+|\{[A-Za-z0-9_.-]+\})/)*([A-Za-z0-9_.~-]*|\{[A-Za-z0-9_.-]+\+?\})",
+        'a method and a path, such as "GET /orders/{id}"; {name+}, for the rest of a path, comes last',
+    ),
+]
 Reason = Annotated[str, spelled(r"\w.*", "a reason in words")]
 LOOPBACK = r"http://(127\.0\.0\.1|localhost)(:\d{1,5})?(/\S*)?"
 WebReceiver = Annotated[

@@ -6,22 +6,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orderops.aws.client import Aws, if_found
+from orderops.aws.ownership import Ownership
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.laptop import explaining, repairing
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, asked_service, on_this_machine
 from orderops.infra.workspace import Workspace
+from orderops.resources.apigatewayv2_api import apis
 from orderops.text.lists import joined
+
+API = "ApiEndpoint"
+"""The key of the URL of an API, beside what AWS describes of the load balancer; "" while there is no API."""
 
 
 def read_entrance(workspace: Workspace) -> Mapping[str, Any] | None:
-    """The load balancer as AWS describes it; None if there is none."""
+    """The load balancer as AWS describes it, and the URL of the API before it; None if there is none."""
     names = [workspace.stack.balancer.name]
     response = if_found(workspace.aws.elbv2.describe_load_balancers, "LoadBalancerNotFound", Names=names)
-    return response["LoadBalancers"][0] if response else None
+    if not response:
+        return None
+    balancer: Mapping[str, Any] = response["LoadBalancers"][0]
+    return {**balancer, API: _api_url(workspace)} if workspace.stack.api else balancer
+
+
+def _api_url(workspace: Workspace) -> str:
+    found = apis(workspace.aws, Ownership(workspace.environment.name))
+    return next((str(api.properties[API]) for api in found), "")
 
 
 def url_of(workspace: Workspace, entrance: Mapping[str, Any]) -> str:
-    """Where the load balancer listens."""
+    """Where the API answers, or else the load balancer."""
+    if entrance.get(API):
+        return str(entrance[API])
     port = workspace.environment.balancer.port
     return f"http://{entrance['DNSName']}" + ("" if port == 80 else f":{port}")
 
@@ -83,6 +98,8 @@ def read_readiness(workspace: Workspace, entrance: Mapping[str, Any] | None, ask
     """Ask the service for readiness; None without a load balancer."""
     if entrance is None:
         return None
+    if entrance.get(API) == "":
+        return ReadyAnswer(ReadyState.NOT_ASKED, f"no API yet: orderops up --env {workspace.environment.name}")
     if asked_service(workspace.environment) is None:
         return ReadyAnswer(ReadyState.NOT_ASKED, "the load balancer routes /ready to no service")
     return ask(url_of(workspace, entrance))

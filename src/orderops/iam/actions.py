@@ -25,6 +25,14 @@ NETWORK_CREATES = (
 )
 """Operations of EC2 that create a part of the network, with its tags."""
 
+LOG_DELIVERY = (
+    *(f"logs:{verb}LogDelivery" for verb in ("Create", "Get", "Update")),
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+)
+
 # AWS answers these to all credentials, even if a policy denies them.
 NO_PERMISSION = frozenset({"sts:GetCallerIdentity"})
 
@@ -32,6 +40,12 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     # SAR of EC2: tags in a create need CreateTags; the role that writes a flow log is passed to AWS
     **{f"ec2:{name}": ("ec2:CreateTags",) for name in NETWORK_CREATES},
     "ec2:CreateFlowLogs": ("ec2:CreateTags", "iam:PassRole"),
+    # SAR of API Gateway Management V2: tags in a create need TagResource, and a call for tags the method besides
+    **{f"apigateway:Create{name}": ("apigateway:TagResource",) for name in ("Api", "Stage", "VpcLink")},
+    "apigateway:TagResource": ("apigateway:POST", "apigateway:TagResource"),
+    # API Gateway guide, "Configure logging for HTTP APIs": the caller's permissions deliver the access log
+    **{f"apigateway:{name}Stage": ("apigateway:TagResource", *LOG_DELIVERY) for name in ("Create", "Update")},
+    "apigateway:DeleteStage": ("logs:DeleteLogDelivery",),
     # SAR of Elastic Load Balancing: tags in a create need AddTags
     **{
         f"elasticloadbalancing:Create{name}": ("elasticloadbalancing:AddTags",)

@@ -79,6 +79,9 @@ ANYTHING = Grant(
         "elasticloadbalancing:Describe*",
         "iam:GetAccountAuthorizationDetails",
         "iam:ListRoles",
+        # What delivers the access log of an API: the Service Authorization Reference narrows these by nothing.
+        "logs:*LogDeliver*",
+        "logs:*ResourcePolic*",
         "logs:DescribeLogGroups",
         "logs:DescribeResourcePolicies",
         "rds:Describe*",
@@ -147,6 +150,8 @@ NARROW = (
             f"targetgroup/{PREFIX}*",
         ),
     ),
+    # The ids of APIs and links are AWS's own, and only some of their calls know the tags.
+    Grant("Api", ("apigateway:*",), ("arn:{partition}:apigateway:{region}::/*",)),
     Grant(
         "Services",
         ("ecs:*",),
@@ -300,6 +305,7 @@ NARROW = (
                     "ecs.amazonaws.com",
                     "ecs.application-autoscaling.amazonaws.com",
                     "elasticloadbalancing.amazonaws.com",
+                    "ops.apigateway.amazonaws.com",
                     "rds.amazonaws.com",
                 )
             }

@@ -99,15 +99,18 @@ def flow_log_of(environment: Environment, vpc: Ec2Vpc) -> tuple[Resource, ...]:
     return group, role, Ec2FlowLog(f"{environment.prefix}-flow-log", vpc, group, role)
 
 
-def entrance_group_of(environment: Environment, network: Network) -> Ec2SecurityGroup:
-    """The security group of the load balancer: only `allowed_cidrs` may connect."""
-    port = environment.balancer.port
+def entrance_group_of(
+    environment: Environment, network: Network, link: Ec2SecurityGroup | None = None
+) -> Ec2SecurityGroup:
+    """The security group of the load balancers: only `allowed_cidrs` may connect, and the `link` of an API."""
+    port, alone = environment.balancer.port, environment.api.alone
+    clients = () if alone else tuple(IngressRule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs)
     return Ec2SecurityGroup(
         f"{environment.prefix}-balancer",
         network.vpc,
         # AWS cannot change the description of an existing group: another wording would need a replacement.
         "what reaches the load balancer",
-        ingress=tuple(IngressRule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs),
+        ingress=(*clients, *([IngressRule(port, link, "API")] if link else [])),
         # AWS gives every new group this egress rule; declared, so that a change of the rule shows as drift.
         egress=(IngressRule(0, ANYWHERE, "targets", protocol="-1"),),
     )

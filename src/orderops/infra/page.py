@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from http.client import HTTPConnection, HTTPException, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
 from urllib.parse import urlsplit
 
 from orderops.text.durations import in_words
@@ -65,7 +65,8 @@ class _Question:
         self._url, self._path = f"{url}{path}", path
         self._host = parts.hostname or ""
         self._within = within
-        self._connection = HTTPConnection(self._host, parts.port or 80, timeout=within.total_seconds())
+        kind, port = (HTTPSConnection, 443) if parts.scheme == "https" else (HTTPConnection, 80)
+        self._connection = kind(self._host, parts.port or port, timeout=within.total_seconds())
         self._socket: socket.socket | None = None
         self._began = time.monotonic()
 

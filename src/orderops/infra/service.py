@@ -11,6 +11,7 @@ from orderops.infra.alarms import Routes, alarms_of, detectors_of, watched_servi
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.infra.service_roles import execution_role_of, jobs_role_of, task_role_of
 from orderops.infra.service_routing import ServiceRouting, routing_of
+from orderops.resources.apigatewayv2_integration import CLIENT_HEADER
 from orderops.resources.autoscaling_target import AutoscalingTarget, Backlog
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
@@ -42,6 +43,8 @@ class ServiceContext:
     cluster: EcsCluster
     pointer: DatabasePointer
     routes: Routes
+    inner: Elbv2Listener | None = None
+    """The listener of the internal load balancer, while requests come by two."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup
     queue, dead_letters = _queues(declared, name)
     log_group = LogsGroup(f"/orderops/{environment.name}/{key}", declared.log_days)
     repository = EcrRepository(name, environment.images.keep)
-    routing = routing_of(environment, context.network, context.listener, key)
+    routing = routing_of(environment, context.network, context.listener, key, context.inner)
     secrets = {
         variable: SecretsmanagerSecret(f"{secret_path(environment.name, key)}{variable}", f"{variable} of {key}")
         for variable in declared.secrets
@@ -174,6 +177,7 @@ def release_of(context: ServiceContext, base: ServiceBase, image: str) -> list[R
         security_groups=(base.security_group,),
         rule=base.routing.rule if base.routing else None,
         second=base.routing.second if base.routing else None,
+        also=base.routing.also.rule if base.routing and base.routing.also else None,
         tasks=declared.min_tasks,
         grace=declared.health_grace_seconds,
     )
@@ -271,6 +275,8 @@ def _variables(
         "POLL_SECONDS": str(base.declared.queue.poll_seconds),
         "PORT": str(base.declared.port),
         "QUEUE_URL": Output(base.queue, "id"),
+        # Only behind an API can no client reach the tasks by itself, and write what it likes there.
+        **({"CLIENT_ADDRESS_HEADER": CLIENT_HEADER} if base.routing and environment.api.alone else {}),
         # The ARN and not the value: a new token is valid without a new task.
         **({"TOKEN_SECRET": Output(base.token, "arn")} if base.token else {}),
     }

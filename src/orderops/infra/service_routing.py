@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
-from orderops.config.environment import Environment, ServiceConfig
+from orderops.config.environment import LONGEST_NAME, Environment, ServiceConfig
 from orderops.engine.resource import Resource
 from orderops.infra.network import Network
 from orderops.infra.roles import role_of
@@ -26,6 +27,8 @@ class ServiceRouting:
     rule: Elbv2Rule
     alternate: Elbv2TargetGroup | None = None
     second: SecondGroup | None = None
+    also: ServiceRouting | None = None
+    """The same behind another load balancer, while requests come by two."""
 
     @property
     def target_groups(self) -> tuple[Elbv2TargetGroup, ...]:
@@ -35,18 +38,29 @@ class ServiceRouting:
     def resources(self) -> list[Resource]:
         """All of them."""
         second = [self.second.test_rule, self.second.role] if self.second else []
-        return [*self.target_groups, self.rule, *second]
+        also = self.also.resources() if self.also else []
+        return [*self.target_groups, self.rule, *second, *also]
 
 
-def routing_of(environment: Environment, network: Network, listener: Elbv2Listener, key: str) -> ServiceRouting:
-    """The routing of a service as its strategy needs it."""
-    declared, name = environment.services[key], environment.service_name(key)
+def routing_of(
+    environment: Environment, network: Network, listener: Elbv2Listener, key: str, inner: Elbv2Listener | None = None
+) -> ServiceRouting:
+    """The routing of a service as its strategy needs it; with `inner`, the same behind another listener as well."""
+    routing = _routing_of(environment, network, listener, key)
+    return replace(routing, also=_routing_of(environment, network, inner, key)) if inner else routing
+
+
+def _routing_of(environment: Environment, network: Network, listener: Elbv2Listener, key: str) -> ServiceRouting:
+    declared = environment.services[key]
+    # A target group belongs to one load balancer, so the internal one has groups of its own.
+    behind = "-int" if listener.load_balancer.internal else ""
+    name = _named(environment, key, behind)
     priority, paths = environment.routing.priority(key), tuple(declared.paths)
     target_group = _target_group(name, network, declared)
     rule_name = f"{name}:{listener.port}"
     if declared.strategy == "rolling":
         return ServiceRouting(target_group, Elbv2Rule(rule_name, listener, target_group, priority, paths))
-    alternate = _target_group(environment.second_group_name(key), network, declared)
+    alternate = _target_group(_named(environment, key, f"{behind}-alt"), network, declared)
     rule = Elbv2Rule(rule_name, listener, target_group, priority, paths, alternate)
     test_rule = Elbv2Rule(
         f"{name}-candidate:{listener.port}",
@@ -58,6 +72,17 @@ def routing_of(environment: Environment, network: Network, listener: Elbv2Listen
         header=(CANDIDATE, key),
     )
     return ServiceRouting(target_group, rule, alternate, _second(environment, name, declared, rule, test_rule))
+
+
+def _named(environment: Environment, key: str, suffix: str) -> str:
+    """The name of a service with a suffix, shortened where it would be too long."""
+    name = f"{environment.service_name(key)}{suffix}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    # A shortened name may be that of another service, too.
+    of = key if suffix == "-alt" else f"{key}{suffix}"
+    mark = hashlib.sha256(of.encode()).hexdigest()[:4]
+    return f"{name[: LONGEST_NAME - len(mark) - 1].rstrip('-')}-{mark}"
 
 
 def _target_group(name: str, network: Network, declared: ServiceConfig) -> Elbv2TargetGroup:

@@ -11,9 +11,10 @@ from orderops.aws.client import Aws
 from orderops.config.environment import Environment
 from orderops.database import iam_role, service_role
 from orderops.engine.inventory import Inventory
-from orderops.engine.resource import Outputs, Resource
+from orderops.engine.resource import Resource
 from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
 from orderops.infra.alert_rule import Priority
+from orderops.infra.api import ApiFront, api_of, internal_of, link_group_of
 from orderops.infra.board import publication_of
 from orderops.infra.dashboard import dashboards_of
 from orderops.infra.firewall import firewall_of
@@ -30,6 +31,12 @@ from orderops.infra.scheduled_rotation import rotation_of
 from orderops.infra.scheduled_task import ScheduledTask, scheduled_task_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
+from orderops.resources.apigatewayv2_api import Apigatewayv2Api
+from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer
+from orderops.resources.apigatewayv2_integration import Apigatewayv2Integration
+from orderops.resources.apigatewayv2_route import Apigatewayv2Route
+from orderops.resources.apigatewayv2_stage import Apigatewayv2Stage
+from orderops.resources.apigatewayv2_vpc_link import Apigatewayv2VpcLink
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
@@ -74,6 +81,12 @@ from orderops.resources.wafv2_logging import Wafv2Logging
 from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 
 INFRA_KINDS: tuple[type[Resource], ...] = (
+    Apigatewayv2Api,
+    Apigatewayv2Authorizer,
+    Apigatewayv2Integration,
+    Apigatewayv2Route,
+    Apigatewayv2Stage,
+    Apigatewayv2VpcLink,
     CloudwatchAlarm,
     CloudwatchAnomalyDetector,
     CloudwatchCompositeAlarm,
@@ -141,6 +154,8 @@ class Stack:
     shared: tuple[Resource, ...]
     scheduled: tuple[ScheduledTask, ...] = ()
     """What AWS runs again and again, as far as the file asks for it."""
+    api: ApiFront | None = None
+    """The API in front, with the internal load balancer."""
 
     @property
     def login(self) -> SecretsmanagerLogin:
@@ -196,6 +211,7 @@ class Stack:
             *self.pages,
             *self.dashboards,
             *self.shared,
+            *(self.api.resources() if self.api else ()),
             *services,
             *dict.fromkeys(chain.from_iterable(task.resources() for task in self.scheduled)),
         ]
@@ -229,9 +245,9 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     Without `zones`, they are those that most regions have: enough for names and dependencies.
     """
     network = network_of(environment, zones or nominal_zones(environment))
-    entrance = entrance_group_of(environment, network)
-    balancer, bucket = balancer_of(environment, network, entrance, account)
-    listener = Elbv2Listener(f"{balancer.name}:{environment.balancer.port}", balancer, environment.balancer.port)
+    front = _front_of(environment, network, account)
+    entrance, listener = front.entrance, front.listener
+    balancer = listener.load_balancer
     cluster = cluster_of(environment)
     groups = {
         key: service_group_of(environment, network, entrance, key, declared)
@@ -240,7 +256,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     database, replicas, database_needs = database_of(environment, network, tuple(groups.items()))
     pointer = pointer_of(environment, database, replicas)
     routes = routes_of(environment)
-    context = ServiceContext(environment, network, listener, cluster, pointer, routes)
+    context = ServiceContext(environment, network, listener, cluster, pointer, routes, front.inner)
     services = service_bases_of(context, groups)
     # AWS creates these roles at their first use, and the first CreateService in a new account fails while that goes on.
     linked_roles = [linked_role(service) for service in ("ecs", "elasticloadbalancing", "rds")]
@@ -258,9 +274,42 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         alarms=shared_alarms_of(environment, routes, balancer, database.name, replicas),
         context=context,
         services=services,
-        shared=(bucket, *firewall_of(environment, balancer), *cluster.log_groups, *database_needs, *linked_roles),
+        shared=(front.bucket, *firewall_of(environment, balancer), *cluster.log_groups, *database_needs, *linked_roles),
         scheduled=tuple(_scheduled(environment, account, cluster, services, pointer)),
+        api=front.api,
     )
+
+
+@dataclass(frozen=True)
+class _Front:
+    """What requests come by."""
+
+    entrance: Ec2SecurityGroup
+    listener: Elbv2Listener
+    bucket: S3Bucket
+    api: ApiFront | None = None
+    inner: Elbv2Listener | None = None
+    """The listener of the internal load balancer, where the other one is public."""
+
+
+def _front_of(environment: Environment, network: Network, account: str) -> _Front:
+    link_group = link_group_of(environment, network)
+    entrance = entrance_group_of(environment, network, link_group)
+    balancer, bucket = balancer_of(environment, network, entrance, account)
+    public = listener_of(environment, balancer)
+    if link_group is None:
+        return _Front(entrance, public, bucket)
+    inner = listener_of(environment, internal_of(environment, network, balancer))
+    api = api_of(environment, network, link_group, inner)
+    if environment.api.alone:
+        return _Front(entrance, inner, bucket, api)
+    return _Front(entrance, public, bucket, api, inner)
+
+
+def listener_of(environment: Environment, balancer: Elbv2LoadBalancer) -> Elbv2Listener:
+    """The listener of a load balancer on the declared port."""
+    port = environment.balancer.port
+    return Elbv2Listener(f"{balancer.name}:{port}", balancer, port)
 
 
 def _scheduled(
@@ -294,41 +343,3 @@ def cluster_of(environment: Environment) -> EcsCluster:
     name, declared = f"{environment.prefix}-cluster", environment.cluster
     groups = (insights_log_group(name, declared.insights_days),) if declared.container_insights else ()
     return EcsCluster(name, declared.container_insights, linked_role("ecs"), groups)
-
-
-def load_balancer_url(stack: Stack, outputs: Outputs) -> str:
-    """The URL under which the services can be reached."""
-    port = stack.environment.balancer.port
-    host = outputs[stack.balancer].properties["DNSName"]
-    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
-
-
-def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
-    """What other programs need to know of an environment. The keys are stable."""
-    database = outputs[stack.database].properties
-    services = {key: _service_outputs(stack, base, outputs) for key, base in stack.services.items()}
-    return {
-        "environment": stack.environment.name,
-        "region": stack.environment.region,
-        "load_balancer_url": load_balancer_url(stack, outputs),
-        "database_endpoint": database["EndpointAddress"],
-        "database_port": database["EndpointPort"],
-        "database_name": stack.environment.database.name,
-        "database_secret_arn": database["MasterUserSecretArn"],
-        "database_pointer_arn": outputs[stack.pointer].arn,
-        "cluster": stack.cluster.name,
-        "alarm_topic_arn": outputs[stack.topic].arn,
-        "vpc": outputs[stack.network.vpc].id,
-        **services[stack.environment.entries[0]],
-        "services": services,
-    }
-
-
-def _service_outputs(stack: Stack, base: ServiceBase, outputs: Outputs) -> dict[str, object]:
-    return {
-        "service": stack.environment.service_name(base.key),
-        "queue_url": outputs[base.queue].id,
-        "dead_letter_queue_url": outputs[base.dead_letters].id,
-        "repository_uri": outputs[base.repository].properties["RepositoryUri"],
-        "log_group": base.log_group.name,
-    }

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from moto.backends import get_backend
+from starlette.requests import Request as StarletteRequest
 
+from orderops.local.apigateway.account import ServedApi, linked_listeners, on_this_machine, served_apis, write_lines
+from orderops.local.apigateway.gateway import Gateways
+from orderops.local.apigateway.signed_requests import may_invoke
 from orderops.local.directories import DataDirectory
 from orderops.local.ecs.api import EcsCalls
 from orderops.local.ecs.launch import EmulatorAccess, task_role
@@ -20,7 +24,7 @@ from orderops.local.elb.balancer import Balancers
 from orderops.local.elb.reach import lets_balancer_in
 from orderops.local.elb.targets import Targets
 from orderops.local.emulator.permissions import allows, key_holder, role
-from orderops.local.emulator.protocol import Request
+from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.keys import OPERATOR_PREFIX, AccessKey
 from orderops.local.rds import api as rds_calls
@@ -55,6 +59,7 @@ class DataPlane:
         self._balancers = Balancers(self._targets)
         tokens = TokenCheck(self._find_key, self._permits)
         self._databases = Databases(files.create_databases(), emulator.lock, touch, save, tokens)
+        self._gateways = Gateways(self._balancers.inner_port, self._may_invoke)
         self._seen: Any = None
         rds_calls.register(emulator, self._databases.port_conflict)
         elb_calls.register(emulator, self._targets, self._balancers.listens_on)
@@ -70,6 +75,7 @@ class DataPlane:
     def resume(self, records: Any, access: EmulatorAccess) -> None:
         """Restore the records of an earlier process and find its tasks again."""
         self._tasks.access = access
+        self._serve_new_apis()
         if records:
             self._tasks.all.update(records["tasks"])
             self._scheduler.services.update(records["services"])
@@ -85,7 +91,9 @@ class DataPlane:
             rds_calls.delete_expired_backups()
             instances = rds_calls.instances()
             in_use = rds_calls.folders_in_use()
-            listeners = elb_calls.routes()
+            listeners = elb_calls.routes(linked_listeners())
+            apis = served_apis()
+            write_lines(self._gateways.take_lines())
             self._balancers.firewall.acls = web_acls()
             self._targets.configure(elb_calls.checks())
             self._targets.block(frozenset(self._unreachable()))
@@ -103,9 +111,23 @@ class DataPlane:
             self._seen = seen
             self._touch()
         self._record_problems(self._balancers.update(listeners))
+        self._gateways.update(apis)
         # Without the lock: it may wait for a database, and requests must still be answered.
         self._databases.tick(instances)
         self._databases.sweep(folders, in_use)
+
+    def _serve_new_apis(self) -> None:
+        """Give each API that is created a port of this machine, before the answer names its host."""
+        create = self._emulator.instead["apigateway", "CreateApi"]
+
+        def create_here(request: Request) -> Response | None:
+            answer = create(request)
+            return on_this_machine(request.region, answer) if answer else None
+
+        self._emulator.instead["apigateway", "CreateApi"] = create_here
+
+    def _may_invoke(self, request: StarletteRequest, body: bytes, api: ServedApi) -> bool:
+        return may_invoke(self._emulator.admission, self._permits, request, body, api)
 
     def _find_key(self, key_id: str) -> AccessKey | None:
         admission = self._emulator.admission
@@ -137,6 +159,7 @@ class DataPlane:
 
     def close(self) -> None:
         """Shut everything down in the order of use: clients before the servers they call."""
+        self._gateways.close()
         self._balancers.close()
         self._targets.close()
         # Not under the lock: tasks finish their requests to the emulator before they exit.

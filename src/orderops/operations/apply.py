@@ -13,12 +13,12 @@ from orderops.errors import OrderopsError
 from orderops.images.released import releases_taken_back
 from orderops.images.resolve import ImageChoice, check_can_build, materialize
 from orderops.images.retention import keep_released
+from orderops.infra.address import service_url
 from orderops.infra.alarms import check_pages
 from orderops.infra.apply import Apply
 from orderops.infra.plan import Plan, make_plan
 from orderops.infra.saved_plan import SavedPlan, check_unmoved
 from orderops.infra.service_login import login_is_due_in
-from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.costs import show_sum
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
@@ -297,7 +297,7 @@ def _result(
     document = console.plan_json(workspace.environment.name, steps, plan.undeclared, plan.undeclared_environments)
     return console.result_json(
         {**document, "services": plan.services.to_json()},
-        url=load_balancer_url(workspace.stack, outputs) if released and outcome else None,
+        url=service_url(workspace.stack, outputs) if released and outcome else None,
         users=workspace.environment.demonstration,
         applied=outcome is not None and outcome.run is not None,
         elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,
@@ -328,7 +328,7 @@ def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released
             f"to delete them: --prune{one if any(_removable(owned.address) for owned in plan.undeclared) else ''}"
         )
     if released:
-        url = load_balancer_url(workspace.stack, outputs)
+        url = service_url(workspace.stack, outputs)
         console.data(f"{url}/")
         if workspace.environment.demonstration:
             console.data(f"{url}/users")

@@ -15,12 +15,12 @@ from orderops.engine.resource import Observed, Outputs, Resource
 from orderops.engine.step import Action
 from orderops.engine.terms import Terms
 from orderops.errors import OrderopsError
+from orderops.infra.address import service_url
 from orderops.infra.declaration import Declaration
 from orderops.infra.instance_plan import Fact, InstancePlan, check_state
 from orderops.infra.measured_changes import ChangeKind, MeasuredChange, save
 from orderops.infra.outage import OutageProbe, readiness_probe
 from orderops.infra.readiness import asked_service
-from orderops.infra.stack import load_balancer_url
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
@@ -241,7 +241,7 @@ class InstanceChange(Change[InstancePlan]):
         """A probe of the service where it can be reached from here, else of the status of the instance."""
         declared = self.workspace.stack
         balancer = declared.balancer in plan.outputs and asked_service(self.workspace.environment)
-        probe = readiness_probe(load_balancer_url(declared, plan.outputs)) if balancer else None
+        probe = readiness_probe(service_url(declared, plan.outputs)) if balancer else None
         aws, name = self.workspace.aws, plan.observed.id
         return probe or OutageProbe(lambda: is_usable(aws, name), "the status of the instance", STATUS_EVERY)
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.images.resolve import ImageChoice, check_can_build, materialize
+from orderops.infra.address import service_url
 from orderops.infra.apply import Release
-from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.apply import TAKING_BACK, keep_images, show_image_choices, show_taken_back
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
@@ -51,7 +51,7 @@ def deploy_services(
         console.info(f"released in {in_words(outcome.progress.elapsed)}")
     else:
         console.info("0 changes: every service runs the requested image")
-    console.data(f"{load_balancer_url(workspace.stack, change.release.outputs)}/")
+    console.data(f"{service_url(workspace.stack, change.release.outputs)}/")
     console.info(f"next: orderops status --env {workspace.environment.name}")
 
 
@@ -59,7 +59,7 @@ def _result(workspace: Workspace, change: _Deploy, outcome: Outcome[list[Step]] 
     """The document of --json: the plan of a dry run, else what was done."""
     document = console.result_json(
         console.plan_json(workspace.environment.name, change.shown if outcome is None else outcome.steps, ()),
-        url=load_balancer_url(workspace.stack, change.release.outputs) if outcome else None,
+        url=service_url(workspace.stack, change.release.outputs) if outcome else None,
         users=workspace.environment.demonstration,
         applied=outcome is not None and outcome.run is not None,
         elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,

@@ -11,9 +11,9 @@ from orderops.database.service_role import ROLE
 from orderops.engine.resource import Resource
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
+from orderops.infra.address import service_url
 from orderops.infra.iam_login import iam_user_of
 from orderops.infra.service_login import tag_with_login
-from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
@@ -288,7 +288,7 @@ def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion
     if workspace.stack.balancer not in outputs or not workspace.stack.services:
         console.info("no service is running, so none was checked")
         return
-    url = load_balancer_url(workspace.stack, outputs)
+    url = service_url(workspace.stack, outputs)
     try:
         answer = verify(url, connection_info(workspace.stack, primary))
     # This machine may have no route to the balancer; that is no failure of the promotion.

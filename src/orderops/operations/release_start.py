@@ -10,8 +10,8 @@ from orderops.aws.client import Aws
 from orderops.config.service import covers_all
 from orderops.engine.resource import Outputs
 from orderops.engine.step import Action, Step
+from orderops.infra.address import service_url
 from orderops.infra.service_routing import ServiceRouting
-from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.release_watch import ReleaseWatch, WatchedRelease, history_of
 from orderops.operations.running_service import running_service
@@ -127,7 +127,7 @@ def _watched(
     base = workspace.stack.services[service]
     # `/version` and `/ready` are asked where the service's rules forward them, and another service's do not come first.
     forwarded = base.routing is not None and covers_all(base.declared.paths, ASKED)
-    url = load_balancer_url(workspace.stack, outputs) if forwarded else ""
+    url = service_url(workspace.stack, outputs) if forwarded else ""
     group = _live_group(base.routing, outputs) if base.routing else ""
     # Without a release before there is nothing to return to and nothing to compare with.
     seconds = 0.0 if not rollout.previous else base.declared.bake_seconds if bake is None else bake.total_seconds()

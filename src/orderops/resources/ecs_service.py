@@ -73,6 +73,8 @@ class EcsService(Resource):
     grace: int = 60
     second: SecondGroup | None = None
     """How a second target group takes over at each release; None for rolling releases."""
+    also: Elbv2Rule | None = None
+    """The rule of another load balancer, while requests come by two."""
 
     kind: ClassVar[str] = "ecs-service"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
@@ -131,7 +133,8 @@ class EcsService(Resource):
             defaults["desiredCount"] = self.tasks
         if self.rule:
             balancers = observed.properties["LoadBalancers"]
-            defaults["LoadBalancers"] = [in_order(balancer, self.rule.target_group) for balancer in balancers]
+            ordered = (in_order(balancer, self.rule.target_group) for balancer in balancers)
+            defaults["LoadBalancers"] = sorted(ordered, key=str)
             if self.second is None and (rule := production_rule(balancers)):
                 # Read only where a strategy is to be taken away.
                 defaults["LiveTargetGroupArn"] = live_target_group(aws, rule)
@@ -149,16 +152,17 @@ class EcsService(Resource):
 
     def desired(self, outputs: Outputs) -> Properties:
         definition = self.task_definition
-        rules = [self.rule] if self.rule else []
+        rules = [rule for rule in (self.rule, self.also) if rule]
         return {
             "LaunchType": "FARGATE",
             "desiredCount": self.tasks,
             "TaskDefinition": outputs[definition].arn,
             "Subnets": sorted(outputs[subnet].id for subnet in self.subnets),
             "SecurityGroups": sorted(outputs[group].id for group in self.security_groups),
-            "LoadBalancers": [
-                balanced(rule, self.second, definition.container, definition.port, outputs) for rule in rules
-            ],
+            # A service keeps its load balancers in no order.
+            "LoadBalancers": sorted(
+                (balanced(rule, self.second, definition.container, definition.port, outputs) for rule in rules), key=str
+            ),
             "deploymentConfiguration": {**DEPLOYMENT, **(self.second.configuration() if self.second else ROLLING)},
             # Of no meaning without a load balancer: the check of a container has a grace of its own.
             **({"healthCheckGracePeriodSeconds": self.grace} if rules else {}),

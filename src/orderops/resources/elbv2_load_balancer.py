@@ -28,7 +28,7 @@ DEFAULTS = {IDLE_TIMEOUT: "60", PROTECTION: "false", LOGS_ENABLED: "false", LOGS
 
 @dataclass(frozen=True, eq=False)
 class Elbv2LoadBalancer(Resource):
-    """Internet-facing, in public subnets of at least two zones. `idle_timeout` is in seconds.
+    """In public subnets of at least two zones, or `internal` in private ones. `idle_timeout` is in seconds.
 
     AWS needs `gateway` attached to the VPC to create it, and to detach the gateway needs its addresses released. Its
     service-linked role has to exist before it.
@@ -41,6 +41,7 @@ class Elbv2LoadBalancer(Resource):
     idle_timeout: int = 60
     deletion_protection: bool = False
     linked_role: IamServiceLinkedRole | None = None
+    internal: bool = False
 
     kind: ClassVar[str] = "elbv2-load-balancer"
     name_rule: ClassVar[NameRule | None] = NameRule(
@@ -91,7 +92,7 @@ class Elbv2LoadBalancer(Resource):
         logs = self.access_logs
         return {
             "Type": "application",
-            "Scheme": "internet-facing",
+            "Scheme": "internal" if self.internal else "internet-facing",
             "Subnets": sorted(outputs[subnet].id for subnet in self.subnets),
             "SecurityGroups": sorted(outputs[group].id for group in self.security_groups),
             IDLE_TIMEOUT: str(self.idle_timeout),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from ipaddress import ip_address
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,8 +25,9 @@ _TRACE_ROOT = re.compile(r"Root=([A-Za-z0-9-]{1,64})")
 class Access:
     """Outermost middleware: gives each request an id and a span, returns their ids, and logs the result."""
 
-    def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
+    def __init__(self, app: ASGIApp, tracing: Tracing, client_header: str = "") -> None:
         self._app = app
+        self._client_header = client_header
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +62,16 @@ class Access:
                 raise
         finally:
             span.answered(scope, status)
-            _log_request(scope, status, time.monotonic() - started)
+            _log_request(scope, status, time.monotonic() - started, self._client(scope))
             request_id.reset(token)
+
+    def _client(self, scope: Scope) -> dict[str, str]:
+        """The caller's address from the header that an API in front sets, and from nowhere else."""
+        given = Headers(scope=scope).get(self._client_header, "") if self._client_header else ""
+        try:
+            return {"client": str(ip_address(given))}
+        except ValueError:
+            return {}
 
 
 def _name(headers: Headers) -> str:
@@ -72,7 +82,7 @@ def _name(headers: Headers) -> str:
     return given if _PLAIN.fullmatch(given) else uuid4().hex
 
 
-def _log_request(scope: Scope, status: int, seconds: float) -> None:
+def _log_request(scope: Scope, status: int, seconds: float, client: dict[str, str]) -> None:
     level = logging.INFO
     if status >= 500 or not status:
         level = logging.WARNING
@@ -84,5 +94,6 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
         "path": scope["path"],
         "status": status,
         "duration_ms": round(seconds * 1000, 1),
+        **client,
     }
     log.log(level, "request", extra=fields)

@@ -83,7 +83,11 @@ def create_app(
         RefusedRequest: service.problem,
         Exception: service.broken,
     }
-    return Access(Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan), tracing)
+    return Access(
+        Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan),
+        tracing,
+        settings.client_header,
+    )
 
 
 class OrderService:

@@ -11,7 +11,18 @@ from datetime import UTC, datetime
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
-_FIELDS = ("method", "path", "status", "duration_ms", "order_id", "message_id", "receives", "reason", "orders")
+_FIELDS = (
+    "method",
+    "path",
+    "status",
+    "duration_ms",
+    "client",
+    "order_id",
+    "message_id",
+    "receives",
+    "reason",
+    "orders",
+)
 
 
 def configure(level: str) -> None:

@@ -102,6 +102,9 @@ class Settings(BaseModel):
     demonstration: bool = Field(False, validation_alias="DEMONSTRATION")
     token_secret: Annotated[str, AfterValidator(_secret_name)] | None = Field(None, validation_alias="TOKEN_SECRET")
 
+    # Set only where nobody but an API in front can reach the tasks: then no client chooses what this header says.
+    client_header: str = Field("", validation_alias="CLIENT_ADDRESS_HEADER", pattern=r"[A-Za-z0-9-]{0,100}")
+
     queue_url: QueueUrl = Field(validation_alias="QUEUE_URL")
     dead_letter_queue_url: QueueUrl | None = Field(None, validation_alias="DEAD_LETTER_QUEUE_URL")
 

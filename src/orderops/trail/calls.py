@@ -52,6 +52,32 @@ SECRET = (
 INSTANCE = "dBInstanceIdentifier"
 
 SETTERS: Mapping[str, tuple[Setter, ...]] = {
+    "apigatewayv2-api": (
+        Setter("UpdateApi", "apiId", (ALL,)),
+        _deletes("DeleteApi", "apiId"),
+        *_tags("resourceArn", *TAG_CALLS),
+    ),
+    "apigatewayv2-authorizer": (
+        Setter("UpdateAuthorizer", "authorizerId", (ALL,)),
+        _deletes("DeleteAuthorizer", "authorizerId"),
+    ),
+    "apigatewayv2-integration": (
+        Setter("UpdateIntegration", "integrationId", (ALL,)),
+        _deletes("DeleteIntegration", "integrationId"),
+    ),
+    "apigatewayv2-route": (Setter("UpdateRoute", "routeId", (ALL,)), _deletes("DeleteRoute", "routeId")),
+    "apigatewayv2-stage": (
+        Setter("UpdateStage", "apiId", (ALL,)),
+        Setter("DeleteRouteSettings", "apiId", ("RouteSettings",)),
+        Setter("DeleteAccessLogSettings", "apiId", ("AccessLogSettings",)),
+        _deletes("DeleteStage", "apiId"),
+        *_tags("resourceArn", *TAG_CALLS),
+    ),
+    "apigatewayv2-vpc-link": (
+        Setter("UpdateVpcLink", "vpcLinkId", (ALL,)),
+        _deletes("DeleteVpcLink", "vpcLinkId"),
+        *_tags("resourceArn", *TAG_CALLS),
+    ),
     "autoscaling-target": (
         Setter("RegisterScalableTarget", "resourceId"),
         Setter("PutScalingPolicy", "resourceId", ("CpuPercent", "BacklogPerTask")),
@@ -254,6 +280,7 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
 }
 # How a service is named in its events, where not as in the kind.
 SOURCES: Mapping[str, tuple[str, ...]] = {
+    "apigatewayv2": ("apigateway",),
     "autoscaling": ("autoscaling", "application-autoscaling"),
     "cloudwatch": ("monitoring",),
     "elbv2": ("elasticloadbalancing",),

@@ -25,6 +25,7 @@ LONG_DELAYS = Delays(
     queue_name=2.0,
     schedule_group=1.0,
     web_acl=1.0,
+    link=0.5,
 )
 """Long enough to see pending states on a busy machine."""
 

@@ -14,6 +14,7 @@ ROLE_SESSION = re.compile(r"^arn:(?P<part>[\w-]+):sts::(?P<account>\d+):assumed-
 PREFIXES = {
     "elbv2": "elasticloadbalancing",
     "resourcegroupstaggingapi": "tag",
+    "apigatewayv2": "apigateway",
     "efs": "elasticfilesystem",
     "service-quotas": "servicequotas",
 }
@@ -35,12 +36,22 @@ ACTIONS = {
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
 }
+# Service Authorization Reference, "Actions defined by Amazon API Gateway Management V2".
+METHODS = {"Create": "POST", "Delete": "DELETE", "Get": "GET", "Update": "PATCH"}
 
 
 def action_of(service: str, operation: str) -> str:
     """Return the IAM action that an operation of the API needs, such as `rds:CreateDBInstance`."""
     action = f"{PREFIXES.get(service, service)}:{operation}"
+    if action.startswith("apigateway:"):
+        return _by_method(operation)
     return ACTIONS.get(action, action)
+
+
+def _by_method(operation: str) -> str:
+    """The action of API Gateway, which IAM names by the HTTP method of the call."""
+    verb = next((verb for verb in METHODS if operation.startswith(verb)), "")
+    return f"apigateway:{METHODS.get(verb, operation)}"
 
 
 def encoded(text: str) -> str:

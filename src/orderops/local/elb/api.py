@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from moto.backends import get_backend
@@ -44,8 +44,8 @@ def balancers() -> list[Any]:
     ]
 
 
-def routes() -> list[Listener]:
-    """Return every listener of every balancer that clients can reach."""
+def routes(inner: Collection[str] = ()) -> list[Listener]:
+    """Return every listener of every balancer that clients can reach, or an API by a VPC link: those in `inner`."""
     return [
         Listener(
             arn=listener.arn,
@@ -53,11 +53,13 @@ def routes() -> list[Listener]:
             port=int(listener.port),
             rules=tuple(sorted((_rule(rule) for rule in listener.rules.values()), key=lambda rule: rule.priority)),
             idle_timeout=float(balancer.attrs.get("idle_timeout.timeout_seconds", 60)),
+            internal=listener.arn in inner,
         )
         for balancer in balancers()
         for listener in balancer.listeners.values()
         # A port that no rule opens answers nobody.
-        if listener.port and lets_clients_in(_region(balancer), balancer.security_groups or (), int(listener.port))
+        # One behind a VPC link has no clients but the API, which asks the security groups itself.
+        if listener.port and (listener.arn in inner or _lets_clients_in(balancer, int(listener.port)))
     ]
 
 
@@ -76,6 +78,10 @@ def checks() -> dict[str, HealthCheck]:
                 in_use=bool(group.load_balancer_arns),
             )
     return checks_by_group
+
+
+def _lets_clients_in(balancer: Any, port: int) -> bool:
+    return lets_clients_in(_region(balancer), balancer.security_groups or (), port)
 
 
 def _region(balancer: Any) -> str:

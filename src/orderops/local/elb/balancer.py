@@ -58,28 +58,33 @@ class Balancers:
         self.traffic = TrafficCounts()
         self.firewall = Firewall()
         self._targets = targets
-        self._ports: dict[int, _Port] = {}
+        self._ports: dict[int | str, _Port] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="balancers", daemon=True)
         self._thread.start()
 
     def update(self, listeners: list[Listener]) -> dict[str, str]:
         """Listen on exactly these ports; return problems by balancer name."""
-        wanted = {listener.port: listener for listener in reversed(listeners)}
+        wanted = {listener.place: listener for listener in reversed(listeners)}
         problems = {
-            other.balancer: f"port {other.port} belongs to the balancer {wanted[other.port].balancer}"
+            other.balancer: f"port {other.port} belongs to the balancer {wanted[other.place].balancer}"
             for other in listeners
-            if wanted[other.port].balancer != other.balancer
+            if wanted[other.place].balancer != other.balancer
         }
         # Closed first: a port can move from one balancer to another in the same step.
-        for port in [port for port in self._ports if port not in wanted]:
-            self._ports.pop(port).close()
-        for port, listener in wanted.items():
-            if port in self._ports:
-                self._ports[port].listener = listener
+        for place in [place for place in self._ports if place not in wanted]:
+            self._ports.pop(place).close()
+        for place, listener in wanted.items():
+            if place in self._ports:
+                self._ports[place].listener = listener
             elif problem := self._open(listener):
                 problems[listener.balancer] = problem
         return problems
+
+    def inner_port(self, listener: str) -> int | None:
+        """Return the port of this machine on which an internal listener answers; None if it does not."""
+        found = self._ports.get(listener)
+        return found.bound_port if found else None
 
     def listens_on(self, port: int) -> bool:
         return port in self._ports
@@ -97,15 +102,16 @@ class Balancers:
 
     def _open(self, listener: Listener) -> str:
         try:
-            sockets = [listen(listener.port)]
+            sockets = [listen(0 if listener.internal else listener.port)]
         except PermissionError:
             return f"port {listener.port} needs root: choose one above 1023"
         except OSError:
             return taken_text(listener.port)
         with suppress(OSError):
             # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
-            sockets.append(listen(listener.port, "::1"))
-        self._ports[listener.port] = _Port(listener, sockets, self._targets, self, self._loop)
+            if not listener.internal:
+                sockets.append(listen(listener.port, "::1"))
+        self._ports[listener.place] = _Port(listener, sockets, self._targets, self, self._loop)
         return ""
 
 
@@ -140,6 +146,7 @@ class _Port:
         config.timeout_graceful_shutdown = 3
         self._server = uvicorn.Server(config)
         self._sockets = sockets
+        self.bound_port = int(sockets[0].getsockname()[1])
         self._client: httpx.AsyncClient | None = None
         self._serving = asyncio.run_coroutine_threadsafe(self._serve(), loop)
 

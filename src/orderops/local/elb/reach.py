@@ -22,6 +22,13 @@ def lets_balancer_in(region: str, groups: Collection[str], port: int, target_gro
     )
 
 
+def lets_groups_in(region: str, groups: Collection[str], port: int, sources: Collection[str]) -> bool:
+    """Tell whether interfaces with these security groups, such as those of a VPC link, may connect to a balancer."""
+    return not groups or any(
+        not rule.source_group or rule.source_group.get("GroupId") in sources for rule in _rules(region, groups, port)
+    )
+
+
 def _rules(region: str, groups: Collection[str], port: int) -> Iterator[Any]:
     """Yield the ingress rules that cover a TCP port."""
     ec2 = get_backend("ec2")[DEFAULT_ACCOUNT_ID][region]

@@ -47,6 +47,13 @@ class Listener:
     port: int
     rules: tuple[RoutingRule, ...]
     idle_timeout: float = 60.0
+    internal: bool = False
+    """Whether a VPC link leads to it, so that it needs no port that clients know."""
+
+    @property
+    def place(self) -> int | str:
+        """What no other listener has: its port; an internal one has a port of this machine that is chosen for it."""
+        return self.arn if self.internal else self.port
 
     def answers(self, host: str) -> bool:
         """Tell whether a request for this host is answered: a name of this machine, or one that a rule declares.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
 from orderops.local.strict import autoscaling, listings, quotas, s3, scheduler, secretsmanager, sns, sqs, sts, tagging
+from orderops.local.strict.apigatewayv2 import hooks as apigatewayv2
 from orderops.local.strict.cloudtrail import hooks as cloudtrail
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
@@ -26,6 +27,7 @@ from orderops.local.strict.wafv2 import hooks as wafv2
 
 DEFAULT_DELAYS = Delays()
 PATCHES: tuple[Callable[[Emulator], None], ...] = (
+    apigatewayv2.patch,
     autoscaling.patch,
     ec2_descriptions.patch,
     elbv2_listeners.patch,
@@ -33,6 +35,7 @@ PATCHES: tuple[Callable[[Emulator], None], ...] = (
     s3.patch,
 )
 REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
+    apigatewayv2.register,
     autoscaling.register,
     cloudtrail.register,
     ec2.register,

@@ -45,6 +45,9 @@ class Delays:
     interfaces: float = 0.15
     """Until the network interfaces of a deleted load balancer are released."""
 
+    link: float = 0.2
+    """Until a VPC link is available, or deleted (2 to 10 min on AWS)."""
+
     alarm: float = 0.5
     """Until an alarm that was put or set follows its data."""
 

@@ -10,6 +10,8 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local.apigateway.store import link_records
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -35,6 +37,7 @@ def interfaces(region: str) -> Iterator[Interface]:
         yield Interface(eni.subnet.id, eni.subnet.vpc_id, groups, public=bool(eni.public_ip))
     for balancer in backend("elbv2", region).load_balancers.values():
         yield from balancer_interfaces(balancer)
+    yield from _of_links(ec2, region)
     for database in backend("rds", region).databases.values():
         yield from _of_database(database)
     yield from (interface for interface in getattr(ec2, "retained_interfaces", ()) if interface.until > time.time())
@@ -52,6 +55,13 @@ def retain_interfaces(region: str, interfaces_left: Iterable[Interface]) -> None
     ec2 = backend("ec2", region)
     remaining = [interface for interface in getattr(ec2, "retained_interfaces", ()) if interface.until > time.time()]
     ec2.retained_interfaces = [*remaining, *interfaces_left]
+
+
+def _of_links(ec2: Any, region: str) -> Iterator[Interface]:
+    """Yield one interface for each subnet of each VPC link, until its deletion is over."""
+    for link in link_records(region).values():
+        for id in link["subnetIds"]:
+            yield Interface(id, ec2.get_subnet(id).vpc_id, frozenset(link["securityGroupIds"]))
 
 
 def _of_database(database: Any) -> Iterator[Interface]:

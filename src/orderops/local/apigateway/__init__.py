@@ -1,0 +1,1 @@
+"""API Gateway: HTTP APIs in front of load balancers."""

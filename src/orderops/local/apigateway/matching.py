@@ -1,0 +1,67 @@
+"""Routes of an HTTP API, and which of them a request takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class GatewayRoute:
+    """A route with everything that its requests need."""
+
+    key: str
+    authorization: str
+    issuer: str
+    audience: frozenset[str]
+    scopes: frozenset[str]
+    listener: str
+    """ARN of the listener that it leads to."""
+    reachable: bool
+    """Whether the VPC link is available, and the load balancer admits it."""
+    headers: dict[str, str]
+    """Headers that are overwritten, with their expressions."""
+    timeout: float
+    """Seconds."""
+    rate: float | None
+    burst: int | None
+
+    @property
+    def weight(self) -> tuple[bool, int, int, bool]:
+        """How exactly it describes its requests; the largest wins."""
+        parts = self._path.split("/")
+        greedy = any(part.endswith("+}") for part in parts)
+        fixed = sum(not part.startswith("{") for part in parts)
+        return (self.key != "$default" and not greedy, len(parts), fixed, self._method != "ANY")
+
+    def matches(self, method: str, path: str) -> bool:
+        """Tell whether a request takes this route, if no other describes it more exactly."""
+        if self.key == "$default":
+            return True
+        return self._method in ("ANY", method) and self._pattern.fullmatch(path) is not None
+
+    @property
+    def _method(self) -> str:
+        return self.key.partition(" ")[0]
+
+    @property
+    def _path(self) -> str:
+        return self.key.partition(" ")[2]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        pieces = re.split(r"(\{[^}]+\})", self._path)
+        return re.compile("".join(_expression(piece) for piece in pieces))
+
+
+def route_for(routes: Sequence[GatewayRoute], method: str, path: str) -> GatewayRoute | None:
+    """Return the route that a request takes; None if it takes none."""
+    return max((one for one in routes if one.matches(method, path)), key=lambda one: one.weight, default=None)
+
+
+def _expression(piece: str) -> str:
+    if not piece.startswith("{"):
+        return re.escape(piece)
+    return ".+" if piece.endswith("+}") else "[^/]+"
