@@ -152,8 +152,8 @@ def _check_version(request: Request, backend: Any, source: Any) -> str:
     check_upgrade(running, version, version)
     if _major(version) == _major(running):
         return version
-    groups = [backend.db_parameter_groups.get(name) for name in [source.db_parameter_group_name] if name]
-    value = next((group.parameters.get(LOGICAL, {}) for group in groups if group), {}).get("ParameterValue")
+    group = backend.db_parameter_groups.get(source.db_parameter_group_name or "")
+    value = group.parameters.get(LOGICAL, {}).get("ParameterValue") if group else None
     waits = source.__dict__.get("parameter_apply_status", "in-sync") != "in-sync"
     if value != "1" or waits:
         raise ApiError(
