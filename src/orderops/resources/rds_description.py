@@ -12,6 +12,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, Tags, from_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, State
+from orderops.resources.rds_deployment import GREEN, green_of, told_apart
 from orderops.resources.rds_pending import pending_changes
 
 KIND, REPLICA_KIND = "rds-instance", "rds-read-replica"
@@ -79,27 +80,37 @@ def instances(aws: Aws, owner: Ownership) -> Iterator[Observed]:
     Without read replicas. After an interrupted promotion, two instances have the role of the primary; the last promoted
     one is the primary.
     """
-    described = ((raw, from_pairs(raw.get("TagList"))) for raw in every(aws.rds.describe_db_instances, "DBInstances"))
+    described = [(raw, tags_of(raw)) for raw in every(aws.rds.describe_db_instances, "DBInstances")]
     own = [(raw, tags) for raw, tags in described if not is_read_replica(raw, tags)]
+    names = [raw["DBInstanceIdentifier"] for raw, _ in described]
     terms = _highest_terms(tags for _, tags in own)
     for raw, tags in own:
         name = raw["DBInstanceIdentifier"]
         if term_of(tags) < terms.get(_whose(tags), 0):
             tags = tags | former(name)
         if sought(name, tags, owner):
-            yield observed_of(raw, tags)
+            found = observed_of(raw, tags)
+            yield replace(found, properties={**found.properties, "Green": green_of(name, names)})
+
+
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of an instance, without those that RDS has copied for a blue/green deployment."""
+    return told_apart(KIND, raw["DBInstanceIdentifier"], from_pairs(raw.get("TagList")))
 
 
 def read_replicas(aws: Aws, owner: Ownership) -> Iterator[Observed]:
     """The read replicas of an environment, or those that may be the one that `owner` names."""
     for raw in every(aws.rds.describe_db_instances, "DBInstances"):
-        tags = from_pairs(raw.get("TagList"))
+        tags = tags_of(raw)
         if is_read_replica(raw, tags) and sought(raw["DBInstanceIdentifier"], tags, owner):
             yield observed_replica(raw, tags)
 
 
 def is_read_replica(raw: Mapping[str, Any], tags: Tags) -> bool:
     """Whether an instance replicates another one, or was created to and has been promoted outside of orderops."""
+    # Green of the same major version is a physical replica of the database, and none of ours.
+    if tags.get(ROLE) == GREEN:
+        return False
     return bool(raw.get("ReadReplicaSourceDBInstanceIdentifier")) or tags.get(ADDRESS, "").startswith(
         f"{REPLICA_KIND}/"
     )
@@ -178,6 +189,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             # Without what waits for the maintenance window: until then, RDS refuses every token.
             "IamAuthenticationNow": bool(raw.get("IAMDatabaseAuthenticationEnabled")),
             "DBInstanceStatus": raw["DBInstanceStatus"],
+            "Green": "",
             "DbiResourceId": raw["DbiResourceId"],
             "InstanceCreateTime": raw.get("InstanceCreateTime"),
             "LatestRestorableTime": raw.get("LatestRestorableTime"),

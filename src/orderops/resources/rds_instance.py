@@ -15,6 +15,7 @@ from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Proper
 from orderops.errors import OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.logs_service_group import LogsServiceGroup
+from orderops.resources.rds_deployment import GREEN, open_deployment, switched_over
 from orderops.resources.rds_description import (
     DISPOSABLE,
     FORMER,
@@ -26,6 +27,7 @@ from orderops.resources.rds_description import (
     is_read_replica,
     is_restored_name,
     sought_backup,
+    tags_of,
 )
 from orderops.resources.rds_master import KEYS, MANAGED, SECRET, new_password, services_would_fail, set_own_password
 from orderops.resources.rds_parameter_group import RdsParameterGroup
@@ -123,10 +125,12 @@ class RdsInstance(Resource):
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         """Return None. Raises OrderopsError if only restored instances are left: a new database would be empty."""
         for raw in every(aws.rds.describe_db_instances, "DBInstances"):
-            tags, name = from_pairs(raw.get("TagList")), raw["DBInstanceIdentifier"]
-            if name.startswith(f"{self.name}-") and (
-                tags.get(ROLE) in (RESTORED, FORMER) or is_read_replica(raw, tags)
-            ):
+            tags, name = tags_of(raw), raw["DBInstanceIdentifier"]
+            if not name.startswith(f"{self.name}-"):
+                continue
+            if tags.get(ROLE) == GREEN:
+                raise switched_over(self.name, name)
+            if tags.get(ROLE) in (RESTORED, FORMER) or is_read_replica(raw, tags):
                 raise _is_gone(name, tags)
         return None
 
@@ -284,6 +288,8 @@ class RdsInstance(Resource):
         return all(made_at_once(key, *pair) for key, pair in changes.items())
 
     def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        if green := observed.properties["Green"]:
+            return open_deployment(observed.id, green)
         if key == "EngineVersion":
             return version_refusal(observed, desired, environment)
         if key == MANAGED:

@@ -15,6 +15,7 @@ from orderops.aws.validation import YEARS
 from orderops.engine.resource import Observed, State
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
+from orderops.resources.rds_deployment import GREEN
 from orderops.resources.rds_description import (
     DISPOSABLE,
     FORMER,
@@ -238,7 +239,9 @@ def load_instances(aws: Aws, stack: Stack) -> Instances:
             f"{' and '.join(instance.name for instance in primaries)} are both tagged as the primary",
             f"remove the tag {ADDRESS} from the instance that no service uses",
         )
-    others = sorted((instance for instance in owned if instance not in primaries), key=lambda instance: instance.name)
+    # RDS ends a deployment whose green instance is promoted or deleted by itself.
+    rest = [instance for instance in owned if instance not in primaries and instance.tag(ROLE) != GREEN]
+    others = sorted(rest, key=lambda instance: instance.name)
     primary = primaries[0] if primaries else None
     found = _owned(read_replicas(listed, Ownership(environment)), environment)
     logins = _logins(aws, stack, primary) if found else {}

@@ -8,6 +8,7 @@ from orderops.local.strict.rds import groups as rds_groups
 from orderops.local.strict.rds import instances as rds_instances
 from orderops.local.strict.rds import offerings as rds_offerings
 from orderops.local.strict.rds import versions as rds_versions
+from orderops.local.strict.rds.blue_green import BlueGreenRules
 from orderops.local.strict.rds.changes import Changes
 from orderops.local.strict.rds.instances import Instances
 from orderops.local.strict.rds.replicas import ReplicaRules
@@ -21,6 +22,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
     ReplicaRules(emulator, delays)
     Changes(emulator, delays, instances)
     Restores(emulator, delays)
+    BlueGreenRules(emulator, delays)
     rds_groups.register(emulator)
     rds_offerings.register(emulator)
     rds_versions.register(emulator)

@@ -109,7 +109,7 @@ def apply_pending(backend: Any, instance: Any) -> None:
     for key in instance.__dict__.pop("applying", ()):
         value = pending_of(instance).pop(key)
         if key == "DBInstanceIdentifier":
-            _rename(backend, instance, value)
+            rename(backend, instance, value)
         else:
             if key == "EngineVersion" and _major(value) != _major(instance.engine_version):
                 _upgrade_replicas(backend, instance, value)
@@ -206,7 +206,8 @@ class InstanceView:
         return [{"DBParameterGroupName": group.name, "ParameterApplyStatus": status} for group in groups]
 
 
-def _rename(backend: Any, instance: Any, name: str) -> None:
+def rename(backend: Any, instance: Any, name: str) -> None:
+    """Give an instance another identifier, also in what names it."""
     before = instance.db_instance_identifier
     backend.databases.pop(before)
     instance.db_instance_identifier = name
