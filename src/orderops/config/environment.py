@@ -19,6 +19,7 @@ from orderops.config.alerts import AlertsConfig
 from orderops.config.board import BoardConfig
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
+from orderops.config.domain import DomainConfig
 from orderops.config.drift import DriftConfig
 from orderops.config.loader import Key, Mistake, TomlTable, read, refusal
 from orderops.config.migrations import MigrationsConfig
@@ -206,6 +207,8 @@ class Environment(TomlTable):
     """The ECS cluster."""
     balancer: BalancerConfig = BalancerConfig()
     """The load balancer."""
+    domain: DomainConfig = DomainConfig()
+    """The name of the environment, and HTTPS."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
     iam: IamConfig = IamConfig()
@@ -308,6 +311,7 @@ class Environment(TomlTable):
             if (declared.image or "").startswith("process://") and not self.emulated:
                 rule = "runs on this machine; allowed only with emulated = true"
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
+        yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs))
         yield from self._workers()
         yield from self.routing.mistakes()
         yield from self._without_tokens()

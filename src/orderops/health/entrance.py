@@ -8,6 +8,7 @@ from typing import Any
 from orderops.aws.client import Aws, if_found
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.laptop import explaining, repairing
+from orderops.infra.domain import public_url
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, asked_service, on_this_machine
 from orderops.infra.workspace import Workspace
 from orderops.text.lists import joined
@@ -22,8 +23,7 @@ def read_entrance(workspace: Workspace) -> Mapping[str, Any] | None:
 
 def url_of(workspace: Workspace, entrance: Mapping[str, Any]) -> str:
     """Where the load balancer listens."""
-    port = workspace.environment.balancer.port
-    return f"http://{entrance['DNSName']}" + ("" if port == 80 else f":{port}")
+    return public_url(workspace.environment, entrance["DNSName"])
 
 
 def urls_of(workspace: Workspace, entrance: Mapping[str, Any] | None) -> dict[str, str]:

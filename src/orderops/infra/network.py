@@ -101,13 +101,15 @@ def flow_log_of(environment: Environment, vpc: Ec2Vpc) -> tuple[Resource, ...]:
 
 def entrance_group_of(environment: Environment, network: Network) -> Ec2SecurityGroup:
     """The security group of the load balancer: only `allowed_cidrs` may connect."""
-    port = environment.balancer.port
+    ports = [environment.balancer.port, *([environment.domain.port] if environment.domain.name else [])]
     return Ec2SecurityGroup(
         f"{environment.prefix}-balancer",
         network.vpc,
         # AWS cannot change the description of an existing group: another wording would need a replacement.
         "what reaches the load balancer",
-        ingress=tuple(IngressRule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs),
+        ingress=tuple(
+            IngressRule(port, cidr, "clients") for port in ports for cidr in environment.balancer.allowed_cidrs
+        ),
         # AWS gives every new group this egress rule; declared, so that a change of the rule shows as drift.
         egress=(IngressRule(0, ANYWHERE, "targets", protocol="-1"),),
     )

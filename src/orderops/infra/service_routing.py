@@ -32,10 +32,14 @@ class ServiceRouting:
         """Both groups, or the only one."""
         return (self.target_group, self.alternate) if self.alternate else (self.target_group,)
 
+    @property
+    def rules(self) -> tuple[Elbv2Rule, ...]:
+        """The rule for all requests, and the one for requests to the release that is tested."""
+        return (self.rule, self.second.test_rule) if self.second else (self.rule,)
+
     def resources(self) -> list[Resource]:
         """All of them."""
-        second = [self.second.test_rule, self.second.role] if self.second else []
-        return [*self.target_groups, self.rule, *second]
+        return [*self.target_groups, *self.rules, *([self.second.role] if self.second else [])]
 
 
 def routing_of(environment: Environment, network: Network, listener: Elbv2Listener, key: str) -> ServiceRouting:

@@ -16,6 +16,7 @@ from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms
 from orderops.infra.alert_rule import Priority
 from orderops.infra.board import publication_of
 from orderops.infra.dashboard import dashboards_of
+from orderops.infra.domain import Entrance, entrance_of, public_url, serving_listener_of
 from orderops.infra.network import (
     Network,
     balancer_of,
@@ -29,6 +30,7 @@ from orderops.infra.scheduled_rotation import rotation_of
 from orderops.infra.scheduled_task import ScheduledTask, scheduled_task_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
+from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
@@ -58,6 +60,7 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.route53_alias import Route53Alias
 from orderops.resources.s3_bucket import S3Bucket
 from orderops.resources.scheduler_group import SchedulerGroup, name_of
 from orderops.resources.scheduler_schedule import SchedulerSchedule
@@ -69,6 +72,7 @@ from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
 
 INFRA_KINDS: tuple[type[Resource], ...] = (
+    AcmCertificate,
     CloudwatchAlarm,
     CloudwatchAnomalyDetector,
     CloudwatchCompositeAlarm,
@@ -96,6 +100,7 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     RdsParameterGroup,
     RdsReadReplica,
     RdsSubnetGroup,
+    Route53Alias,
     S3Bucket,
     SchedulerGroup,
     SecretsmanagerLogin,
@@ -117,7 +122,7 @@ class Stack:
     network: Network
     cluster: EcsCluster
     balancer: Elbv2LoadBalancer
-    listener: Elbv2Listener
+    listeners: Entrance
     entrance: Ec2SecurityGroup
     """The security group of the load balancer."""
     database: RdsInstance
@@ -171,7 +176,7 @@ class Stack:
     @property
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
-        entrance = (self.entrance, self.balancer, self.listener)
+        entrance = (self.entrance, self.balancer, *self.listeners.resources())
         database = (self.database_group, self.database, *self.replicas, self.login, self.pointer)
         network = self.network
         tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
@@ -222,7 +227,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     network = network_of(environment, zones or nominal_zones(environment))
     entrance = entrance_group_of(environment, network)
     balancer, bucket = balancer_of(environment, network, entrance, account)
-    listener = Elbv2Listener(f"{balancer.name}:{environment.balancer.port}", balancer, environment.balancer.port)
+    listener = serving_listener_of(environment, balancer)
     cluster = cluster_of(environment)
     groups = {
         key: service_group_of(environment, network, entrance, key, declared)
@@ -240,7 +245,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         network=network,
         cluster=cluster,
         balancer=balancer,
-        listener=listener,
+        listeners=entrance_of(environment, listener, services.values()),
         entrance=entrance,
         database=database,
         database_group=database.security_groups[0],
@@ -289,9 +294,7 @@ def cluster_of(environment: Environment) -> EcsCluster:
 
 def load_balancer_url(stack: Stack, outputs: Outputs) -> str:
     """The URL under which the services can be reached."""
-    port = stack.environment.balancer.port
-    host = outputs[stack.balancer].properties["DNSName"]
-    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+    return public_url(stack.environment, outputs[stack.balancer].properties["DNSName"])
 
 
 def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:

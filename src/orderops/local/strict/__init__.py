@@ -9,7 +9,20 @@ from collections.abc import Callable
 
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
-from orderops.local.strict import autoscaling, listings, quotas, s3, scheduler, secretsmanager, sns, sqs, sts, tagging
+from orderops.local.strict import (
+    acm,
+    autoscaling,
+    listings,
+    quotas,
+    route53,
+    s3,
+    scheduler,
+    secretsmanager,
+    sns,
+    sqs,
+    sts,
+    tagging,
+)
 from orderops.local.strict.cloudtrail import hooks as cloudtrail
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
@@ -32,6 +45,7 @@ PATCHES: tuple[Callable[[Emulator], None], ...] = (
     s3.patch,
 )
 REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
+    acm.register,
     autoscaling.register,
     cloudtrail.register,
     ec2.register,
@@ -41,6 +55,7 @@ REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     logs.register,
     quotas.register,
     rds.register,
+    route53.register,
     s3.register,
     scheduler.register,
     secretsmanager.register,

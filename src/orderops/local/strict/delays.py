@@ -45,6 +45,9 @@ class Delays:
     interfaces: float = 0.15
     """Until the network interfaces of a deleted load balancer are released."""
 
+    certificate: float = 0.2
+    """Until a new certificate shows the records to make, and until one whose records exist is issued (minutes)."""
+
     alarm: float = 0.5
     """Until an alarm that was put or set follows its data."""
 
