@@ -128,5 +128,7 @@ def test_a_record_of_another_host_is_not_overwritten(dev: Proxy, tmp_path: Path)
     plan = make_plan(workspace_of(dev.url, tmp_path, DOMAIN), images=IMAGES)
 
     (step,) = [step for step in plan.steps if step.error]
+    assert step.error
     assert step.address == f"route53-alias/{NAME}"
-    assert "has no owner" in str(step.error)
+    assert f"{NAME} leads to 192.0.2.7 already" in str(step.error)
+    assert step.error.hint.startswith("delete that record in Route 53, or move the name without a gap")

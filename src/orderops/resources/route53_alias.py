@@ -11,6 +11,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.errors import NotOurs, OrderopsError
 from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_rule import Elbv2Rule
@@ -60,11 +61,25 @@ class Route53Alias(Resource):
     def desired(self, outputs: Outputs) -> Properties:
         balancer = outputs[self.load_balancer].properties
         return {
+            "DNSName": absolute(balancer["DNSName"]),
             "Type": "A",
             "AliasHostedZoneId": balancer["CanonicalHostedZoneId"],
-            "DNSName": absolute(balancer["DNSName"]),
             "EvaluateTargetHealth": True,
         }
+
+    def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        record = observed.properties["Record"]
+        if _leads_to(record, environment):
+            return None
+        values = [value["Value"] for value in record.get("ResourceRecords", ())]
+        target = record.get("AliasTarget", {}).get("DNSName") or ", ".join(values)
+        return NotOurs(
+            f"{self.name} leads to {target} already, which may serve clients",
+            f"delete that record in Route 53, or move the name without a gap: make it an alias of {desired} there; "
+            "then re-run this command"
+            if key == "DNSName"
+            else "delete that record in Route 53, then re-run this command",
+        )
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         change_records(aws, zone_id(aws, self.zone), ("CREATE", _record(self.name, desired)))
@@ -72,9 +87,7 @@ class Route53Alias(Resource):
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         zone = zone_id(aws, self.zone)
         wanted = ("UPSERT", _record(self.name, {**observed.properties, **changed}))
-        # A record of another type has to leave in the same batch: between two, the name would lead nowhere.
-        former = [("DELETE", observed.properties["Record"])] if "Type" in changed else []
-        change_records(aws, zone, *former, wanted)
+        change_records(aws, zone, wanted)
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
