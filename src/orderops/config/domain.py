@@ -13,6 +13,8 @@ from orderops.config.types import between, counted
 
 ELSEWHERE = "elsewhere"
 """As the zone: another account or company serves it, and its records are made by hand."""
+LAPTOP_ZONE = "localhost"
+"""The zone of the laptop: every resolver leads the names in it to this machine."""
 # ACM's quota "Domain names per certificate" is 10 by default.
 MOST_NAMES = 10
 # "Quotas" in the ACM user guide: DomainName, which becomes the common name, has at most 64 characters.
@@ -70,8 +72,11 @@ class DomainConfig(TomlTable):
                 rule = f'is not in the zone {self.hosted_zone}; give its own zone, or zone = "{ELSEWHERE}"'
                 yield Mistake(key, name, rule, (("zone",),))
 
-    def beside(self, port: int, cidrs: int) -> Iterator[Mistake]:
-        """What does not fit the load balancer's `port` for HTTP and the number of its client ranges."""
+    def beside(self, port: int, cidrs: int, *, emulated: bool) -> Iterator[Mistake]:
+        """What does not fit the load balancer's `port` for HTTP, the number of its client ranges, or the laptop."""
+        if self.name and emulated and self.zone != LAPTOP_ZONE:
+            rule = f'is not on this laptop; give a name such as orders.{LAPTOP_ZONE}, and zone = "{LAPTOP_ZONE}"'
+            yield Mistake(("domain", "zone"), self.zone, rule, (("emulated",),))
         if self.name and self.port == port:
             rule = "is the port of the HTTP listener, which redirects to this one; use another port"
             yield Mistake(("domain", "port"), self.port, rule, (("balancer", "port"),))

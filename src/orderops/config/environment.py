@@ -311,7 +311,7 @@ class Environment(TomlTable):
             if (declared.image or "").startswith("process://") and not self.emulated:
                 rule = "runs on this machine; allowed only with emulated = true"
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
-        yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs))
+        yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs), emulated=self.emulated)
         yield from self._workers()
         yield from self.routing.mistakes()
         yield from self._without_tokens()

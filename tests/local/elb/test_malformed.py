@@ -63,7 +63,7 @@ def target() -> Iterator[TargetProcess]:
 
 @pytest.fixture(scope="module")
 def port(target: TargetProcess) -> Iterator[int]:
-    balancers, number = Balancers(OneTarget(target)), free_port()
+    balancers, number = Balancers(OneTarget(target), Authority(tmp_path)), free_port()
     rule = RoutingRule(1, (), ({"Type": "forward", "TargetGroupArn": "group"},))
     assert balancers.update([Listener("arn", "lb", number, (rule,))]) == {}
     until(lambda: sent(number, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").startswith("HTTP/1.1 200"), what="it listens")

@@ -20,9 +20,11 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from orderops.local.elb.authority import Authority
 from orderops.local.elb.malformed import origin_form, refusal
 from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redirect_to
 from orderops.local.elb.targets import TargetProcess, Targets
+from orderops.local.elb.tls import ListenerTls
 from orderops.local.elb.traffic import TrafficCounts
 from orderops.local.ports import HOST, listen, taken_text
 
@@ -52,8 +54,9 @@ log = logging.getLogger(__name__)
 class Balancers:
     """All listeners of the account, served by one event loop in a thread."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: Targets, authority: Authority) -> None:
         self.traffic = TrafficCounts()
+        self._authority = authority
         self._targets = targets
         self._ports: dict[int, _Port] = {}
         self._loop = asyncio.new_event_loop()
@@ -69,7 +72,7 @@ class Balancers:
             if wanted[other.port].balancer != other.balancer
         }
         # Closed first: a port can move from one balancer to another in the same step.
-        for port in [port for port in self._ports if port not in wanted]:
+        for port in [port for port, open_ in self._ports.items() if not open_.serves(wanted.get(port))]:
             self._ports.pop(port).close()
         for port, listener in wanted.items():
             if port in self._ports:
@@ -102,7 +105,7 @@ class Balancers:
         with suppress(OSError):
             # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
             sockets.append(listen(listener.port, "::1"))
-        self._ports[listener.port] = _Port(listener, sockets, self._targets, self.traffic, self._loop)
+        self._ports[listener.port] = _Port(listener, sockets, self._targets, self.traffic, self._loop, self._authority)
         return ""
 
 
@@ -116,6 +119,7 @@ class _Port:
         targets: Targets,
         traffic: TrafficCounts,
         loop: asyncio.AbstractEventLoop,
+        authority: Authority,
     ) -> None:
         self.listener = listener
         self._traffic = traffic
@@ -134,10 +138,17 @@ class _Port:
         )
         # Seconds. A deleted listener must free its port soon, whatever its clients do.
         config.timeout_graceful_shutdown = 3
+        config.load()
+        if listener.certificates:
+            config.ssl = ListenerTls(authority, lambda: self.listener.certificates).context
         self._server = uvicorn.Server(config)
         self._sockets = sockets
         self._client: httpx.AsyncClient | None = None
         self._serving = asyncio.run_coroutine_threadsafe(self._serve(), loop)
+
+    def serves(self, wanted: Listener | None) -> bool:
+        """Tell whether this port can take on a listener: one of the same protocol."""
+        return wanted is not None and wanted.scheme == self.listener.scheme
 
     def close(self) -> None:
         self._server.should_exit = True
@@ -160,6 +171,8 @@ class _Port:
         incoming = StarletteRequest(scope, receive)
         with suppress(ClientDisconnect):
             response = await self._route(incoming)
+            for name, value in self.listener.added_headers:
+                response.headers[name] = value
             await response(scope, receive, send)
 
     async def _route(self, incoming: StarletteRequest) -> Response:
@@ -180,7 +193,7 @@ class _Port:
                 media_type = config.get("ContentType") or "text/plain"
                 return Response(config.get("MessageBody", ""), int(config["StatusCode"]), media_type=media_type)
             case "redirect":
-                status, address = redirect_to(action, request, self.listener.port)
+                status, address = redirect_to(action, request, self.listener.port, self.listener.scheme)
                 return Response(status_code=status, headers={"location": address})
             case _:
                 return _error_response(503)
@@ -241,7 +254,7 @@ class _Port:
         trace = incoming.headers.get("x-amzn-trace-id") or f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
         added = {
             "x-forwarded-for": f"{forwarded_for}, {client_address}" if forwarded_for else client_address,
-            "x-forwarded-proto": "http",
+            "x-forwarded-proto": self.listener.scheme,
             "x-forwarded-port": str(self.listener.port),
             "x-amzn-trace-id": trace,
         }

@@ -28,6 +28,8 @@ def register(emulator: Emulator, _delays: Delays) -> None:
     def from_name_on(request: Request) -> Response | None:
         query = parse_qs(request.environ.get("QUERY_STRING", ""))
         name = (query.get("dnsname") or [""])[0]
+        for hook in emulator.before.get(("route53", "ListHostedZonesByName"), ()):
+            hook(request)
         everything = emulator.call_moto(request, {**request.unchanged(), "QUERY_STRING": ""})
         return edited(everything, lambda root: _leave_out(root, name)) if everything.ok else None
 
