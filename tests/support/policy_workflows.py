@@ -167,6 +167,7 @@ def run_all_workflows(operator: Operator) -> None:
     rotate(operator)
     look_after_queues(operator)
     publish_a_board(operator)
+    give_it_a_name(operator)
     change_the_file(operator)
     damage_and_repair(operator)
     adopt(operator)
@@ -308,6 +309,25 @@ def publish_a_board(operator: Operator) -> None:
     operator("board", "incident", "list")
     s3.delete_object(Bucket=bucket, Key="index.html")
     s3.delete_bucket(Bucket=bucket)
+
+
+def give_it_a_name(operator: Operator) -> None:
+    """Serve it by HTTPS under a name, change that, repair a record, and take the name away."""
+    route53 = operator.client("route53")
+    zone = route53.create_hosted_zone(Name="example.com", CallerReference="ours")["HostedZone"]["Id"]
+    image = f"{ACCOUNT}.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:2"
+    named = '\n[domain]\nname = "orders.example.com"\nzone = "example.com"\n'
+    operator.write("dev", shipped("dev") + named)
+    operator("up", "--yes", "--image", image)
+    operator.write("dev", HEAD + shipped("dev") + named + "hsts_seconds = 3600\n")
+    records = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    [alias] = [record for record in records if record["Type"] == "A"]
+    batch = {"Changes": [{"Action": "DELETE", "ResourceRecordSet": alias}]}
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
+    for argv in (("infra", "apply", "--yes"), ("status",), ("infra", "plan")):
+        operator(*argv, expect=None)
+    operator.write("dev", shipped("dev"))
+    operator("up", "--yes", "--prune", "--image", image)
 
 
 def change_the_database(operator: Operator) -> None:

@@ -63,6 +63,7 @@ def _matches(action: str, patterns: tuple[str, ...]) -> bool:
 ANYTHING = Grant(
     "Look",
     (
+        "acm:ListCertificates",
         "application-autoscaling:Describe*",
         "cloudtrail:LookupEvents",
         "cloudwatch:DescribeAlarmHistory",
@@ -81,6 +82,7 @@ ANYTHING = Grant(
         "iam:ListRoles",
         "logs:DescribeLogGroups",
         "rds:Describe*",
+        "route53:ListHostedZonesByName",
         "s3:ListAllMyBuckets",
         "scheduler:ListSchedules",
         "secretsmanager:ListSecrets",
@@ -142,6 +144,23 @@ NARROW = (
             f"listener-rule/app/{PREFIX}*",
             f"targetgroup/{PREFIX}*",
         ),
+    ),
+    # Other certificates are read as well: two for the same name share the record that proves it.
+    Grant("ReadCertificates", ("acm:DescribeCertificate", "acm:ListTagsForCertificate"), _arns("acm", "certificate/*")),
+    # The Service Authorization Reference narrows RequestCertificate by no resource.
+    Grant("MakeCertificates", ("acm:RequestCertificate",), ("*",), {"StringEquals": TAGGED_IN_REQUEST}),
+    Grant(
+        "TagCertificates",
+        ("acm:AddTagsToCertificate",),
+        _arns("acm", "certificate/*"),
+        {"StringEquals": TAGGED_IN_REQUEST},
+    ),
+    Grant("DeleteCertificates", ("acm:DeleteCertificate",), _arns("acm", "certificate/*"), {"StringEquals": TAGGED}),
+    # The id of a hosted zone is in no file.
+    Grant(
+        "Names",
+        ("route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"),
+        ("arn:{partition}:route53:::hostedzone/*",),
     ),
     Grant(
         "Services",
