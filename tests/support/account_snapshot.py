@@ -36,6 +36,7 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", {}, "AlarmName"),
     "anomaly detector": ("cloudwatch", "describe_anomaly_detectors", "AnomalyDetectors", {}, "MetricName"),
     "secret": ("secretsmanager", "list_secrets", "SecretList", {}, "Name"),
+    "certificate": ("acm", "list_certificates", "CertificateSummaryList", {}, "DomainName"),
     "repository": ("ecr", "describe_repositories", "repositories", {}, "repositoryName"),
     "task definition": ("ecs", "list_task_definitions", "taskDefinitionArns", {}, ""),
     "scaling": (
@@ -53,6 +54,7 @@ def take_snapshot(client: Client) -> AccountSnapshot:
     there = {kind: list(_names(client, kind)) for kind in LISTINGS}
     there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
+    there["record"] = list(_records(client))
     there["cluster"] = [cluster["clusterName"] for cluster in _clusters(client)]
     there["service"] = list(_services(client))
     return {kind: sorted(CHOSEN_BY_AWS.sub("…", name) for name in names) for kind, names in there.items() if names}
@@ -82,6 +84,12 @@ def _listeners(client: Client) -> Iterator[Thing]:
 def _rules(client: Client, listener: Thing) -> Iterator[str]:
     for rule in client("elbv2").describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
         yield str(rule["Priority"])
+
+
+def _records(client: Client) -> Iterator[str]:
+    for zone in client("route53").list_hosted_zones()["HostedZones"]:
+        for record in client("route53").list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]:
+            yield f"{record['Name']} {record['Type']}"
 
 
 def _clusters(client: Client) -> Iterator[Thing]:
