@@ -50,6 +50,8 @@ NAMES = (
     "canary",
     "rollback",
     "ports",
+    "https",
+    "https off",
     "replicas",
     "replicas off",
     "promote replica",

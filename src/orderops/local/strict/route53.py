@@ -73,6 +73,14 @@ def _problem(change: Element, records: Records, apex: str) -> str:
         return ""
     if action == "CREATE" and found is not None:
         return f"Tried to create {what} but it already exists"
+    if problem := _conflict(name, kind, wanted, records, apex):
+        return problem
+    records[name, kind] = wanted
+    return ""
+
+
+def _conflict(name: str, kind: str, wanted: tuple[Any, ...], records: Records, apex: str) -> str:
+    """Why AWS rejects a record beside the others."""
     others = {other for known, other in records if known == name and other != kind}
     if kind == "CNAME" and name == f"{apex.rstrip('.').lower()}.":
         return f"RRSet of type CNAME with DNS name {name} is not permitted at apex in zone {apex}"
@@ -83,7 +91,6 @@ def _problem(change: Element, records: Records, apex: str) -> str:
             f"Tried to create an alias that targets {wanted[2]}, type {kind} in zone {wanted[1]}, "
             "but the alias target name does not lie within the target zone"
         )
-    records[name, kind] = wanted
     return ""
 
 
