@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.moto_api._internal import moto_api_backend
 
+from orderops.local.emulator.persistence import dump, load
 from support.emulated_network import Network, until
 from support.strict_clients import Client, Refused
 
@@ -170,3 +173,18 @@ def test_a_wildcard_is_returned_as_an_octal_escape(strict: Client) -> None:
     found = strict("route53").list_resource_record_sets(HostedZoneId=ours)["ResourceRecordSets"]
 
     assert r"\052.example.com." in {record["Name"] for record in found}
+
+
+def test_a_certificate_is_the_same_after_a_restart(strict: Client, tmp_path: Path) -> None:
+    arn = requested(strict)
+    proof(strict, arn)
+    before = described(strict, arn)
+    (tmp_path / "state").write_bytes(dump(None))
+
+    moto_api_backend.reset()
+    load(tmp_path / "state")
+
+    after = described(strict, arn)
+    for answer in (before, after):
+        answer["SubjectAlternativeNames"].sort()
+    assert after == before
