@@ -137,7 +137,7 @@ class _Pickler(pickle.Pickler):
             pem = value.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
             return _private_key, (pem,)
         if isinstance(value, Certificate):
-            return load_pem_x509_certificate, (value.public_bytes(serialization.Encoding.PEM),)
+            return _certificate, (value.public_bytes(serialization.Encoding.PEM),)
         if isinstance(value, ResourceGroupsTaggingAPIBackend):
             # moto keeps a generator for each listing that was not read to its end. After a restart, AWS's error for an
             # expired token makes the client list again.
@@ -203,6 +203,10 @@ def _nothing() -> None:
 def _private_key(pem: bytes) -> Any:
     # We wrote the key ourselves: checking it takes most of the time in which a state is read.
     return serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+
+
+def _certificate(pem: bytes) -> Certificate:
+    return load_pem_x509_certificate(pem)
 
 
 def _aws_policy(account: str, arn: str) -> Any:
