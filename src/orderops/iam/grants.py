@@ -150,10 +150,16 @@ NARROW = (
     # The Service Authorization Reference narrows RequestCertificate by no resource.
     Grant("MakeCertificates", ("acm:RequestCertificate",), ("*",), {"StringEquals": TAGGED_IN_REQUEST}),
     Grant(
+        "TagCertificatesMade",
+        ("acm:AddTagsToCertificate",),
+        _arns("acm", "certificate/*"),
+        {"StringEquals": TAGGED_IN_REQUEST, "Null": {RESOURCE_TAG: "true"}},
+    ),
+    Grant(
         "TagCertificates",
         ("acm:AddTagsToCertificate",),
         _arns("acm", "certificate/*"),
-        {"StringEquals": TAGGED_IN_REQUEST},
+        {"StringEquals": TAGGED, "StringEqualsIfExists": TAGGED_IN_REQUEST},
     ),
     Grant("DeleteCertificates", ("acm:DeleteCertificate",), _arns("acm", "certificate/*"), {"StringEquals": TAGGED}),
     # The id of a hosted zone is in no file.
