@@ -21,6 +21,9 @@ from support.repository import ENVIRONMENTS
 
 __all__ = ["_dev_accounts", "dev_infra", "dev_released"]
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 NAME = "orders.example.com"
 DOMAIN = f'\n[domain]\nname = "{NAME}"\nzone = "example.com"\n'
 ADDED = [
@@ -131,4 +134,4 @@ def test_a_record_of_another_host_is_not_overwritten(dev: Proxy, tmp_path: Path)
     assert step.error
     assert step.address == f"route53-alias/{NAME}"
     assert f"{NAME} leads to 192.0.2.7 already" in str(step.error)
-    assert step.error.hint.startswith("delete that record in Route 53, or move the name without a gap")
+    assert step.error.hint.startswith("make that record an alias of orderops-dev-balancer-1.")

@@ -75,7 +75,7 @@ class Route53Alias(Resource):
         target = record.get("AliasTarget", {}).get("DNSName") or ", ".join(values)
         return NotOurs(
             f"{self.name} leads to {target} already, which may serve clients",
-            f"delete that record in Route 53, or move the name without a gap: make it an alias of {desired} there; "
+            f"make that record an alias of {desired} in Route 53, which leads clients here at once, or delete it; "
             "then re-run this command"
             if key == "DNSName"
             else "delete that record in Route 53, then re-run this command",
