@@ -15,6 +15,7 @@ from orderops.errors import OrderopsError
 from orderops.infra.apply import Apply
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
+from support.command_line import Orderops
 from support.dev_accounts import IMAGES, REGION, _dev_accounts, dev_infra, dev_released
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
@@ -135,3 +136,31 @@ def test_a_record_of_another_host_is_not_overwritten(dev: Proxy, tmp_path: Path)
     assert step.address == f"route53-alias/{NAME}"
     assert f"{NAME} leads to 192.0.2.7 already" in str(step.error)
     assert step.error.hint.startswith("make that record an alias of orderops-dev-balancer-1.")
+
+
+def test_down_deletes_the_records_and_the_certificate_along(
+    dev: Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    applied(workspace_of(dev.url, tmp_path, DOMAIN))
+    orderops = Orderops(capsys, "--env", "dev", "--environments", str(tmp_path))
+
+    done = orderops("down", "--yes", "--confirm", "orderops-dev-database")
+
+    assert done.code == 0, done.err
+    assert records(dev) == set()
+    assert client(dev, "acm").list_certificates()["CertificateSummaryList"] == []
+    assert client(dev, "elbv2").describe_load_balancers()["LoadBalancers"] == []
+
+
+def test_status_shows_the_days_that_the_certificate_has_left(
+    dev: Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    applied(workspace_of(dev.url, tmp_path, DOMAIN))
+    orderops = Orderops(capsys, "--env", "dev", "--environments", str(tmp_path))
+
+    found = orderops("status", "--json").json
+
+    (certificate,) = [part for part in found["components"] if part["name"] == "certificate"]
+    assert certificate["state"] == "ok"
+    assert certificate["detail"].endswith(" days left")
+    assert found["urls"]["url"] == f"https://{NAME}"
