@@ -270,7 +270,7 @@ def test_the_printed_commands_can_be_pasted(capsys: pytest.CaptureFixture[str], 
     assert result.code == 0, result.err
     commands = [shlex.split(line) for line in result.out.splitlines() if line.startswith("aws iam ")]
     created = [argv for argv in commands if argv[2] == "create-policy"]
-    assert {argv[4] for argv in created} >= {"orderops-dev-pipeline-1", "orderops-dev-viewer"}
+    assert {argv[4] for argv in created} >= {"orderops-dev-pipeline-1", "orderops-dev-viewer-1"}
     assert all(json.loads(argv[6])["Version"] == "2012-10-17" for argv in created)
     attached = {argv[6] for argv in commands if argv[2] == "attach-role-policy"}
     assert attached == {f"arn:aws:iam::{ACCOUNT}:policy/{argv[4]}" for argv in created}

@@ -36,6 +36,7 @@ LONGEST = {
     "rds-parameter-group": 255,
     "rds-read-replica": 63,
     "rds-subnet-group": 255,
+    "route53-alias": 253,
     "s3-bucket": 63,
     "scheduler-group": 64,
     "scheduler-schedule": 64,
@@ -47,6 +48,7 @@ LONGEST = {
 }
 # Their names are tags, or contain the name of another resource.
 UNNAMED = {
+    "acm-certificate",
     "autoscaling-target",
     "cloudwatch-anomaly-detector",
     "ec2-address",

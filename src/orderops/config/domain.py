@@ -51,7 +51,7 @@ class DomainConfig(TomlTable):
     def mistakes(self) -> Iterator[Mistake]:
         """Names outside the zone, twice the same name, and one that is too long for a certificate."""
         if not self.name:
-            if self.model_fields_set:
+            if self.zone or self.names or self.hsts_seconds:
                 yield Mistake(("name",), self.name, "is missing: the name of the environment, or leave out [domain]")
             return
         if not self.zone:

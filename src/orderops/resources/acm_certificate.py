@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.inventory import tag_index
-from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.route53_zones import absolute, change_records, record_of, zone_id, zones_above
 
@@ -38,7 +37,6 @@ class AcmCertificate(Resource):
     zone: str = ""
 
     kind: ClassVar[str] = "acm-certificate"
-    name_rule: ClassVar[NameRule | None] = NameRule(80, r"[a-z0-9.+-]+", "a domain name")
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ResourceNotFoundException",
