@@ -53,6 +53,8 @@ NAMES = (
     "api",
     "api alone",
     "api off",
+    "https",
+    "https off",
     "replicas",
     "replicas off",
     "waf",

@@ -23,6 +23,7 @@ from orderops.aws.sessions import AwsSessions
 # Each service by its name in boto3, and its name in the recorded calls where that is another.
 SERVICES = {
     "apigatewayv2": "apigateway",
+    "acm": "acm",
     "application-autoscaling": "application-autoscaling",
     "cloudtrail": "cloudtrail",
     "cloudwatch": "cloudwatch",
@@ -34,6 +35,7 @@ SERVICES = {
     "logs": "logs",
     "rds": "rds",
     "resourcegroupstaggingapi": "tag",
+    "route53": "route53",
     "s3": "s3",
     "scheduler": "scheduler",
     "secretsmanager": "secretsmanager",

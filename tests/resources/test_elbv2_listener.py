@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -10,7 +11,8 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
-from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener
+from orderops.resources.acm_certificate import AcmCertificate
+from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener, Redirect, action_of
 from support.contract import Up, keeps_its_promises
 from support.declared_service import BALANCER, LISTENER, TARGETS
 from support.faults import Fault, PowerCut
@@ -100,3 +102,42 @@ def _balancer(elbv2: Any) -> str:
 
 def _listeners(aws: Aws) -> list[dict[str, Any]]:
     return list(aws.elbv2.describe_listeners(LoadBalancerArn=_balancer(aws.elbv2))["Listeners"])
+
+
+def test_a_listener_with_a_redirect_sends_requests_on_and_serves_again_without_it(aws: Aws, up: Up) -> None:
+    redirect = Redirect("orders.example.com", 8443)
+
+    keeps_its_promises(LISTENER, aws, up, redirect=redirect)
+
+    up(replace(LISTENER, redirect=redirect))
+    (action,) = _listeners(aws)[0]["DefaultActions"]
+    config = {key: action["RedirectConfig"][key] for key in ("Protocol", "Host", "Port", "Path", "StatusCode")}
+    assert config == {
+        "Protocol": "HTTPS",
+        "Host": "orders.example.com",
+        "Port": "8443",
+        "Path": "/#{path}",
+        "StatusCode": "HTTP_301",
+    }
+
+
+def test_members_of_a_redirect_that_aws_adds_are_read_back() -> None:
+    """A redirect made by hand names only what it changes."""
+    config = {"Protocol": "HTTPS", "StatusCode": "HTTP_301"}
+    raw = {"Type": "redirect", "Order": 1, "RedirectConfig": config}
+
+    added = {"Host": "#{host}", "Path": "/#{path}", "Port": "#{port}", "Query": "#{query}"}
+    assert action_of(raw) == {"Type": "redirect", "RedirectConfig": {**config, **added}}
+
+
+def test_a_listener_with_a_certificate_fulfils_the_contract(aws: Aws, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    # moto issues a certificate after this time, and the contract needs no DNS.
+    monkeypatch.setattr("moto.settings.ACM_VALIDATION_WAIT", -1)
+    aws.route53.create_hosted_zone(Name="example.com", CallerReference="ours")
+    certificate = AcmCertificate("orders.example.com", ("orders.example.com",), "example.com")
+    secure = Elbv2Listener(f"{BALANCER.name}:443", BALANCER, 443, certificate)
+
+    keeps_its_promises(secure, aws, up, hsts_seconds=3600)
+
+    (raw,) = _listeners(aws)
+    assert (raw["Protocol"], raw["SslPolicy"]) == ("HTTPS", "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09")

@@ -16,6 +16,8 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import to_pairs
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.resources.elbv2_listener import Redirect
+from orderops.resources.elbv2_rule import live_target_group
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from support.contract import Up, keeps_its_promises
 from support.declared_service import LISTENER, RULE, TARGETS, VPC
@@ -284,3 +286,47 @@ def _by_hand(aws: Aws, priority: int) -> None:
         Actions=[{"Type": "forward", "TargetGroupArn": group}],
         Tags=to_pairs({"owner": "a person"}),
     )
+
+
+def test_a_rule_that_is_sent_on_to_https_forwards_again_to_the_group_that_is_live_there(aws: Aws, up: Up) -> None:
+    """A release may have taken the requests to the second group while the rule for HTTP only redirected."""
+    second = Elbv2TargetGroup("orderops-dev-shop-alt", VPC, 8080)
+    plain = replace(RULE, name="orderops-dev-shop:80", alternate=second)
+    other = replace(LISTENER, name="orderops-dev-balancer:8443", port=8443)
+    served = replace(plain, name="orderops-dev-shop:8443", listener=other)
+    redirect = Redirect("orders.example.com", 443)
+    up(plain, served)
+    groups = {group["TargetGroupName"]: group["TargetGroupArn"] for group in described(aws)}
+    shifted = [
+        {"TargetGroupArn": groups["orderops-dev-shop"], "Weight": 0},
+        {"TargetGroupArn": groups["orderops-dev-shop-alt"], "Weight": 100},
+    ]
+    actions: list[Any] = [{"Type": "forward", "ForwardConfig": {"TargetGroups": shifted}}]
+    for arn in arns_of(aws, 8443):
+        aws.elbv2.modify_rule(RuleArn=arn, Actions=actions)
+
+    sent_on = replace(plain, redirect=redirect)
+    assert up(sent_on, served)[plain.address].changes["TargetGroupArns"][1] == [redirect.action()]
+    assert up(sent_on, served)[plain.address].action is Action.NO_OP
+    up(plain, served)
+
+    (arn,) = arns_of(aws, 80)
+    assert live_target_group(aws, arn) == groups["orderops-dev-shop-alt"]
+    # A new rule on another port finds it as well.
+    more = replace(LISTENER, name="orderops-dev-balancer:9443", port=9443)
+    up(plain, served, replace(plain, name="orderops-dev-shop:9443", listener=more))
+    (arn,) = arns_of(aws, 9443)
+    assert live_target_group(aws, arn) == groups["orderops-dev-shop-alt"]
+
+
+def described(aws: Aws) -> list[dict[str, Any]]:
+    return list(aws.elbv2.describe_target_groups()["TargetGroups"])
+
+
+def arns_of(aws: Aws, port: int) -> list[str]:
+    """The ARNs of the rules on a port, but for the default one."""
+    (balancer,) = aws.elbv2.describe_load_balancers()["LoadBalancers"]
+    found = aws.elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    (listener,) = [raw["ListenerArn"] for raw in found if raw["Port"] == port]
+    rules = aws.elbv2.describe_rules(ListenerArn=listener)["Rules"]
+    return [rule["RuleArn"] for rule in rules if rule["Priority"] != "default"]

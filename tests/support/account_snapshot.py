@@ -47,6 +47,7 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
         "ResourceArn",
     ),
     "secret": ("secretsmanager", "list_secrets", "SecretList", {}, "Name"),
+    "certificate": ("acm", "list_certificates", "CertificateSummaryList", {}, "DomainName"),
     "repository": ("ecr", "describe_repositories", "repositories", {}, "repositoryName"),
     "task definition": ("ecs", "list_task_definitions", "taskDefinitionArns", {}, ""),
     "scaling": (
@@ -74,6 +75,7 @@ def take_snapshot(client: Client) -> AccountSnapshot:
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
     there["web ACL of a balancer"] = list(_guarded(client))
     there |= {kind: list(_of_apis(client, kind, name)) for kind, name in OF_APIS.items()}
+    there["record"] = list(_records(client))
     there["cluster"] = [cluster["clusterName"] for cluster in _clusters(client)]
     there["service"] = list(_services(client))
     return {kind: sorted(CHOSEN_BY_AWS.sub("…", name) for name in names) for kind, names in there.items() if names}
@@ -117,6 +119,12 @@ def _of_apis(client: Client, kind: str, name: str) -> Iterator[str]:
     for api in _every(apis, "get_apis", "Items"):
         for part in _every(apis, f"get_{kind.removeprefix('api ')}s", "Items", ApiId=api["ApiId"]):
             yield str(part[name])
+
+
+def _records(client: Client) -> Iterator[str]:
+    for zone in client("route53").list_hosted_zones()["HostedZones"]:
+        for record in client("route53").list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]:
+            yield f"{record['Name']} {record['Type']}"
 
 
 def _clusters(client: Client) -> Iterator[Thing]:

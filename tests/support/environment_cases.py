@@ -198,6 +198,10 @@ MISTAKES = {
         "[cluster]\ninsights_days = 8\n",
         ["2: cluster.insights_days: 8: must be"],
     ),
+    "a name for an API": (
+        '[domain]\nname = "orders.example.com"\nzone = "example.com"\n[api]\ntype = "http"\n',
+        ['2: domain.name: "orders.example.com": cannot be combined with [api] yet: the name would lead past the API'],
+    ),
     "a role that is none": (
         'role = "operator"\n',
         ['1: role: "operator": must be the ARN of a role: arn:PARTITION:iam::ACCOUNT:role/NAME'],

@@ -36,7 +36,9 @@ class Lagging:
             return ask()
         if not call.reads:
             return self._changed(call, ask())
-        now, key = time.monotonic(), (call.service, call.action, call.body)
+        # In a REST API, the path and the query say what is read.
+        asked = f"{call.path}?{call.environ.get('QUERY_STRING', '')}".encode()
+        now, key = time.monotonic(), (call.service, call.action, asked + call.body)
         at, answer = self._responses.get(key, (0.0, None))
         if answer is None or now - at > self.seconds:
             answer = self._without_the_young(call, ask(), now)

@@ -448,7 +448,31 @@ API_LOG_DELIVERY = (
 )
 
 
+def _certificates(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"acm:{call.action}"
+    if call.action == "ListCertificates":
+        yield Question(action)
+    elif call.action == "RequestCertificate":
+        tags = _request_tags(params["Tags"])
+        yield Question(action, "*", tags)
+        yield Question("acm:AddTagsToCertificate", arn("acm", "certificate/*"), tags)
+    else:
+        name, tags = params["CertificateArn"], _request_tags(params.get("Tags", []))
+        certificate = get_backend("acm")[ACCOUNT][REGION]._certificates.get(name)
+        owned = certificate.tags.items() if certificate else ()
+        yield Question(action, name, {**tags, **{f"aws:ResourceTag/{key}": value or "" for key, value in owned}})
+
+
+def _names(call: Request) -> Iterator[Question]:
+    if call.action == "ListHostedZonesByName":
+        yield Question("route53:ListHostedZonesByName")
+        return
+    zone = call.path.split("hostedzone/")[1].partition("/")[0]
+    yield Question(f"route53:{call.action}", f"arn:aws:route53:::hostedzone/{zone}")
+
+
 QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
+    "acm": _certificates,
     "apigateway": _apis,
     "application-autoscaling": _scaling,
     "ec2": _network,
@@ -459,6 +483,7 @@ QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
     "logs": _logs,
     "monitoring": _alarms,
     "rds": _database,
+    "route53": _names,
     "s3": _buckets,
     "scheduler": _schedules,
     "secretsmanager": _secrets,

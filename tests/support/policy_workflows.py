@@ -179,6 +179,7 @@ def run_all_workflows(operator: Operator) -> None:
     look_after_queues(operator)
     publish_a_board(operator)
     put_up_a_firewall(operator)
+    give_it_a_name(operator)
     change_the_file(operator)
     damage_and_repair(operator)
     adopt(operator)
@@ -351,6 +352,25 @@ def put_up_a_firewall(operator: Operator) -> None:
     operator("infra", "apply", "--yes")
     operator.write("dev", shipped("dev"))
     operator("up", "--yes", "--prune", *image)
+
+
+def give_it_a_name(operator: Operator) -> None:
+    """Serve it by HTTPS under a name, change that, repair a record, and take the name away."""
+    route53 = operator.client("route53")
+    zone = route53.create_hosted_zone(Name="example.com", CallerReference="ours")["HostedZone"]["Id"]
+    image = f"{ACCOUNT}.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:2"
+    named = '\n[domain]\nname = "orders.example.com"\nzone = "example.com"\n'
+    operator.write("dev", shipped("dev") + named)
+    operator("up", "--yes", "--image", image)
+    operator.write("dev", HEAD + shipped("dev") + named + "hsts_seconds = 3600\n")
+    records = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    [alias] = [record for record in records if record["Type"] == "A"]
+    batch = {"Changes": [{"Action": "DELETE", "ResourceRecordSet": alias}]}
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
+    for argv in (("infra", "apply", "--yes"), ("status",), ("infra", "plan")):
+        operator(*argv, expect=None)
+    operator.write("dev", shipped("dev"))
+    operator("up", "--yes", "--prune", "--image", image)
 
 
 def change_the_database(operator: Operator) -> None:

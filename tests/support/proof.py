@@ -55,6 +55,8 @@ class Workflow:
     before: Sequence[Sequence[str]] = ()
     writes: Path | None = None
     """Environment file that the command changes."""
+    zone: str = ""
+    """Hosted zone that the account has from the start."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     guarded, blocking = (_with_a_firewall(folder / f"firewall-{mode}", mode) for mode in ("count", "block"))
     guard = ("infra", "apply", *guarded)
     both, alone = (("up", *_with_api(folder / f"api-{to}", to), "--image", FIRST) for to in ("both", "internal"))
+    named = ("up", "--env", "dev", "--environments", str(_with_a_name(folder / "https")), "--yes", "--image", FIRST)
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
@@ -124,6 +127,8 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "api off": Workflow("api off", (*up, "--prune"), [up, both]),
         "bands": Workflow("bands", bands, [up]),
         "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
+        "https": Workflow("https", named, [up], zone="example.com"),
+        "https off": Workflow("https off", (*up, "--prune"), [up, named], zone="example.com"),
         "replicas": Workflow("replicas", replicate, [own_up]),
         "replicas off": Workflow("replicas off", ("infra", "apply", *own, "--prune"), [own_up, replicate]),
         "waf": Workflow("waf", guard, [up]),
@@ -193,6 +198,14 @@ def _with_a_firewall(folder: Path, mode: str) -> tuple[str, ...]:
     return ("--env", "dev", "--environments", str(folder), "--yes")
 
 
+def _with_a_name(folder: Path) -> Path:
+    """Copy the environments; dev is served by HTTPS under a name."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file = folder / "dev.toml"
+    file.write_text(f'{file.read_text()}\n[domain]\nname = "orders.example.com"\nzone = "example.com"\n')
+    return folder
+
+
 def _with_replicas(folder: Path, count: int) -> tuple[str, ...]:
     """Copy the environments; dev keeps the master password itself, and has so many read replicas."""
     shutil.copytree(ENVIRONMENTS, folder)
@@ -236,6 +249,8 @@ class Proof:
         if workflow.name not in self._known:
             self.proxy.reset()
             self._now = ""
+            if workflow.zone:
+                self.client("route53").create_hosted_zone(Name=workflow.zone, CallerReference=workflow.name)
             for argv in workflow.before:
                 self._in_peace(argv)
                 if NOW in " ".join((*workflow.argv, *chain(*workflow.before))):

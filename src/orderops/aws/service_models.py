@@ -25,6 +25,7 @@ FORMAT = 1
 RECORDED_CALLS = Path(__file__).parents[1] / "iam" / "recorded_calls.json"
 # botocore's name of each service; then the names by which endpoints.json, events, and the recorded calls know it.
 SERVICES = {
+    "acm": ("acm", "acm", "acm"),
     "apigatewayv2": ("apigateway", "apigatewayv2", "apigateway"),
     "application-autoscaling": ("application-autoscaling", "application-auto-scaling", "application-autoscaling"),
     "cloudtrail": ("cloudtrail", "cloudtrail", "cloudtrail"),
@@ -37,6 +38,7 @@ SERVICES = {
     "logs": ("logs", "cloudwatch-logs", "logs"),
     "rds": ("rds", "rds", "rds"),
     "resourcegroupstaggingapi": ("tagging", "resource-groups-tagging-api", "tag"),
+    "route53": ("route53", "route-53", "route53"),
     "s3": ("s3", "s3", "s3"),
     "scheduler": ("scheduler", "scheduler", "scheduler"),
     "secretsmanager": ("secretsmanager", "secrets-manager", "secretsmanager"),

@@ -19,6 +19,7 @@ from orderops.config.api import ApiConfig
 from orderops.config.board import BoardConfig
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
+from orderops.config.domain import DomainConfig
 from orderops.config.drift import DriftConfig
 from orderops.config.loader import Key, Mistake, TomlTable, read, refusal
 from orderops.config.migrations import MigrationsConfig
@@ -211,6 +212,8 @@ class Environment(TomlTable):
     """The firewall in front of the load balancer."""
     api: ApiConfig = ApiConfig()
     """An API in front of the load balancer."""
+    domain: DomainConfig = DomainConfig()
+    """The name of the environment, and HTTPS."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
     iam: IamConfig = IamConfig()
@@ -291,6 +294,9 @@ class Environment(TomlTable):
         if self.account and owner not in ("aws", self.account):
             rule = f"is a policy of account {owner}; the environment is pinned to {self.account}"
             yield Mistake(("iam", "permissions_boundary"), boundary, rule, (("account",),))
+        if self.domain.name and self.api.declared:
+            rule = "cannot be combined with [api] yet: the name would lead past the API, to its load balancer"
+            yield Mistake(("domain", "name"), self.domain.name, rule, (("api", "type"),))
         yield from self._misplaced_role()
         for index, zone in enumerate(self.network.zone_names):
             if zone[:-1] != self.region:
@@ -309,6 +315,7 @@ class Environment(TomlTable):
             if (declared.image or "").startswith("process://") and not self.emulated:
                 rule = "runs on this machine; allowed only with emulated = true"
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
+        yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs), emulated=self.emulated)
         yield from self._workers()
         yield from self.routing.mistakes()
         yield from self._without_tokens()

@@ -274,6 +274,18 @@ PathPattern = Annotated[
         "a pattern of at most 128 letters, digits and _-.$/~\"'@:+&*? that begins with / or *",
     ),
 ]
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DomainName = Annotated[
+    str,
+    spelled(
+        rf"(?=.{{1,253}}$)({_LABEL}\.)+{_LABEL}",
+        "a name such as orders.example.com, in lower case, without a wildcard and without a dot at the end",
+    ),
+]
+ZoneName = Annotated[
+    str,
+    spelled(rf"(?=.{{1,253}}$)({_LABEL}\.)*{_LABEL}", "the name of a hosted zone such as example.com, or elsewhere"),
+]
 Email = Annotated[str, spelled(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an address such as oncall@example.com")]
 PhoneNumber = Annotated[str, spelled(r"\+[1-9]\d{6,14}", "a number such as +61412345678")]
 AddressPattern = Annotated[

@@ -16,7 +16,7 @@ from orderops.errors import AwsError, NotOurs, OrderopsError
 
 READERS = 16
 # Services whose tags come from the tagging API, in one call for all; EC2's listings include the tags.
-INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "s3", "sns", "sqs"]
+INDEXED = ["acm", "cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "s3", "sns", "sqs"]
 # Parts of the ARNs of a network or a database. Only an environment that has one of them exists.
 EXISTING = (":vpc/", ":db:")
 

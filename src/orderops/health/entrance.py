@@ -9,6 +9,7 @@ from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.laptop import explaining, repairing
+from orderops.infra.domain import public_url
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, asked_service, on_this_machine
 from orderops.infra.workspace import Workspace
 from orderops.resources.apigatewayv2_api import apis
@@ -35,10 +36,7 @@ def _api_url(workspace: Workspace) -> str:
 
 def url_of(workspace: Workspace, entrance: Mapping[str, Any]) -> str:
     """Where the API answers, or else the load balancer."""
-    if entrance.get(API):
-        return str(entrance[API])
-    port = workspace.environment.balancer.port
-    return f"http://{entrance['DNSName']}" + ("" if port == 80 else f":{port}")
+    return str(entrance[API]) if entrance.get(API) else public_url(workspace.environment, entrance["DNSName"])
 
 
 def urls_of(workspace: Workspace, entrance: Mapping[str, Any] | None) -> dict[str, str]:

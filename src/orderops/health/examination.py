@@ -14,6 +14,8 @@ from orderops.aws.documents import Bucket
 from orderops.engine.resource import Observed
 from orderops.health.alarms import LABEL as ALARMS
 from orderops.health.alarms import AlarmsSeen, alarms_status, read_alarms
+from orderops.health.certificate import LABEL as CERTIFICATE
+from orderops.health.certificate import certificate_status, read_certificate
 from orderops.health.changes import last_call, last_run, newer
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.database import database_status
@@ -61,7 +63,7 @@ NO_SECRETS: tuple[SecretAge, ...] = ()
 # Commands that create components, with the beginnings of the names of what they create.
 CREATING = {
     "up": ("",),
-    "infra apply": ("database", "replica", "queue", "balancer", "alarms"),
+    "infra apply": ("database", "replica", "queue", "balancer", "certificate", "alarms"),
     "service deploy": ("service",),
 }
 
@@ -174,6 +176,8 @@ class _Examination:
         for base in bases:
             reads[f"service {base.key}"] = partial(self._service, base, name_of(base.key))
         reads["balancer"] = lambda: balancer_status(workspace, self._entrance.result())
+        if workspace.stack.listeners.certificate:
+            reads[CERTIFICATE] = lambda: certificate_status(read_certificate(workspace), datetime.now(UTC))
         reads["readiness"] = self._readiness
         reads[ALARMS] = lambda: alarms_status(self._alarms_read.result())
         found = list(self._pool.map(lambda name: component(name, reads[name]), reads))

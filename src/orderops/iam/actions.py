@@ -79,6 +79,7 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "rds:CreateDBSubnetGroup": ("rds:AddTagsToResource",),
     "rds:DeleteDBInstance": ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
     # SARs of these services: tags in a create need the tagging action
+    "acm:RequestCertificate": ("acm:AddTagsToCertificate",),
     "cloudwatch:PutCompositeAlarm": ("cloudwatch:TagResource",),
     "cloudwatch:PutDashboard": ("cloudwatch:TagResource",),
     "cloudwatch:PutMetricAlarm": ("cloudwatch:TagResource",),

@@ -63,6 +63,7 @@ def _matches(action: str, patterns: tuple[str, ...]) -> bool:
 ANYTHING = Grant(
     "Look",
     (
+        "acm:ListCertificates",
         "application-autoscaling:Describe*",
         "cloudtrail:LookupEvents",
         "cloudwatch:DescribeAlarmHistory",
@@ -85,6 +86,7 @@ ANYTHING = Grant(
         "logs:DescribeLogGroups",
         "logs:DescribeResourcePolicies",
         "rds:Describe*",
+        "route53:ListHostedZonesByName",
         "s3:ListAllMyBuckets",
         "scheduler:ListSchedules",
         "secretsmanager:ListSecrets",
@@ -152,6 +154,29 @@ NARROW = (
     ),
     # The ids of APIs and links are AWS's own, and only some of their calls know the tags.
     Grant("Api", ("apigateway:*",), ("arn:{partition}:apigateway:{region}::/*",)),
+    # Other certificates are read as well: two for the same name share the record that proves it.
+    Grant("ReadCertificates", ("acm:DescribeCertificate", "acm:ListTagsForCertificate"), _arns("acm", "certificate/*")),
+    # The Service Authorization Reference narrows RequestCertificate by no resource.
+    Grant("MakeCertificates", ("acm:RequestCertificate",), ("*",), {"StringEquals": TAGGED_IN_REQUEST}),
+    Grant(
+        "TagCertificatesMade",
+        ("acm:AddTagsToCertificate",),
+        _arns("acm", "certificate/*"),
+        {"StringEquals": TAGGED_IN_REQUEST, "Null": {RESOURCE_TAG: "true"}},
+    ),
+    Grant(
+        "TagCertificates",
+        ("acm:AddTagsToCertificate",),
+        _arns("acm", "certificate/*"),
+        {"StringEquals": TAGGED, "StringEqualsIfExists": TAGGED_IN_REQUEST},
+    ),
+    Grant("DeleteCertificates", ("acm:DeleteCertificate",), _arns("acm", "certificate/*"), {"StringEquals": TAGGED}),
+    # The id of a hosted zone is in no file.
+    Grant(
+        "Names",
+        ("route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"),
+        ("arn:{partition}:route53:::hostedzone/*",),
+    ),
     Grant(
         "Services",
         ("ecs:*",),

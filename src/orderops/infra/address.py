@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orderops.engine.resource import Outputs
+from orderops.infra.domain import public_url
 from orderops.infra.service import ServiceBase
 from orderops.infra.stack import Stack
 
@@ -16,9 +17,7 @@ def service_url(stack: Stack, outputs: Outputs) -> str:
 
 def load_balancer_url(stack: Stack, outputs: Outputs) -> str:
     """Where the load balancer listens; an internal one is reached from inside the VPC only."""
-    port = stack.environment.balancer.port
-    host = outputs[stack.balancer].properties["DNSName"]
-    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+    return public_url(stack.environment, outputs[stack.balancer].properties["DNSName"])
 
 
 def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:

@@ -103,8 +103,9 @@ def entrance_group_of(
     environment: Environment, network: Network, link: Ec2SecurityGroup | None = None
 ) -> Ec2SecurityGroup:
     """The security group of the load balancers: only `allowed_cidrs` may connect, and the `link` of an API."""
-    port, alone = environment.balancer.port, environment.api.alone
-    clients = () if alone else tuple(IngressRule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs)
+    port, ranges = environment.balancer.port, () if environment.api.alone else environment.balancer.allowed_cidrs
+    ports = [port, *([environment.domain.port] if environment.domain.name else [])]
+    clients = [IngressRule(open_to, cidr, "clients") for open_to in ports for cidr in ranges]
     return Ec2SecurityGroup(
         f"{environment.prefix}-balancer",
         network.vpc,

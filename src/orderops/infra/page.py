@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
+from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from urllib.parse import urlsplit
 
+from orderops.infra.https import https_connection
 from orderops.text.durations import in_words
 from orderops.text.outside import plain
 
@@ -65,8 +67,12 @@ class _Question:
         self._url, self._path = f"{url}{path}", path
         self._host = parts.hostname or ""
         self._within = within
-        kind, port = (HTTPSConnection, 443) if parts.scheme == "https" else (HTTPConnection, 80)
-        self._connection = kind(self._host, parts.port or port, timeout=within.total_seconds())
+        limit = within.total_seconds()
+        self._connection = (
+            https_connection(self._host, parts.port or 443, limit)
+            if parts.scheme == "https"
+            else HTTPConnection(self._host, parts.port or 80, timeout=limit)
+        )
         self._socket: socket.socket | None = None
         self._began = time.monotonic()
 
@@ -113,6 +119,8 @@ class _Question:
     def _why_unreachable(self, error: OSError) -> str:
         if isinstance(error, socket.gaierror):
             return f"the name {self._host} cannot be resolved"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"the certificate is not accepted: {plain(error.verify_message)}"
         if isinstance(error, TimeoutError):
             return f"no connection within {in_words(self._within)}"
         return plain(error.strerror or str(error)).lower()

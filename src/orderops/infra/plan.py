@@ -18,6 +18,7 @@ from orderops.engine.twins import check_no_twins
 from orderops.errors import UsageError
 from orderops.infra.change_order import check_replicas_first
 from orderops.infra.connections import check_connections
+from orderops.infra.domain import check_zone
 from orderops.infra.left_out import ServicesLeftOut, left_out, running_images, widened_steps
 from orderops.infra.region import check_region
 from orderops.infra.stack import Stack
@@ -78,6 +79,7 @@ def make_plan(
     inventory, stack, declared = workspace.inventory(), workspace.stack, workspace.declared()
     check_addresses(adopt, declared, "--adopt {}: no declared resource has this address")
     check_region(workspace.environment, inventory)
+    check_zone(workspace.aws, workspace.environment)
     infra = stack.infra if prune else kept_open(stack, list(inventory.owned(STILL_USED)), declared)
     outputs = Outputs(workspace.aws.region, workspace.aws.account)
     dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt, ignores=workspace.ignores), on_wait)

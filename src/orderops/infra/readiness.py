@@ -101,7 +101,7 @@ def on_this_machine(url: str) -> bool:
     """Whether the host of a URL is this machine, so that no firewall is in between."""
     host = urlsplit(url).hostname or ""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -35,11 +35,16 @@ class ServiceRouting:
         """Both groups, or the only one."""
         return (self.target_group, self.alternate) if self.alternate else (self.target_group,)
 
+    @property
+    def rules(self) -> tuple[Elbv2Rule, ...]:
+        """The rule for all requests, and the one for requests to the release that is tested."""
+        return (self.rule, self.second.test_rule) if self.second else (self.rule,)
+
     def resources(self) -> list[Resource]:
         """All of them."""
-        second = [self.second.test_rule, self.second.role] if self.second else []
+        role = [self.second.role] if self.second else []
         also = self.also.resources() if self.also else []
-        return [*self.target_groups, self.rule, *second, *also]
+        return [*self.target_groups, *self.rules, *role, *also]
 
 
 def routing_of(

@@ -17,6 +17,7 @@ from orderops.infra.alert_rule import Priority
 from orderops.infra.api import ApiFront, api_of, internal_of, link_group_of
 from orderops.infra.board import publication_of
 from orderops.infra.dashboard import dashboards_of
+from orderops.infra.domain import Entrance, entrance_of
 from orderops.infra.firewall import firewall_of
 from orderops.infra.network import (
     Network,
@@ -31,6 +32,7 @@ from orderops.infra.scheduled_rotation import rotation_of
 from orderops.infra.scheduled_task import ScheduledTask, scheduled_task_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
+from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.apigatewayv2_api import Apigatewayv2Api
 from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer
 from orderops.resources.apigatewayv2_integration import Apigatewayv2Integration
@@ -66,6 +68,7 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_read_replica import RdsReadReplica
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.route53_alias import Route53Alias
 from orderops.resources.s3_bucket import S3Bucket
 from orderops.resources.scheduler_group import SchedulerGroup, name_of
 from orderops.resources.scheduler_schedule import SchedulerSchedule
@@ -87,6 +90,7 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     Apigatewayv2Route,
     Apigatewayv2Stage,
     Apigatewayv2VpcLink,
+    AcmCertificate,
     CloudwatchAlarm,
     CloudwatchAnomalyDetector,
     CloudwatchCompositeAlarm,
@@ -114,6 +118,7 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     RdsParameterGroup,
     RdsReadReplica,
     RdsSubnetGroup,
+    Route53Alias,
     S3Bucket,
     SchedulerGroup,
     SecretsmanagerLogin,
@@ -139,7 +144,7 @@ class Stack:
     network: Network
     cluster: EcsCluster
     balancer: Elbv2LoadBalancer
-    listener: Elbv2Listener
+    listeners: Entrance
     entrance: Ec2SecurityGroup
     """The security group of the load balancer."""
     database: RdsInstance
@@ -195,7 +200,7 @@ class Stack:
     @property
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
-        entrance = (self.entrance, self.balancer, self.listener)
+        entrance = (self.entrance, self.balancer, *self.listeners.resources())
         database = (self.database_group, self.database, *self.replicas, self.login, self.pointer)
         network = self.network
         tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
@@ -265,7 +270,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         network=network,
         cluster=cluster,
         balancer=balancer,
-        listener=listener,
+        listeners=entrance_of(environment, listener, services.values()),
         entrance=entrance,
         database=database,
         database_group=database.security_groups[0],
@@ -296,20 +301,14 @@ def _front_of(environment: Environment, network: Network, account: str) -> _Fron
     link_group = link_group_of(environment, network)
     entrance = entrance_group_of(environment, network, link_group)
     balancer, bucket = balancer_of(environment, network, entrance, account)
-    public = listener_of(environment, balancer)
+    public = serving_listener_of(environment, balancer)
     if link_group is None:
         return _Front(entrance, public, bucket)
-    inner = listener_of(environment, internal_of(environment, network, balancer))
+    inner = http_listener_of(environment, internal_of(environment, network, balancer))
     api = api_of(environment, network, link_group, inner)
     if environment.api.alone:
         return _Front(entrance, inner, bucket, api)
     return _Front(entrance, public, bucket, api, inner)
-
-
-def listener_of(environment: Environment, balancer: Elbv2LoadBalancer) -> Elbv2Listener:
-    """The listener of a load balancer on the declared port."""
-    port = environment.balancer.port
-    return Elbv2Listener(f"{balancer.name}:{port}", balancer, port)
 
 
 def _scheduled(

@@ -54,7 +54,9 @@ def _ingress(group: Ec2SecurityGroup, owned: Iterable[Owned]) -> list[str]:
 
 def _open_at(stack: Stack, ports: Collection[int]) -> Ec2SecurityGroup:
     entrance = stack.entrance
-    former = [replace(rule, port=port) for port in ports for rule in entrance.ingress]
+    # Of one of the declared ports alone: each has a rule for each range.
+    ranges = [rule for rule in entrance.ingress if rule.port == entrance.ingress[0].port]
+    former = [replace(rule, port=port) for port in ports for rule in ranges]
     rules = (*entrance.ingress, *former)
     if former and len(rules) > MAX_RULES:
         old, env = joined([str(port) for port in ports]), stack.environment.name

@@ -20,6 +20,7 @@ from orderops.local.ecs.schedules import Schedules
 from orderops.local.ecs.tasks import Tasks
 from orderops.local.elb import api as elb_calls
 from orderops.local.elb.acls import web_acls, write_records
+from orderops.local.elb.authority import Authority
 from orderops.local.elb.balancer import Balancers
 from orderops.local.elb.reach import lets_balancer_in
 from orderops.local.elb.targets import Targets
@@ -56,7 +57,7 @@ class DataPlane:
         self._tasks = Tasks(files.tasks, self._targets)
         self._scheduler = Scheduler(self._tasks)
         self._schedules = Schedules(self._tasks)
-        self._balancers = Balancers(self._targets)
+        self._balancers = Balancers(self._targets, Authority(files.directory))
         tokens = TokenCheck(self._find_key, self._permits)
         self._databases = Databases(files.create_databases(), emulator.lock, touch, save, tokens)
         self._gateways = Gateways(self._balancers.inner_port, self._may_invoke)

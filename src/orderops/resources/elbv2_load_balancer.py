@@ -156,6 +156,7 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
             "Subnets": sorted(zone["SubnetId"] for zone in raw.get("AvailabilityZones", ())),
             "SecurityGroups": sorted(raw.get("SecurityGroups", ())),
             "DNSName": raw["DNSName"],
+            "CanonicalHostedZoneId": raw["CanonicalHostedZoneId"],
             "ArnSuffix": raw["LoadBalancerArn"].partition(":loadbalancer/")[2],
         },
         name=raw["LoadBalancerName"],

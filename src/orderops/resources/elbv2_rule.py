@@ -1,4 +1,4 @@
-"""Listener rule: routes path patterns to a target group, or to the live one of two."""
+"""Listener rule: routes path patterns to a target group, or to the live one of two, or sends them on to HTTPS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pair
 from orderops.engine.inventory import tag_index
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs, OrderopsError
-from orderops.resources.elbv2_listener import Elbv2Listener, listeners
+from orderops.resources.elbv2_listener import Elbv2Listener, Redirect, action_of, listeners
 from orderops.resources.elbv2_load_balancer import load_balancers, tags_of
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup, is_named
 
@@ -25,7 +25,8 @@ class Elbv2Rule(Resource):
     """Routes requests that match one of `paths` to `target_group`; the lowest `priority` is evaluated first.
 
     With an `alternate`, ECS moves the requests from one group to the other at each release, so that only the pair is
-    declared and never the weights. Named `<service>:<port>`: a service has one rule on each listener.
+    declared and never the weights. Named `<service>:<port>`: one rule on each listener. With a `redirect`,
+    the listener for HTTP sends the same requests on, once everything in `after` exists.
     """
 
     listener: Elbv2Listener
@@ -35,6 +36,8 @@ class Elbv2Rule(Resource):
     alternate: Elbv2TargetGroup | None = None
     header: tuple[str, str] | None = None
     """Name and value of a header that a request must have."""
+    redirect: Redirect | None = None
+    after: tuple[Resource, ...] = ()
 
     kind: ClassVar[str] = "elbv2-rule"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
@@ -68,11 +71,18 @@ class Elbv2Rule(Resource):
             "Priority": self.priority,
             "PathPatterns": sorted(self.paths),
             "Header": list(self.header) if self.header else [],
-            "TargetGroupArns": sorted(outputs[group].arn for group in groups if group),
+            # Where a rule does other things than to forward, its actions are read back here.
+            "TargetGroupArns": [self.redirect.action()]
+            if self.redirect
+            else sorted(outputs[group].arn for group in groups if group),
         }
 
     def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        if self.redirect:
+            return None
         groups, live = observed.properties["TargetGroupArns"], observed.properties["LiveTargetGroupArn"]
+        if not live:
+            return None
         # Other groups were set by hand, and are set back.
         taken_away = key == "TargetGroupArns" and len(groups) == 2 and len(desired) == 1 and set(desired) <= set(groups)
         if not taken_away or live in desired:
@@ -84,7 +94,7 @@ class Elbv2Rule(Resource):
             ListenerArn=desired["ListenerArn"],
             Priority=_free(aws, desired["ListenerArn"], desired["Priority"]),
             Conditions=_conditions(desired["PathPatterns"], desired["Header"]),
-            Actions=_actions(desired["TargetGroupArns"], self._first(desired["TargetGroupArns"])),
+            Actions=self._actions(aws, desired["ListenerArn"], desired["TargetGroupArns"]),
             Tags=owner.pairs,
         )
 
@@ -96,13 +106,19 @@ class Elbv2Rule(Resource):
             given["Conditions"] = _conditions(sorted(self.paths), list(self.header or ()))
         if "TargetGroupArns" in changed:
             groups, live = changed["TargetGroupArns"], observed.properties["LiveTargetGroupArn"]
-            given["Actions"] = _actions(groups, live if live in groups else self._first(groups))
+            listener = observed.properties["ListenerArn"]
+            given["Actions"] = _actions(groups, live) if live in groups else self._actions(aws, listener, groups)
         if given:
             aws.elbv2.modify_rule(RuleArn=observed.arn, **given)
 
-    def _first(self, groups: list[str]) -> str:
-        """The group that gets the requests of a new rule."""
-        return next(arn for arn in groups if is_named(arn, self.target_group))
+    def _actions(self, aws: Aws, listener: str, groups: list[Any]) -> list[dict[str, Any]]:
+        """The actions of a rule that forwards to none of these yet."""
+        if self.redirect:
+            return [self.redirect.action()]
+        first = next(arn for arn in groups if is_named(arn, self.target_group))
+        # On another port, a release may have taken the requests to the second group already.
+        live = _live_on_other_ports(aws, listener, list(self.header or ())) & set(groups) if self.alternate else set()
+        return _actions(groups, min(live, default=first))
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
@@ -124,6 +140,16 @@ def live_target_group(aws: Aws, rule_arn: str) -> str:
     found = if_found(aws.elbv2.describe_rules, "RuleNotFound", RuleArns=[rule_arn])
     weights = _weights(found["Rules"][0]["Actions"]) if found and found["Rules"] else {}
     return max(weights, key=lambda arn: weights[arn], default="")
+
+
+def _live_on_other_ports(aws: Aws, listener: str, header: list[str]) -> set[str]:
+    """The groups that get the most requests by rules with this header, on the other listeners of the load balancer."""
+    balancer = listener.replace(":listener/", ":loadbalancer/").rpartition("/")[0]
+    others = every(aws.elbv2.describe_listeners, "Listeners", LoadBalancerArn=balancer)
+    arns = [raw["ListenerArn"] for raw in others if raw["ListenerArn"] != listener]
+    rules = [raw for arn in arns for raw in every(aws.elbv2.describe_rules, "Rules", ListenerArn=arn)]
+    weights = [_weights(raw["Actions"]) for raw in rules if _header(raw["Conditions"]) == header]
+    return {max(weight, key=lambda arn: weight[arn]) for weight in weights if weight}
 
 
 def _at(aws: Aws, listener: str, priority: int) -> dict[str, Any] | None:
@@ -210,7 +236,7 @@ def _header(conditions: list[dict[str, Any]]) -> list[str]:
 def _targets(actions: list[dict[str, Any]]) -> list[str] | list[dict[str, Any]]:
     """The target groups if the rule only forwards, else all actions, so that they show as a difference."""
     weights = _weights(actions)
-    return sorted(weights) if weights else actions
+    return sorted(weights) if weights else [action_of(action) for action in actions]
 
 
 def _weights(actions: list[dict[str, Any]]) -> dict[str, int]:

@@ -52,6 +52,11 @@ SECRET = (
 INSTANCE = "dBInstanceIdentifier"
 
 SETTERS: Mapping[str, tuple[Setter, ...]] = {
+    "acm-certificate": (
+        # The records that prove the names are in Route 53, and no call of ACM changes them.
+        _deletes("DeleteCertificate", "certificateArn"),
+        *_tags("certificateArn", "RemoveTagsFromCertificate", "AddTagsToCertificate"),
+    ),
     "apigatewayv2-api": (
         Setter("UpdateApi", "apiId", (ALL,)),
         _deletes("DeleteApi", "apiId"),
@@ -162,6 +167,9 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         *_tags("resourceArn", *TAG_CALLS),
     ),
     "elbv2-listener": (
+        Setter(
+            "ModifyListenerAttributes", "listenerArn", ("routing.http.response.strict_transport_security.header_value",)
+        ),
         Setter("ModifyListener", "listenerArn", (ALL,)),
         _deletes("DeleteListener", "listenerArn"),
         *ELB_TAGS,
@@ -227,6 +235,10 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         Setter("ModifyDBSubnetGroup", "dBSubnetGroupName", ("SubnetIds",)),
         _deletes("DeleteDBSubnetGroup", "dBSubnetGroupName"),
         *RDS_TAGS,
+    ),
+    "route53-alias": (
+        Setter("ChangeResourceRecordSets", "changeBatch.changes.resourceRecordSet.name", (ALL,)),
+        _deletes("ChangeResourceRecordSets", "changeBatch.changes.resourceRecordSet.name"),
     ),
     "s3-bucket": (
         Setter("PutBucketPolicy", "bucketName", ("Policy",)),
@@ -307,7 +319,7 @@ UNLISTED = frozenset(
 )
 # IAM is the same in every region, and its events are in the first region of the partition.
 HOME_REGIONS = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
-AT_HOME = frozenset({"iam"})
+AT_HOME = frozenset({"iam", "route53"})
 
 
 def setters_of(kind: str, *, gone: bool) -> tuple[Setter, ...]:

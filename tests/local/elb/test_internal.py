@@ -5,9 +5,11 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from orderops.local.elb.authority import Authority
 from orderops.local.elb.balancer import Balancers
 from orderops.local.elb.routing import Listener, RoutingRule
 from orderops.local.elb.targets import Targets
@@ -16,8 +18,8 @@ from support.laptop import until
 
 
 @pytest.fixture
-def balancers() -> Iterator[Balancers]:
-    balancers = Balancers(Targets())
+def balancers(tmp_path: Path) -> Iterator[Balancers]:
+    balancers = Balancers(Targets(), Authority(tmp_path))
     yield balancers
     balancers.close()
 

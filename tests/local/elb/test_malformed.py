@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from orderops.local.elb.authority import Authority
 from orderops.local.elb.balancer import Balancers
 from orderops.local.elb.routing import Listener, RoutingRule
 from orderops.local.elb.targets import TargetProcess, Targets
@@ -62,8 +63,8 @@ def target() -> Iterator[TargetProcess]:
 
 
 @pytest.fixture(scope="module")
-def port(target: TargetProcess) -> Iterator[int]:
-    balancers, number = Balancers(OneTarget(target)), free_port()
+def port(target: TargetProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    balancers, number = Balancers(OneTarget(target), Authority(tmp_path_factory.mktemp("authority"))), free_port()
     rule = RoutingRule(1, (), ({"Type": "forward", "TargetGroupArn": "group"},))
     assert balancers.update([Listener("arn", "lb", number, (rule,))]) == {}
     until(lambda: sent(number, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").startswith("HTTP/1.1 200"), what="it listens")

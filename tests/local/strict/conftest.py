@@ -22,6 +22,7 @@ LONG_DELAYS = Delays(
     role=1.5,
     secret=1.5,
     alarm=1.5,
+    certificate=1.5,
     queue_name=2.0,
     schedule_group=1.0,
     web_acl=1.0,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.utilities.utils import get_partition
 
 from orderops.local.elb.reach import lets_clients_in
 from orderops.local.elb.routing import Listener, RoutingRule
@@ -16,6 +17,8 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.ports import port_is_free, taken_text
 
 SERVICE = "elasticloadbalancing"
+HSTS_ATTRIBUTE = "routing.http.response.strict_transport_security.header_value"
+LAPTOP_ZONE = "localhost."
 # The default rule comes after all numbered rules.
 DEFAULT_PRIORITY = float("inf")
 
@@ -31,9 +34,17 @@ def register(emulator: Emulator, targets: Targets, listens_on: Callable[[int], b
         if port and not listens_on(port) and not port_is_free(port):
             raise ApiError("InvalidConfigurationRequest", taken_text(port))
 
+    emulator.on_before("route53", "ListHostedZonesByName", _delegate)
     # moto reports every registered target as healthy.
     emulator.instead[SERVICE, "DescribeTargetHealth"] = health
     emulator.before[SERVICE, "CreateListener"] = [check_port]
+
+
+def _delegate(request: Request) -> None:
+    """Make the hosted zone of the names that every resolver leads to this machine (RFC 6761, section 6.3)."""
+    route53 = get_backend("route53")[DEFAULT_ACCOUNT_ID][get_partition(request.region)]
+    if all(zone.name != LAPTOP_ZONE for zone in route53.zones.values()):
+        route53.create_hosted_zone(LAPTOP_ZONE, private_zone=False)
 
 
 def balancers() -> list[Any]:
@@ -54,6 +65,8 @@ def routes(inner: Collection[str] = ()) -> list[Listener]:
             rules=tuple(sorted((_rule(rule) for rule in listener.rules.values()), key=lambda rule: rule.priority)),
             idle_timeout=float(balancer.attrs.get("idle_timeout.timeout_seconds", 60)),
             internal=listener.arn in inner,
+            certificates=tuple(_certificates(balancer, listener)),
+            added_headers=tuple(_added_headers(listener)),
         )
         for balancer in balancers()
         for listener in balancer.listeners.values()
@@ -82,6 +95,20 @@ def checks() -> dict[str, HealthCheck]:
 
 def _lets_clients_in(balancer: Any, port: int) -> bool:
     return lets_clients_in(_region(balancer), balancer.security_groups or (), port)
+
+
+def _certificates(balancer: Any, listener: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the names on each certificate of an HTTPS listener."""
+    known = get_backend("acm")[DEFAULT_ACCOUNT_ID][_region(balancer)]._certificates
+    for arn in listener.certificates if listener.protocol == "HTTPS" else ():
+        if certificate := known.get(arn):
+            yield (certificate.common_name, *(name for name in certificate.sans if name != certificate.common_name))
+
+
+def _added_headers(listener: Any) -> Iterator[tuple[str, str]]:
+    value = (listener.attributes or {}).get(HSTS_ATTRIBUTE)
+    if value and listener.protocol == "HTTPS":
+        yield "strict-transport-security", value
 
 
 def _region(balancer: Any) -> str:

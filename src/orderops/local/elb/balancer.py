@@ -20,11 +20,13 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from orderops.local.elb.authority import Authority
 from orderops.local.elb.firewall import SEEN, Firewall, WebAcl, WebRequest
 from orderops.local.elb.malformed import origin_form, refusal
 from orderops.local.elb.peeked_body import PeekedBody
 from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redirect_to
 from orderops.local.elb.targets import TargetProcess, Targets
+from orderops.local.elb.tls import ListenerTls
 from orderops.local.elb.traffic import TrafficCounts
 from orderops.local.ports import HOST, listen, taken_text
 
@@ -54,9 +56,10 @@ log = logging.getLogger(__name__)
 class Balancers:
     """All listeners of the account, served by one event loop in a thread."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: Targets, authority: Authority) -> None:
         self.traffic = TrafficCounts()
         self.firewall = Firewall()
+        self._authority = authority
         self._targets = targets
         self._ports: dict[int | str, _Port] = {}
         self._loop = asyncio.new_event_loop()
@@ -72,7 +75,7 @@ class Balancers:
             if wanted[other.place].balancer != other.balancer
         }
         # Closed first: a port can move from one balancer to another in the same step.
-        for place in [place for place in self._ports if place not in wanted]:
+        for place in [place for place, open_ in self._ports.items() if not open_.serves(wanted.get(place))]:
             self._ports.pop(place).close()
         for place, listener in wanted.items():
             if place in self._ports:
@@ -111,7 +114,7 @@ class Balancers:
             # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
             if not listener.internal:
                 sockets.append(listen(listener.port, "::1"))
-        self._ports[listener.place] = _Port(listener, sockets, self._targets, self, self._loop)
+        self._ports[listener.place] = _Port(listener, sockets, self._targets, self, self._loop, self._authority)
         return ""
 
 
@@ -125,6 +128,7 @@ class _Port:
         targets: Targets,
         balancers: Balancers,
         loop: asyncio.AbstractEventLoop,
+        authority: Authority,
     ) -> None:
         self.listener = listener
         self._traffic = balancers.traffic
@@ -144,11 +148,18 @@ class _Port:
         )
         # Seconds. A deleted listener must free its port soon, whatever its clients do.
         config.timeout_graceful_shutdown = 3
+        config.load()
+        if listener.certificates:
+            config.ssl = ListenerTls(authority, lambda: self.listener.certificates).context
         self._server = uvicorn.Server(config)
         self._sockets = sockets
         self.bound_port = int(sockets[0].getsockname()[1])
         self._client: httpx.AsyncClient | None = None
         self._serving = asyncio.run_coroutine_threadsafe(self._serve(), loop)
+
+    def serves(self, wanted: Listener | None) -> bool:
+        """Tell whether this port can take on a listener: one of the same protocol."""
+        return wanted is not None and wanted.scheme == self.listener.scheme
 
     def close(self) -> None:
         self._server.should_exit = True
@@ -171,6 +182,8 @@ class _Port:
         incoming = StarletteRequest(scope, receive)
         with suppress(ClientDisconnect):
             response = await self._route(incoming)
+            for name, value in self.listener.added_headers:
+                response.headers[name] = value
             await response(scope, receive, send)
 
     async def _route(self, incoming: StarletteRequest) -> Response:
@@ -195,7 +208,7 @@ class _Port:
                 media_type = config.get("ContentType") or "text/plain"
                 return Response(config.get("MessageBody", ""), int(config["StatusCode"]), media_type=media_type)
             case "redirect":
-                status, address = redirect_to(action, request, self.listener.port)
+                status, address = redirect_to(action, request, self.listener.port, self.listener.scheme)
                 return Response(status_code=status, headers={"location": address})
             case _:
                 return _error_response(503)
@@ -269,7 +282,7 @@ class _Port:
         trace = incoming.headers.get("x-amzn-trace-id") or f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
         added = {
             "x-forwarded-for": f"{forwarded_for}, {client_address}" if forwarded_for else client_address,
-            "x-forwarded-proto": "http",
+            "x-forwarded-proto": self.listener.scheme,
             "x-forwarded-port": str(self.listener.port),
             "x-amzn-trace-id": trace,
         }

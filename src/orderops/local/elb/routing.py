@@ -49,11 +49,20 @@ class Listener:
     idle_timeout: float = 60.0
     internal: bool = False
     """Whether a VPC link leads to it, so that it needs no port that clients know."""
+    certificates: tuple[tuple[str, ...], ...] = ()
+    """The names on each certificate, the default one first; empty for a listener without TLS."""
+    added_headers: tuple[tuple[str, str], ...] = ()
+    """Headers that are added to every response."""
 
     @property
     def place(self) -> int | str:
         """What no other listener has: its port; an internal one has a port of this machine that is chosen for it."""
         return self.arn if self.internal else self.port
+
+    @property
+    def scheme(self) -> str:
+        """The protocol that clients speak."""
+        return "https" if self.certificates else "http"
 
     def answers(self, host: str) -> bool:
         """Tell whether a request for this host is answered: a name of this machine, or one that a rule declares.
@@ -62,7 +71,8 @@ class Listener:
         which would then read everything (DNS rebinding).
         """
         name = _host_name(host)
-        return LOOPBACK.fullmatch(name) is not None or _matches_any(self._declared_hosts(), name)
+        certified = [pattern for names in self.certificates for pattern in names]
+        return LOOPBACK.fullmatch(name) is not None or _matches_any([*self._declared_hosts(), *certified], name)
 
     def _declared_hosts(self) -> list[str]:
         conditions = [condition for rule in self.rules for condition in rule.conditions]
@@ -92,10 +102,10 @@ def pick_group(action: Json) -> str:
     return str(action.get("TargetGroupArn", ""))
 
 
-def redirect_to(action: Json, request: HttpRequest, port: int) -> tuple[int, str]:
-    """Return status and URL of a redirect action."""
+def redirect_to(action: Json, request: HttpRequest, port: int, scheme: str = "http") -> tuple[int, str]:
+    """Return status and URL of a redirect action; `port` and `scheme` are those of the listener."""
     config = action["RedirectConfig"]
-    known = {"protocol": "http", "host": _host_name(request.host), "port": str(port)}
+    known = {"protocol": scheme, "host": _host_name(request.host), "port": str(port)}
     known |= {"path": request.path.removeprefix("/"), "query": request.query}
     parts = {
         "Protocol": "#{protocol}",

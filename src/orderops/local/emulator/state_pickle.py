@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.x509 import Certificate, load_pem_x509_certificate
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.iam.aws_managed_policies import aws_managed_policies_data
@@ -135,6 +136,8 @@ class _Pickler(pickle.Pickler):
             plain = serialization.NoEncryption()
             pem = value.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
             return _private_key, (pem,)
+        if isinstance(value, Certificate):
+            return _certificate, (value.public_bytes(serialization.Encoding.PEM),)
         if isinstance(value, ResourceGroupsTaggingAPIBackend):
             # moto keeps a generator for each listing that was not read to its end. After a restart, AWS's error for an
             # expired token makes the client list again.
@@ -200,6 +203,10 @@ def _nothing() -> None:
 def _private_key(pem: bytes) -> Any:
     # We wrote the key ourselves: checking it takes most of the time in which a state is read.
     return serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+
+
+def _certificate(pem: bytes) -> Certificate:
+    return load_pem_x509_certificate(pem)
 
 
 def _aws_policy(account: str, arn: str) -> Any:

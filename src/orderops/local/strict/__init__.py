@@ -9,7 +9,20 @@ from collections.abc import Callable
 
 from orderops.local.emulator.server import Emulator
 from orderops.local.sqs.api import SqsMessages
-from orderops.local.strict import autoscaling, listings, quotas, s3, scheduler, secretsmanager, sns, sqs, sts, tagging
+from orderops.local.strict import (
+    acm,
+    autoscaling,
+    listings,
+    quotas,
+    route53,
+    s3,
+    scheduler,
+    secretsmanager,
+    sns,
+    sqs,
+    sts,
+    tagging,
+)
 from orderops.local.strict.apigatewayv2 import hooks as apigatewayv2
 from orderops.local.strict.cloudtrail import hooks as cloudtrail
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
@@ -35,6 +48,7 @@ PATCHES: tuple[Callable[[Emulator], None], ...] = (
     s3.patch,
 )
 REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
+    acm.register,
     apigatewayv2.register,
     autoscaling.register,
     cloudtrail.register,
@@ -45,6 +59,7 @@ REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     logs.register,
     quotas.register,
     rds.register,
+    route53.register,
     s3.register,
     scheduler.register,
     secretsmanager.register,

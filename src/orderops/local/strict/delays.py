@@ -47,6 +47,8 @@ class Delays:
 
     link: float = 0.2
     """Until a VPC link is available, or deleted (2 to 10 min on AWS)."""
+    certificate: float = 0.2
+    """Until a new certificate shows the records to make, and until one whose records exist is issued (minutes)."""
 
     alarm: float = 0.5
     """Until an alarm that was put or set follows its data."""

@@ -10,6 +10,13 @@ from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 SERVICE = "elasticloadbalancing"
+# "Security policies for your Application Load Balancer": the beginnings of their names.
+POLICIES = (
+    "ELBSecurityPolicy-TLS13-1-",
+    "ELBSecurityPolicy-TLS-1-",
+    "ELBSecurityPolicy-FS-1-",
+    "ELBSecurityPolicy-2016-08",
+)
 
 
 def register(emulator: Emulator, _delays: Delays) -> None:
@@ -32,6 +39,8 @@ def register(emulator: Emulator, _delays: Delays) -> None:
     emulator.on_before(SERVICE, "CreateListener", _check_certificates)
     emulator.on_before(SERVICE, "ModifyListener", _check_certificates)
     emulator.on_before(SERVICE, "ModifyListener", _check_port_free)
+    for action in ("CreateListener", "ModifyListener"):
+        emulator.on_before(SERVICE, action, _check_policy)
 
 
 def patch(emulator: Emulator) -> None:
@@ -88,6 +97,12 @@ def _check_certificates(request: Request) -> None:
                 f"The certificate '{arn}' must have a fully-qualified domain name, a supported signature, "
                 "and a supported key size.",
             )
+
+
+def _check_policy(request: Request) -> None:
+    policy = request.form.get("SslPolicy")
+    if policy and not any(policy.startswith(known) for known in POLICIES):
+        raise ApiError("SSLPolicyNotFound", f"SSL policy '{policy}' not found")
 
 
 def _check_port_free(request: Request) -> None:

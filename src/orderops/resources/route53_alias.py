@@ -1,0 +1,135 @@
+"""Alias record of Route 53: a name of the environment that leads to its load balancer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Ownership
+from orderops.engine.names import NameRule
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.errors import NotOurs, OrderopsError
+from orderops.resources.acm_certificate import AcmCertificate
+from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
+from orderops.resources.elbv2_rule import Elbv2Rule
+from orderops.resources.route53_zones import absolute, change_records, record_of, zone_id, zones_above
+
+
+@dataclass(frozen=True, eq=False)
+class Route53Alias(Resource):
+    """Named as the record, which leads to `load_balancer` once HTTPS is answered there by all `rules`.
+
+    A record has no tags: one that leads to the load balancer of an environment belongs to that environment.
+    """
+
+    load_balancer: Elbv2LoadBalancer
+    certificate: AcmCertificate
+    rules: tuple[Elbv2Rule, ...]
+    zone: str
+
+    kind: ClassVar[str] = "route53-alias"
+    untagged: ClassVar[bool] = True
+    # Those of an environment are found by the names on its certificates, and one of a deleted certificate by its own.
+    lists_late: ClassVar[bool] = True
+    name_rule: ClassVar[NameRule | None] = NameRule(253, r"[a-z0-9.-]+", "a domain name")
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        {
+            "PriorRequestNotComplete",
+            "InvalidChangeBatch: already exists",
+            "InvalidChangeBatch: not found",
+            "InvalidChangeBatch: do not match the current values",
+        }
+    )
+
+    @classmethod
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for name in [owner.name] if owner.name else _names_of(aws, owner):
+            for zone in zones_above(aws, name):
+                found = record_of(aws, zone, name, "A")
+                if found and _leads_to(found, owner.environment):
+                    yield _observed(found, zone, owner)
+
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
+        zone = zone_id(aws, self.zone)
+        # A CNAME of that name, or an address of another host, may serve clients now.
+        found = record_of(aws, zone, self.name, "A") or record_of(aws, zone, self.name, "CNAME")
+        return _observed(found, zone) if found else None
+
+    def desired(self, outputs: Outputs) -> Properties:
+        balancer = outputs[self.load_balancer].properties
+        return {
+            "DNSName": absolute(balancer["DNSName"]),
+            "Type": "A",
+            "AliasHostedZoneId": balancer["CanonicalHostedZoneId"],
+            "EvaluateTargetHealth": True,
+        }
+
+    def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        record = observed.properties["Record"]
+        if _leads_to(record, environment):
+            return None
+        values = [value["Value"] for value in record.get("ResourceRecords", ())]
+        target = record.get("AliasTarget", {}).get("DNSName") or ", ".join(values)
+        return NotOurs(
+            f"{self.name} leads to {target} already, which may serve clients",
+            f"make that record an alias of {desired} in Route 53, which leads clients here at once, or delete it; "
+            "then re-run this command"
+            if key == "DNSName"
+            else "delete that record in Route 53, then re-run this command",
+        )
+
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        change_records(aws, zone_id(aws, self.zone), ("CREATE", _record(self.name, desired)))
+
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        zone = zone_id(aws, self.zone)
+        wanted = ("UPSERT", _record(self.name, {**observed.properties, **changed}))
+        change_records(aws, zone, wanted)
+
+    @classmethod
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        change_records(aws, observed.properties["Zone"], ("DELETE", observed.properties["Record"]))
+
+
+def _names_of(aws: Aws, owner: Ownership) -> list[str]:
+    """The names on the certificates of an environment."""
+    certificates = AcmCertificate.listing(aws, Ownership(owner.environment))
+    return sorted({name for observed in certificates for name in observed.properties["Names"]})
+
+
+def _leads_to(raw: Mapping[str, Any], environment: str) -> bool:
+    """Whether a record leads to the load balancer of an environment, whose DNS name begins with its name."""
+    target = raw.get("AliasTarget", {}).get("DNSName", "").lower().removeprefix("dualstack.")
+    return re.match(rf"orderops-{re.escape(environment)}-balancer-\d+\.", target) is not None
+
+
+def _observed(raw: Mapping[str, Any], zone: str, owner: Ownership | None = None) -> Observed:
+    alias, name = raw.get("AliasTarget", {}), raw["Name"].rstrip(".")
+    return Observed(
+        f"{zone}/{name}",
+        {
+            "Type": raw["Type"],
+            "AliasHostedZoneId": alias.get("HostedZoneId"),
+            "DNSName": absolute(alias["DNSName"]).removeprefix("dualstack.") if alias else None,
+            "EvaluateTargetHealth": alias.get("EvaluateTargetHealth"),
+            "Zone": zone,
+            "Record": dict(raw),
+        },
+        tags=owner.named(Route53Alias.kind, name) if owner else {},
+        name=name,
+    )
+
+
+def _record(name: str, properties: Properties) -> dict[str, Any]:
+    return {
+        "Name": absolute(name),
+        "Type": properties["Type"],
+        "AliasTarget": {
+            "HostedZoneId": properties["AliasHostedZoneId"],
+            "DNSName": properties["DNSName"],
+            "EvaluateTargetHealth": properties["EvaluateTargetHealth"],
+        },
+    }
