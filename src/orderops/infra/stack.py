@@ -17,7 +17,7 @@ from orderops.infra.alert_rule import Priority
 from orderops.infra.api import ApiFront, api_of, internal_of, link_group_of
 from orderops.infra.board import publication_of
 from orderops.infra.dashboard import dashboards_of
-from orderops.infra.domain import Entrance, entrance_of
+from orderops.infra.domain import Entrance, entrance_of, http_listener_of, serving_listener_of
 from orderops.infra.firewall import firewall_of
 from orderops.infra.network import (
     Network,
