@@ -49,6 +49,7 @@ PROD = (
     + 2 * HOURS * 0.20 + 2 * 100 * 0.138  # db.m6g.large with a standby
     + LOGIN_SECRETS + MASTER_SECRET + 0.40  # and the token of the orders
     + ALARMS + BANDS + SCALING
+    + 5.00 + 6 * 1.00  # the web ACL: four groups of AWS, the rate and the size of bodies
 )  # fmt: skip
 # Tasks at the lowest and at the highest scaling, and storage that has grown to its limit, twice with a standby.
 SUMS = {
@@ -110,6 +111,25 @@ def test_traffic_adds_what_depends_on_it(orderops: Orderops) -> None:
     assert busy["requests"] == requests
 
 
+def test_a_firewall_and_an_api_cost_by_request_too(bare: Orderops, tmp_path: Path) -> None:
+    text = (ENVIRONMENTS / "dev.toml").read_text()
+    groups = 'managed_groups = ["common", "bots"]'
+    (tmp_path / "dev.toml").write_text(f'{text}\n[waf]\nenabled = true\n{groups}\n[api]\ntype = "http"\n')
+
+    where = ("--environments", str(tmp_path), "--traffic", "3M", "--json")
+    lines = bare("env", "cost", "--env", "dev", *where).json["lines"]
+
+    def of(kind: str) -> list[tuple[str, float]]:
+        return [(line["sort"], line["usd"]) for line in lines if line["address"].startswith(f"{kind}/")]
+
+    # Two groups, the rate and the size of bodies.
+    assert of("wafv2-web-acl") == [("priced", 9.0), ("usage", pytest.approx(3 * 0.60)), ("unknown", 0.0)]
+    assert of("apigatewayv2-api") == [("usage", pytest.approx(3 * 1.29))]
+    # The load balancer is internal, and so has no public address.
+    assert ("priced", pytest.approx(HOURS * 0.0252)) in of("elbv2-load-balancer")
+    assert ("priced", pytest.approx(2 * HOURS * 0.005)) not in of("elbv2-load-balancer")
+
+
 def test_data_out_is_charged_after_the_first_hundred_gigabytes(orderops: Orderops) -> None:
     lines = orderops("env", "cost", "--env", "dev", "--traffic", "50M", "--json").json["lines"]
 
@@ -130,7 +150,7 @@ def test_an_amount_with_a_derived_price_has_no_cents(orderops: Orderops) -> None
     said = orderops("env", "cost", "--env", "prod")
 
     assert "about 320 to 430  rds-instance/orderops-prod-database" in said.out
-    assert "about 624 to 1,126  USD a month for prod" in said.out
+    assert "about 635 to 1,137  USD a month for prod" in said.out
     assert "within about 20 %" in said.err
 
 

@@ -119,7 +119,9 @@ def test_a_web_service_asks_the_queue_for_nothing() -> None:
 
 def test_rules_beyond_ten_weigh_in_the_load() -> None:
     rules: dict[str, dict[str, Any]] = {f"elbv2-rule/{number}": {} for number in range(60)}
-    balancer: dict[str, dict[str, Any]] = {"elbv2-load-balancer/b": {"Subnets": ["a", "b"]}}
+    balancer: dict[str, dict[str, Any]] = {
+        "elbv2-load-balancer/b": {"Scheme": "internet-facing", "Subnets": ["a", "b"]}
+    }
     traffic = MonthlyTraffic(2_628_000_000, PRICES.assumptions)  # 1,000 a second: 40 LCU of connections, 50 of rules
 
     [load] = [line for line in cost_of(DEV, {**balancer, **rules}, PRICES, traffic).lines if " LCU x" in line.what]

@@ -294,9 +294,7 @@ class Environment(TomlTable):
         if self.account and owner not in ("aws", self.account):
             rule = f"is a policy of account {owner}; the environment is pinned to {self.account}"
             yield Mistake(("iam", "permissions_boundary"), boundary, rule, (("account",),))
-        if self.domain.name and self.api.declared:
-            rule = "cannot be combined with [api] yet: the name would lead past the API, to its load balancer"
-            yield Mistake(("domain", "name"), self.domain.name, rule, (("api", "type"),))
+        yield from self._name_for_an_api()
         yield from self._misplaced_role()
         for index, zone in enumerate(self.network.zone_names):
             if zone[:-1] != self.region:
@@ -323,6 +321,11 @@ class Environment(TomlTable):
         yield from self.board.misnamed(self.prefix)
         yield from self.api.misfits(self.services, self.balancer.allowed_cidrs, emulated=self.emulated)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
+
+    def _name_for_an_api(self) -> Iterator[Mistake]:
+        if self.domain.name and self.api.declared:
+            rule = "cannot be combined with [api] yet: the name would lead past the API, to its load balancer"
+            yield Mistake(("domain", "name"), self.domain.name, rule, (("api", "type"),))
 
     def _misplaced_role(self) -> Iterator[Mistake]:
         if self.role and self.account not in (None, self.role.split(":")[4]):

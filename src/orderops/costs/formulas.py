@@ -36,10 +36,11 @@ def _address(resource: Priced) -> Iterator[Line]:
 def _balancer(resource: Priced) -> Iterator[Line]:
     hour, address = resource.prices["balancer"], resource.prices["address"]
     yield resource.fixed(f"{HOURS} h x {hour.usd}", hour.month, hour)
-    # A load balancer that faces the internet has a public address in each of its subnets. Their ids are not known
-    # before they exist, and their number is.
-    zones = len(resource.properties.get("Subnets") or resource.stated("Subnets"))
-    yield resource.fixed(f"{zones} public IPv4 addresses: {HOURS} h x {address.usd}", zones * address.month, address)
+    if resource.stated("Scheme") == "internet-facing":
+        # It has a public address in each of its subnets. Their ids are not known before they exist, their number is.
+        zones = len(resource.properties.get("Subnets") or resource.stated("Subnets"))
+        usd = zones * address.month
+        yield resource.fixed(f"{zones} public IPv4 addresses: {HOURS} h x {address.usd}", usd, address)
     lcu, out, traffic = resource.prices["lcu"], resource.prices["data-out"], resource.traffic
     if traffic is None:
         yield resource.used(f"load: {lcu.usd} USD an hour of an LCU; none while idle")
@@ -115,6 +116,26 @@ def _logs(resource: Priced) -> Iterator[Line]:
     yield resource.used(f"{gb:.1f} GB x {into.usd} + {gb * months:.1f} GB kept x {kept.usd}", amount, into)
 
 
+def _firewall(resource: Priced) -> Iterator[Line]:
+    acl, rule, rules = resource.prices["waf-acl"], resource.prices["waf-rule"], resource.stated("Rules")
+    yield resource.fixed(f"{acl.usd} + {len(rules)} rules x {rule.usd}", acl.usd + len(rules) * rule.usd, acl)
+    yield _of_requests(resource, "waf-requests")
+    if "bots" in rules:
+        yield resource.unknown("the fee of the group against bots, and its price for each request")
+
+
+def _api(resource: Priced) -> Iterator[Line]:
+    yield _of_requests(resource, "http-api")
+
+
+def _of_requests(resource: Priced, item: str) -> Line:
+    price, traffic = resource.prices[item], resource.traffic
+    if traffic is None:
+        return resource.used(f"requests: {price}")
+    millions = Decimal(traffic.requests) / 1_000_000
+    return resource.used(f"{millions.normalize():f} million requests x {price.usd}", millions * price.usd, price)
+
+
 def _by_use(item: str, of: str) -> Formula:
     def formula(resource: Priced) -> Iterator[Line]:
         yield resource.used(f"{of}: {resource.prices[item]}")
@@ -130,7 +151,15 @@ def _free(why: str) -> Formula:
 
 
 NO_CHARGE = _free("no charge of its own")
+WITH_THE_API = _free("charged with the requests to the API")
 FORMULAS: Mapping[str, Formula] = {
+    "acm-certificate": _free("public certificates cost nothing"),
+    "apigatewayv2-api": _api,
+    "apigatewayv2-authorizer": WITH_THE_API,
+    "apigatewayv2-integration": WITH_THE_API,
+    "apigatewayv2-route": WITH_THE_API,
+    "apigatewayv2-stage": WITH_THE_API,
+    "apigatewayv2-vpc-link": WITH_THE_API,
     "autoscaling-target": scaling,
     "cloudwatch-alarm": _alarm,
     "cloudwatch-anomaly-detector": _free("charged with the alarm that compares with it"),
@@ -160,6 +189,7 @@ FORMULAS: Mapping[str, Formula] = {
     "rds-parameter-group": NO_CHARGE,
     "rds-read-replica": replica,
     "rds-subnet-group": NO_CHARGE,
+    "route53-alias": _free("lookups of an alias of a load balancer; its zone costs whoever has made that"),
     "s3-bucket": _by_use("s3", "objects"),
     "scheduler-group": NO_CHARGE,
     "scheduler-schedule": schedule,
@@ -169,4 +199,8 @@ FORMULAS: Mapping[str, Formula] = {
     "sns-subscription": _free("charged with the topic"),
     "sns-topic": _by_use("sns", "notifications; SMS is charged by country"),
     "sqs-queue": _free("charged by requests, see sqs-requests"),
+    "wafv2-association": _free("charged with the web ACL"),
+    "wafv2-ip-set": NO_CHARGE,
+    "wafv2-logging": _free("charged with the log group that it writes to"),
+    "wafv2-web-acl": _firewall,
 }
