@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_a_firewall_and_an_api_cost_by_request_too(bare: Orderops, tmp_path: Pat
     where = ("--environments", str(tmp_path), "--traffic", "3M", "--json")
     lines = bare("env", "cost", "--env", "dev", *where).json["lines"]
 
-    def of(kind: str) -> list[tuple[str, float]]:
+    def of(kind: str) -> list[tuple[str, Any]]:
         return [(line["sort"], line["usd"]) for line in lines if line["address"].startswith(f"{kind}/")]
 
     # Two groups, the rate and the size of bodies.
