@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import boto3
 import pytest
+from moto.core.models import botocore_stubber
 
 from orderops.aws.client import Aws
 from orderops.local.emulator.server import Emulator
@@ -31,7 +32,8 @@ def strict_account(delays: Delays = SHORT) -> Iterator[Client]:
 def strict_aws(account: Client, monkeypatch: pytest.MonkeyPatch) -> Aws:
     """AWS as the program reaches it, in that account over HTTP, which has used RDS before."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", str(account("rds").meta.endpoint_url))
-    # Else moto would answer in place of the server.
-    monkeypatch.setattr("moto.core.models.botocore_stubber.enabled", False)
+    # Else moto would answer in place of the server. Not undone: that may come after the test's session has ended, and
+    # moto would then answer in later tests, too.
+    botocore_stubber.enabled = False
     give_rds_its_role()
     return Aws(REGION, session=boto3.Session("testing", "testing", region_name=REGION))
