@@ -28,7 +28,7 @@ health doctor reports
 iam
 rehearsal
 restore drift
-migrations images remote queues releases alerts trail
+migrations images remote queues releases alerts trail export
 pipelines costs
 infra
 local

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -236,6 +238,37 @@ def graph(where: EnvironmentOptions) -> None:
     for line in sorted(lines):
         console.data(line)
     console.data("}")
+
+
+class ExportFormat(StrEnum):
+    """The tools that a configuration is written for; Terraform reads the same."""
+
+    OPENTOFU = "opentofu"
+
+
+@commands.command()
+@grouped()
+def export(
+    where: EnvironmentOptions,
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="What the configuration is for; Terraform reads the same.")
+    ] = ExportFormat.OPENTOFU,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The folder that is written; default: export-ENV.", metavar="DIR", file_okay=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist in the folder.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what exists as a configuration with imports, to go on without orderops. Changes nothing in AWS.
+
+    No secret value is written. Its README.md names what is left out and what will still differ.
+    """
+    from orderops.operations.export import export as write
+    from orderops.operations.workspace import open_workspace
+
+    workspace = open_workspace(where.env, where.environments)
+    write(workspace, out or Path(f"export-{where.env}"), force=force, as_json=as_json)
 
 
 def _outputs(workspace: Workspace) -> dict[str, object]:

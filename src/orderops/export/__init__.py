@@ -1,0 +1,1 @@
+"""An environment as a configuration for OpenTofu or Terraform."""

@@ -1,0 +1,63 @@
+"""The kinds of resources, what each becomes, and what has no equivalent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orderops.export import access, data, entrance, network, services, watching
+from orderops.export.part import Parts
+
+KINDS: Mapping[str, Parts] = {
+    "autoscaling-target": services.scaling,
+    "cloudwatch-alarm": watching.alarm,
+    "cloudwatch-composite-alarm": watching.composite_alarm,
+    "cloudwatch-dashboard": watching.dashboard,
+    "ec2-address": network.address,
+    "ec2-flow-log": network.flow_log,
+    "ec2-internet-gateway": network.internet_gateway,
+    "ec2-nat-gateway": network.nat_gateway,
+    "ec2-route-table": network.route_table,
+    "ec2-security-group": network.security_group,
+    "ec2-subnet": network.subnet,
+    "ec2-vpc": network.vpc,
+    "ecr-repository": services.repository,
+    "ecs-cluster": services.cluster,
+    "ecs-service": services.service,
+    "ecs-task-definition": services.task_definition,
+    "elbv2-listener": entrance.listener,
+    "elbv2-load-balancer": entrance.load_balancer,
+    "elbv2-rule": entrance.rule,
+    "elbv2-target-group": entrance.target_group,
+    "iam-role": access.role,
+    "iam-service-linked-role": access.service_linked_role,
+    "logs-group": watching.log_group,
+    "logs-service-group": watching.log_group,
+    "rds-instance": data.database,
+    "rds-parameter-group": data.parameter_group,
+    "rds-read-replica": data.replica,
+    "rds-subnet-group": data.subnet_group,
+    "s3-bucket": access.bucket,
+    "scheduler-group": access.schedule_group,
+    "scheduler-schedule": access.schedule,
+    "secretsmanager-login": data.secret,
+    "secretsmanager-pointer": data.secret,
+    "secretsmanager-secret": data.secret,
+    "sns-topic": watching.topic,
+    "sqs-queue": data.queue,
+}
+NO_EQUIVALENT: Mapping[str, str] = {
+    "cloudwatch-anomaly-detector": "the AWS provider has no resource for it; CloudWatch keeps it without one",
+}
+"""Kinds that are not written, with the reason."""
+LEFT_OUT: Mapping[str, str] = {
+    "sns-topic": "subscriptions: the path of a paging URL is a secret key, so none is written; they stay in SNS",
+    "secretsmanager-login": "the value and its rotation: no secret value is written",
+    "secretsmanager-pointer": "the value: the services read it, and it stays as it is",
+    "secretsmanager-secret": "the value: no secret value is written",
+    "rds-instance": "the plan shows skip_final_snapshot and final_snapshot_identifier, which AWS does not keep",
+    "rds-parameter-group": "apply_method: the plan may show pending-reboot for immediate, which changes nothing",
+    "ecs-service": "what version 5 of the provider does not know: the threshold of the circuit breaker, and strategies",
+    "elbv2-target-group": "port: it is ignored, since another one would replace the group",
+    "iam-role": "description: it is ignored",
+}
+"""What is not written of a kind, or will still differ, with the reason."""
