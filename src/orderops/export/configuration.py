@@ -63,7 +63,12 @@ class Configuration:
         lines = [f"# {self.environment}, for OpenTofu or Terraform", ""]
         lines += [f"{counted(len(self.parts), 'import')} for account {self.account} in {self.region}. In this folder:"]
         lines += ["", "    tofu init", "    tofu plan", ""]
-        lines += ["Expect imports, nothing to add and nothing to destroy. Apply only such a plan: `tofu apply`.", ""]
+        lines += [
+            "Expect imports, nothing to add, nothing to destroy, and changes only to what is named below. Apply only such a plan:",
+            "",
+            "    tofu apply",
+            "",
+        ]
         lines += _listed("Not written", self.left_out)
         lines += _listed("Not created yet", dict.fromkeys(self.missing, "declared, and not in the account"))
         lines += _listed("Not complete, or still different", self.notes)

@@ -114,5 +114,7 @@ def queue(found: Found) -> Iterator[Part]:
         "message_retention_seconds": properties["MessageRetentionPeriod"],
         "redrive_policy": Json(found.place(redrive)) if redrive else None,
         "tags": found.tags,
+        # AWS allows 1 MiB now, and version 5 of the provider would set its former limit again.
+        "lifecycle": ignoring("max_message_size"),
     }
     yield Part("aws_sqs_queue", found.observed.id, body)

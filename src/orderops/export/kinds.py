@@ -49,15 +49,17 @@ NO_EQUIVALENT: Mapping[str, str] = {
     "cloudwatch-anomaly-detector": "the AWS provider has no resource for it; CloudWatch keeps it without one",
 }
 """Kinds that are not written, with the reason."""
+SECRET = "the plan shows recovery_window_in_days and force_overwrite_replica_secret, which AWS does not keep"
 LEFT_OUT: Mapping[str, str] = {
     "sns-topic": "subscriptions: the path of a paging URL is a secret key, so none is written; they stay in SNS",
-    "secretsmanager-login": "the value and its rotation: no secret value is written",
-    "secretsmanager-pointer": "the value: the services read it, and it stays as it is",
-    "secretsmanager-secret": "the value: no secret value is written",
+    "secretsmanager-login": "the value and its rotation: no secret value is written; " + SECRET,
+    "secretsmanager-pointer": "the value: the services read it, and it stays as it is; " + SECRET,
+    "secretsmanager-secret": "the value: no secret value is written; " + SECRET,
     "rds-instance": "the plan shows skip_final_snapshot and final_snapshot_identifier, which AWS does not keep",
     "rds-parameter-group": "apply_method: the plan may show pending-reboot for immediate, which changes nothing",
     "ecs-service": "what version 5 of the provider does not know: the threshold of the circuit breaker, and strategies",
     "elbv2-target-group": "port: it is ignored, since another one would replace the group",
     "iam-role": "description: it is ignored",
+    "sqs-queue": "max_message_size: it is ignored, since version 5 of the provider has an older limit as its default",
 }
 """What is not written of a kind, or will still differ, with the reason."""

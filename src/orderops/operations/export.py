@@ -71,4 +71,4 @@ def _show(found: Configuration, folder: Path) -> None:
     for kind, note in found.notes.items():
         console.info(f"{kind}: {note}")
     console.info(f"{len(found.parts)} imports are written into {folder}; nothing was changed in AWS")
-    console.info(f"next, in {folder}: tofu init, then tofu plan: expect imports, nothing to add and nothing to destroy")
+    console.info(f"next, in {folder}: tofu init, then tofu plan: expect imports, nothing to add or destroy")

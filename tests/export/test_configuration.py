@@ -1,0 +1,189 @@
+"""What the resources of a running environment become, against the arguments that the AWS provider takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import hcl2
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.errors import OrderopsError
+from orderops.export.configuration import Configuration, configuration_of
+from orderops.export.hcl import Blocks
+from orderops.export.kinds import KINDS, LEFT_OUT, NO_EQUIVALENT
+from orderops.export.part import Found, References
+from orderops.infra.plan import make_plan
+from orderops.infra.stack import KINDS as ALL
+from orderops.infra.workspace import Workspace
+from orderops.operations.export import write_files
+from support.command_line import Orderops
+from support.dev_accounts import REGION, _dev_accounts, dev_infra, dev_released
+from support.faulty_proxy import Proxy
+from support.repository import ENVIRONMENTS
+
+__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+# From `terraform providers schema -json` of hashicorp/aws 5.100.0.
+ARGUMENTS = json.loads((Path(__file__).parent / "arguments.json").read_text())
+ACCOUNT = "123456789012"
+
+
+def workspace_on(proxy: Proxy) -> Workspace:
+    session = boto3.Session("testing", "testing", region_name=REGION)
+    return Workspace(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=proxy.url, session=session))
+
+
+@pytest.fixture
+def dev(proxy: Proxy, dev_released: bytes) -> Workspace:
+    proxy.bring_back(dev_released)
+    return workspace_on(proxy)
+
+
+def exported(workspace: Workspace) -> Configuration:
+    planned = make_plan(workspace, running=True)
+    return configuration_of("dev", workspace.declared().values(), planned.outputs, (REGION, ACCOUNT))
+
+
+def mistakes(where: str, body: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Arguments that the provider does not take, and those that it requires and that are missing."""
+    given = {key for key, value in body.items() if value is not None and value != Blocks(())}
+    unknown = [f"{where}.{key} is unknown" for key in given - known.keys()]
+    required = {
+        key for key, value in known.items() if "required" in (value.get("") if isinstance(value, dict) else value,)
+    }
+    missing = [f"{where}.{key} is missing" for key in required - given - {""}]
+    nested = [
+        mistake
+        for key, value in body.items()
+        if isinstance(value, Blocks) and isinstance(known.get(key), dict)
+        for part in value.bodies
+        for mistake in mistakes(f"{where}.{key}", part, {k: v for k, v in known[key].items() if k})
+    ]
+    plain = [
+        f"{where}.{key} is a block, or is none"
+        for key in given & known.keys()
+        if isinstance(body[key], Blocks) != isinstance(known[key], dict) and body[key] != []
+    ]
+    return unknown + missing + nested + plain
+
+
+def test_every_kind_of_resource_is_written_or_said_to_have_no_equivalent() -> None:
+    kinds = {kind.kind for kind in ALL}
+
+    assert kinds == KINDS.keys() | NO_EQUIVALENT.keys()
+    assert not KINDS.keys() & NO_EQUIVALENT.keys()
+    assert KINDS.keys() >= LEFT_OUT.keys()
+
+
+def test_every_argument_is_one_of_the_provider_and_none_that_it_requires_is_missing(dev: Workspace) -> None:
+    planned = make_plan(dev, running=True)
+    found = []
+    for resource in dev.declared().values():
+        if resource.kind in NO_EQUIVALENT:
+            continue
+        one = Found(resource, planned.outputs[resource], REGION, ACCOUNT, References())
+        for part in KINDS[resource.kind](one):
+            body = {key: value for key, value in part.body.items() if key != "lifecycle"}
+            found += mistakes(part.type, body, ARGUMENTS[part.type])
+
+    assert found == []
+
+
+def test_every_resource_of_the_environment_is_listed_once_for_each_target(dev: Workspace) -> None:
+    configuration = exported(dev)
+
+    addresses = {part.address for part in configuration.parts} | configuration.left_out.keys()
+    targets = [part.target for part in configuration.parts]
+    assert addresses == {step.address for step in make_plan(dev, running=True).steps}
+    assert len(targets) == len(set(targets))
+    assert configuration.missing == []
+
+
+def test_an_independent_parser_reads_every_file_and_finds_an_import_for_each_resource(dev: Workspace) -> None:
+    files = exported(dev).files()
+    parsed = [hcl2.loads(text) for name, text in files.items() if name.endswith(".tf")]
+
+    resources = [name for one in parsed for entry in one.get("resource", []) for name in entry.values()]
+    assert len(resources) == len([one for file in parsed for one in file.get("import", [])]) > 60
+
+
+@pytest.mark.parametrize(
+    ("address", "target", "import_id"),
+    [
+        (
+            "ecs-service/orderops-dev-order-processor",
+            "aws_ecs_service",
+            "orderops-dev-cluster/orderops-dev-order-processor",
+        ),
+        ("ecr-repository/orderops-dev-order-processor", "aws_ecr_repository", "orderops-dev-order-processor"),
+        (
+            "autoscaling-target/orderops-dev-order-processor",
+            "aws_appautoscaling_target",
+            "ecs/service/orderops-dev-cluster/orderops-dev-order-processor/ecs:service:DesiredCount",
+        ),
+        ("iam-role/orderops-dev-flow-log", "aws_iam_role_policy", "orderops-dev-flow-log:orderops"),
+        ("s3-bucket/orderops-dev-access-logs-123456789012", "aws_s3_bucket", "orderops-dev-access-logs-123456789012"),
+    ],
+)
+def test_the_import_id_has_the_form_that_the_provider_documents(
+    dev: Workspace, address: str, target: str, import_id: str
+) -> None:
+    found = {(part.address, part.target.partition(".")[0]): part.import_id for part in exported(dev).parts}
+
+    assert found[address, target] == import_id
+
+
+def test_resources_refer_to_each_other_and_no_value_of_a_secret_is_written(dev: Workspace) -> None:
+    files = exported(dev).files()
+
+    assert "vpc_id = aws_vpc.orderops-dev-vpc.id" in files["network.tf"]
+    assert "db_subnet_group_name = aws_db_subnet_group.orderops-dev-database.name" in files["data.tf"]
+    assert " password =" not in "".join(files.values())
+    assert "verify-full" not in "".join(files.values())
+    assert f'allowed_account_ids = ["{ACCOUNT}"]' in files["versions.tf"]
+
+
+def test_the_command_lists_what_it_writes_and_changes_nothing(
+    dev: Workspace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    orderops = Orderops(capsys)
+    words = ("infra", "export", "--format", "opentofu", "--out", str(tmp_path / "out"), "--env", "dev")
+    words = (*words, "--environments", str(ENVIRONMENTS))
+
+    said = orderops(*words, "--json")
+    again = orderops(*words)
+
+    assert said.code == 0, said.err
+    assert {one["file"] for one in said.json["resources"]} <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert again.code == 1
+    assert "exists" in again.err
+    assert orderops(*words, "--force").code == 0
+    assert not make_plan(dev, running=True).differs
+
+
+def test_an_environment_that_does_not_exist_is_refused(
+    proxy: Proxy, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = Orderops(capsys)(
+        "infra", "export", "--out", str(tmp_path / "out"), "--env", "dev", "--environments", str(ENVIRONMENTS)
+    )
+
+    assert said.code == 1
+    assert "nothing of dev exists" in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_file_is_written_if_one_of_them_exists(tmp_path: Path) -> None:
+    (tmp_path / "b.tf").write_text("mine")
+
+    with pytest.raises(OrderopsError, match="b.tf exists"):
+        write_files(tmp_path, {"a.tf": "x", "b.tf": "y"}, force=False)
+
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"b.tf": "mine"}
+    write_files(tmp_path, {"a.tf": "x", "b.tf": "y"}, force=True)
+    assert (tmp_path / "b.tf").read_text() == "y"
