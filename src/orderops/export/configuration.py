@@ -64,7 +64,7 @@ class Configuration:
         lines += [f"{counted(len(self.parts), 'import')} for account {self.account} in {self.region}. In this folder:"]
         lines += ["", "    tofu init", "    tofu plan", ""]
         lines += [
-            "Expect imports, nothing to add, nothing to destroy, and changes only to what is named below. Apply only such a plan:",
+            "Expect imports, nothing to add or destroy, and no change but those named below. Apply only such a plan:",
             "",
             "    tofu apply",
             "",
@@ -82,15 +82,8 @@ def configuration_of(
     region, account = where
     standing = [resource for resource in declared if resource in outputs]
     written = [resource for resource in standing if resource.kind in KINDS]
-    references = References()
     targets = _targets(written, outputs, where)
-    for resource in written:
-        target, observed = targets[resource.address, ""], outputs[resource]
-        references.by_address[resource.address] = target
-        if observed.id != observed.name:
-            references.by_value[observed.id] = f"{target}.id"
-        if observed.arn:
-            references.by_value[observed.arn] = f"{target}.arn"
+    references = _references(written, outputs, targets)
     parts = [
         _exported(resource, part, targets[resource.address, _key(part)])
         for resource in written
@@ -105,6 +98,19 @@ def configuration_of(
         [one.address for one in declared if one not in outputs],
         {kind: LEFT_OUT[kind] for kind in sorted({one.kind for one in written}) if kind in LEFT_OUT},
     )
+
+
+def _references(written: list[Resource], outputs: Outputs, targets: Mapping[tuple[str, str], str]) -> References:
+    references = References()
+    for resource in written:
+        target, observed = targets[resource.address, ""], outputs[resource]
+        references.by_address[resource.address] = target
+        # A name may be that of several resources.
+        if observed.id != observed.name:
+            references.by_value[observed.id] = f"{target}.id"
+        if observed.arn:
+            references.by_value[observed.arn] = f"{target}.arn"
+    return references
 
 
 def _parts(resource: Resource, outputs: Outputs, where: tuple[str, str], references: References) -> Iterator[Part]:

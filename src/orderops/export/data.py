@@ -15,7 +15,8 @@ def database(found: Found) -> Iterator[Part]:
     body = {
         **_instance(found),
         "engine": properties["Engine"],
-        "engine_version": properties["EngineVersion"],
+        # The exact one: the major version alone would have RDS choose another minor version at once.
+        "engine_version": properties["EngineVersionNow"],
         "engine_lifecycle_support": properties["EngineLifecycleSupport"],
         "db_name": properties["DBName"],
         "username": properties["MasterUsername"],

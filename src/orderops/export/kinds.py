@@ -55,9 +55,12 @@ LEFT_OUT: Mapping[str, str] = {
     "secretsmanager-login": "the value and its rotation: no secret value is written; " + SECRET,
     "secretsmanager-pointer": "the value: the services read it, and it stays as it is; " + SECRET,
     "secretsmanager-secret": "the value: no secret value is written; " + SECRET,
-    "rds-instance": "the plan shows skip_final_snapshot and final_snapshot_identifier, which AWS does not keep",
+    "rds-instance": "the plan shows skip_final_snapshot, final_snapshot_identifier, apply_immediately and "
+    "manage_master_user_password, which an import does not read; after it, shorten engine_version to the major, "
+    "since RDS upgrades the minor version",
     "rds-parameter-group": "apply_method: the plan may show pending-reboot for immediate, which changes nothing",
-    "ecs-service": "what version 5 of the provider does not know: the threshold of the circuit breaker, and strategies",
+    "ecs-service": "the plan shows wait_for_steady_state, which ECS does not keep; version 5 of the provider does not know "
+    "the threshold of the circuit breaker, nor strategies",
     "elbv2-target-group": "port: it is ignored, since another one would replace the group",
     "iam-role": "description: it is ignored",
     "sqs-queue": "max_message_size: it is ignored, since version 5 of the provider has an older limit as its default",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orderops.aws.ownership import to_pairs
-from orderops.export.hcl import Json, blocks
+from orderops.export.hcl import Expression, Json, blocks
 from orderops.export.part import Found, Part, ignoring
 
 DIMENSION = "ecs:service:DesiredCount"
@@ -65,6 +65,8 @@ def service(found: Found) -> Iterator[Part]:
     properties = found.properties
     deployment = properties["deploymentConfiguration"] or {}
     breaker = deployment.get("deploymentCircuitBreaker")
+    # A blue/green release has the service change its target group.
+    shifting = [] if deployment.get("strategy", "ROLLING") == "ROLLING" else ["load_balancer"]
     network = {
         "subnets": found.place(properties["Subnets"]),
         "security_groups": found.place(properties["SecurityGroups"]),
@@ -73,7 +75,7 @@ def service(found: Found) -> Iterator[Part]:
     body = {
         "name": found.name,
         "cluster": found.references.named("ecs-cluster", properties["Cluster"], "arn"),
-        "task_definition": found.place(properties["TaskDefinition"]),
+        "task_definition": _revision(found, properties["TaskDefinition"]),
         "launch_type": properties["LaunchType"],
         "desired_count": properties["desiredCount"],
         "enable_execute_command": properties["enableExecuteCommand"],
@@ -85,11 +87,19 @@ def service(found: Found) -> Iterator[Part]:
         "network_configuration": blocks(network),
         "load_balancer": blocks(*(_balancer(found, balancer) for balancer in properties["LoadBalancers"])),
         "tags": found.tags,
-        "lifecycle": ignoring("desired_count", "load_balancer")
-        if deployment.get("strategy", "ROLLING") != "ROLLING"
-        else ignoring("desired_count"),
+        # ECS spreads the tasks of new services over zones by itself; version 5 of the provider would turn that off.
+        "lifecycle": ignoring("desired_count", "availability_zone_rebalancing", *shifting),
     }
     yield Part("aws_ecs_service", f"{properties['Cluster']}/{found.name}", body)
+
+
+def _revision(found: Found, arn: str) -> Any:
+    """The revision as FAMILY:NUMBER, which is how the provider reads it back."""
+    revision = arn.rpartition("/")[2]
+    target = found.references.by_address.get(f"ecs-task-definition/{revision.partition(':')[0]}")
+    if target and arn in found.references.by_value:
+        return Expression(f'"${{{target}.family}}:${{{target}.revision}}"')
+    return revision
 
 
 def _balancer(found: Found, balancer: Mapping[str, Any]) -> dict[str, Any]:
