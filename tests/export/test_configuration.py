@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ def mistakes(where: str, body: Mapping[str, Any], known: Mapping[str, Any]) -> l
 
 
 def test_every_kind_of_resource_is_written_or_said_to_have_no_equivalent() -> None:
-    without = {"cloudwatch-anomaly-detector"}
+    edge = {"acm-certificate", "route53-alias", *(kind.kind for kind in ALL if kind.kind.startswith("wafv2-"))}
+    edge |= {f"apigatewayv2-{part}" for part in ("api", "authorizer", "integration", "route", "stage", "vpc-link")}
+    without = {"cloudwatch-anomaly-detector", *edge}
 
     assert kinds.NO_EQUIVALENT.keys() == without
     assert kinds.KINDS.keys() == {kind.kind for kind in ALL} - without
@@ -149,6 +152,42 @@ def test_resources_refer_to_each_other_and_no_value_of_a_secret_is_written(dev: 
     assert " password =" not in "".join(files.values())
     assert "verify-full" not in "".join(files.values())
     assert f'allowed_account_ids = ["{ACCOUNT}"]' in files["versions.tf"]
+
+
+REDIRECT = {
+    "Type": "redirect",
+    "RedirectConfig": {
+        "Host": "shop.example",
+        "Path": "/#{path}",
+        "Port": "443",
+        "Protocol": "HTTPS",
+        "Query": "#{query}",
+        "StatusCode": "HTTP_301",
+    },
+}
+GROUPS = ["arn:aws:elasticloadbalancing:x:1:targetgroup/a/1", "arn:aws:elasticloadbalancing:x:1:targetgroup/b/2"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "type_", "ignored"),
+    [([REDIRECT], "redirect", False), (GROUPS[:1], "forward", False), (GROUPS, "forward", True)],
+    ids=["a redirect", "one target group", "two target groups"],
+)
+def test_a_rule_of_any_action_has_the_arguments_of_the_provider(
+    dev: Workspace, groups: list[Any], type_: str, ignored: bool
+) -> None:
+    planned = make_plan(dev, running=True)
+    rule = next(one for one in dev.declared().values() if one.kind == "elbv2-rule")
+    observed = planned.outputs[rule]
+    changed = {**observed.properties, "TargetGroupArns": groups, "LiveTargetGroupArn": GROUPS[1]}
+    one = Found(rule, replace(observed, properties=changed), REGION, ACCOUNT, References())
+
+    (part,) = kinds.KINDS["elbv2-rule"](one)
+
+    body = {key: value for key, value in part.body.items() if key != "lifecycle"}
+    assert mistakes(part.type, body, ARGUMENTS[part.type]) == []
+    assert body["action"].bodies[0]["type"] == type_
+    assert bool(part.body["lifecycle"]) is ignored
 
 
 def test_the_command_lists_what_it_writes_and_changes_nothing(

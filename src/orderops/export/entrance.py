@@ -8,6 +8,9 @@ from typing import Any
 from orderops.export.hcl import blocks
 from orderops.export.part import Found, Part, ignoring
 
+REDIRECT = ("Host", "Path", "Port", "Protocol", "Query")
+HSTS = "routing.http.response.strict_transport_security.header_value"
+
 
 def load_balancer(found: Found) -> Iterator[Part]:
     """A load balancer with its attributes."""
@@ -38,6 +41,9 @@ def listener(found: Found) -> Iterator[Part]:
         "load_balancer_arn": found.place(properties["LoadBalancerArn"]),
         "port": properties["Port"],
         "protocol": properties["Protocol"],
+        "certificate_arn": next(iter(properties["Certificates"]), None),
+        "ssl_policy": properties["SslPolicy"],
+        "routing_http_response_strict_transport_security_header_value": properties.get(HSTS) or None,
         "default_action": blocks(*(_action(found, action) for action in properties["DefaultActions"])),
         "tags": found.tags,
     }
@@ -45,7 +51,7 @@ def listener(found: Found) -> Iterator[Part]:
 
 
 def _action(found: Found, action: Mapping[str, Any]) -> dict[str, Any]:
-    fixed = action.get("FixedResponseConfig")
+    fixed, redirect = action.get("FixedResponseConfig"), action.get("RedirectConfig")
     answer = fixed and {
         "content_type": fixed["ContentType"],
         "message_body": fixed.get("MessageBody"),
@@ -55,18 +61,25 @@ def _action(found: Found, action: Mapping[str, Any]) -> dict[str, Any]:
         "type": action["Type"],
         "target_group_arn": found.place(action.get("TargetGroupArn")),
         "fixed_response": blocks(answer),
+        "redirect": blocks(_redirect(redirect) if redirect else None),
     }
+
+
+def _redirect(redirect: Mapping[str, str]) -> dict[str, str]:
+    return {**{key.lower(): redirect[key] for key in REDIRECT}, "status_code": redirect["StatusCode"]}
 
 
 def rule(found: Found) -> Iterator[Part]:
     """A listener rule. Which of two target groups gets the requests changes with every release, and is left alone."""
     properties = found.properties
     groups, live = properties["TargetGroupArns"], properties["LiveTargetGroupArn"]
-    weights = [{"arn": found.place(arn), "weight": 100 if arn == live else 0} for arn in groups]
     action: dict[str, Any] = {"type": "forward"}
-    if len(groups) == 1:
+    if len(groups) == 1 and isinstance(groups[0], Mapping):
+        action = _action(found, groups[0])
+    elif len(groups) == 1:
         action["target_group_arn"] = found.place(groups[0])
     else:
+        weights = [{"arn": found.place(arn), "weight": 100 if arn == live else 0} for arn in groups]
         action["forward"] = blocks({"target_group": blocks(*weights)})
     name, *values = properties["Header"] or [None]
     header = {"http_header": blocks({"http_header_name": name, "values": _flat(values)})} if name else None
