@@ -197,7 +197,7 @@ def test_paths_and_addresses_are_counted_for_each_rule(aws: Aws, log: Log, folde
 
 
 def test_older_records_and_lines_of_others_are_left_out(aws: Aws, log: Log, folder: Path) -> None:
-    log(record(**counts("rate")), ago=4000)
+    log(record(**counts("rate")), ago=40_000)
     log("hello", "[1]", '{"httpRequest": 1}', record(**counts("rate")))
 
     assert found(aws, folder) == {"rate": (1, 0)}

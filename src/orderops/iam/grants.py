@@ -247,8 +247,6 @@ NARROW = (
             f"log-group:/aws/ecs/containerinsights/{PREFIX}*",
         ),
     ),
-    # The Service Authorization Reference narrows these by nothing.
-    Grant("LogDelivery", ("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:PutResourcePolicy"), ("*",)),
     Grant(
         "Firewall",
         ("wafv2:*",),
