@@ -83,6 +83,7 @@ def test_every_kind_of_resource_is_written_or_said_to_have_no_equivalent() -> No
     assert kinds.KINDS.keys() >= kinds.LEFT_OUT.keys()
 
 
+@pytest.mark.slow
 def test_every_argument_is_one_of_the_provider_and_none_that_it_requires_is_missing(dev: Workspace) -> None:
     planned = make_plan(dev, running=True)
     found = []
@@ -97,6 +98,7 @@ def test_every_argument_is_one_of_the_provider_and_none_that_it_requires_is_miss
     assert found == []
 
 
+@pytest.mark.slow
 def test_every_resource_of_the_environment_is_listed_once_for_each_target(dev: Workspace) -> None:
     configuration = exported(dev)
 
@@ -107,6 +109,7 @@ def test_every_resource_of_the_environment_is_listed_once_for_each_target(dev: W
     assert configuration.missing == []
 
 
+@pytest.mark.slow
 def test_an_independent_parser_reads_every_file_and_finds_an_import_for_each_resource(dev: Workspace) -> None:
     files = exported(dev).files()
     parsed = [hcl2.loads(text) for name, text in files.items() if name.endswith(".tf")]
@@ -133,6 +136,7 @@ def test_an_independent_parser_reads_every_file_and_finds_an_import_for_each_res
         ("s3-bucket/orderops-dev-access-logs-123456789012", "aws_s3_bucket", "orderops-dev-access-logs-123456789012"),
     ],
 )
+@pytest.mark.slow
 def test_the_import_id_has_the_form_that_the_provider_documents(
     dev: Workspace, address: str, target: str, import_id: str
 ) -> None:
@@ -141,6 +145,7 @@ def test_the_import_id_has_the_form_that_the_provider_documents(
     assert found[address, target] == import_id
 
 
+@pytest.mark.slow
 def test_resources_refer_to_each_other_and_no_value_of_a_secret_is_written(dev: Workspace) -> None:
     files = exported(dev).files()
 
@@ -173,6 +178,7 @@ GROUPS = ["arn:aws:elasticloadbalancing:x:1:targetgroup/a/1", "arn:aws:elasticlo
     [([REDIRECT], "redirect", False), (GROUPS[:1], "forward", False), (GROUPS, "forward", True)],
     ids=["a redirect", "one target group", "two target groups"],
 )
+@pytest.mark.slow
 def test_a_rule_of_any_action_has_the_arguments_of_the_provider(
     dev: Workspace, groups: list[Any], type_: str, ignored: bool
 ) -> None:
@@ -190,6 +196,7 @@ def test_a_rule_of_any_action_has_the_arguments_of_the_provider(
     assert bool(part.body["lifecycle"]) is ignored
 
 
+@pytest.mark.slow
 def test_the_command_lists_what_it_writes_and_changes_nothing(
     dev: Workspace, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
