@@ -21,11 +21,13 @@ from support.repository import ROOT
 # Commands without --dry-run that are no reads, and why. A new command is taken for a read.
 NO_READS = {
     "service build": "builds an image",
+    "infra export": "writes a folder",
     "migrate new": "writes two files",
     "service exec": "needs AWS's session-manager-plugin",
     "service sbom": "reads an image, and the laptop's service is a process",
     "board serve": "serves until Ctrl+C",
     "board publish": "puts a page into a bucket",
+    "waf report": "reads the log of a firewall, and the laptop's file declares none",
     "local replay": "pauses what a replica replays, and resumes it",
     "local start": "starts what this test stops",
     "local stop": "called by this test",
@@ -38,10 +40,12 @@ ALSO: dict[str, list[list[str]]] = {
     "history": [["--json"]],
     "infra plan": [["--json"]],
     "restore salvage": [["--every-table", "--only-restored"]],
+    "env diff": [["local", "dev"]],
     "local psql": [["-Atc", "select count(*) from users"]],
 }
-# psql waits for input, a salvage names its tables, and only a dead letter that is there can be shown.
-ONLY_WITH_ARGUMENTS = {"local psql", "queue dlq show", "restore salvage"}
+# psql waits for input, a salvage names its tables, two environments differ, and only a dead letter that is there can be
+# shown.
+ONLY_WITH_ARGUMENTS = {"env diff", "local psql", "queue dlq show", "restore salvage"}
 
 
 def reads() -> list[list[str]]:
