@@ -18,6 +18,9 @@ from support.policy_workflows import run_quietly
 from support.recorded_history import YESTERDAY, Dev
 from support.repository import ENVIRONMENTS
 
+# End to end.
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 FIRST, SECOND, THIRD = (f"registry.example.com/orders@sha256:{digit * 64}" for digit in "123")
