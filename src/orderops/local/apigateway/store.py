@@ -34,24 +34,29 @@ class HttpApi:
 
     @property
     def authorizers(self) -> dict[str, Json]:
-        return self.record["authorizers"]  # type: ignore[no-any-return]
+        return self._part("authorizers")
 
     @property
     def integrations(self) -> dict[str, Json]:
-        return self.record["integrations"]  # type: ignore[no-any-return]
+        return self._part("integrations")
 
     @property
     def routes(self) -> dict[str, Json]:
-        return self.record["routes"]  # type: ignore[no-any-return]
+        return self._part("routes")
 
     @property
     def stages(self) -> dict[str, Json]:
-        return self.record["stages"]  # type: ignore[no-any-return]
+        return self._part("stages")
+
+    def _part(self, name: str) -> dict[str, Json]:
+        found: dict[str, Json] = self.record[name]
+        return found
 
 
 def api_records(region: str) -> dict[str, Json]:
     """Return the records of a region by API id."""
-    return _state(region)["apis"]  # type: ignore[no-any-return]
+    found: dict[str, Json] = _state(region)["apis"]
+    return found
 
 
 def link_records(region: str) -> dict[str, Json]:

@@ -98,12 +98,15 @@ def _tags(request: Request) -> dict[str, str]:
         raise bad(f"Invalid ARN {arn}")
     match parts:
         case ["apis", id] if id in api_records(request.region):
-            return api_records(request.region)[id]["api"]["tags"]  # type: ignore[no-any-return]
+            record = api_records(request.region)[id]["api"]
         case ["apis", id, "stages", name] if name in api_records(request.region).get(id, {}).get("stages", {}):
-            return api_records(request.region)[id]["stages"][name]["tags"]  # type: ignore[no-any-return]
+            record = api_records(request.region)[id]["stages"][name]
         case ["vpclinks", id] if id in link_records(request.region):
-            return link_records(request.region)[id]["tags"]  # type: ignore[no-any-return]
-    raise not_found("resource", arn)
+            record = link_records(request.region)[id]
+        case _:
+            raise not_found("resource", arn)
+    tags: dict[str, str] = record["tags"]
+    return tags
 
 
 def _check_name(name: str) -> None:
