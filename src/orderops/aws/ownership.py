@@ -68,6 +68,10 @@ class Ownership:
         """Return EC2's TagSpecifications for a resource of this kind."""
         return [{"ResourceType": kind, "Tags": self.pairs}]
 
+    def has(self, tags: Tags) -> bool:
+        """Whether these tags are those of what is to be found."""
+        return tags.get(ENVIRONMENT) == self.environment and self.address in ("", tags.get(ADDRESS))
+
     def owner(self, tags: Tags) -> Owner:
         """Return who a resource with these tags belongs to."""
         environment, address = tags.get(ENVIRONMENT), tags.get(ADDRESS)

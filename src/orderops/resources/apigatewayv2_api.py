@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags
+from orderops.aws.ownership import ADDRESS, Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
@@ -34,8 +34,7 @@ class Apigatewayv2Api(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.apigatewayv2.get_apis, "Items"):
-            tags = raw.get("Tags", {})
-            if tags.get(ENVIRONMENT) == owner.environment and owner.address in ("", tags.get(ADDRESS)):
+            if owner.has(raw.get("Tags", {})):
                 yield _observed(aws, raw)
 
     @classmethod

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags
+from orderops.aws.ownership import ADDRESS, Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.apigatewayv2_api import RETRYABLE, arn_of
@@ -36,8 +36,7 @@ class Apigatewayv2VpcLink(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in _links(aws):
-            tags = raw.get("Tags", {})
-            if tags.get(ENVIRONMENT) == owner.environment and owner.address in ("", tags.get(ADDRESS)):
+            if owner.has(raw.get("Tags", {})):
                 yield _observed(aws, raw)
 
     @classmethod
