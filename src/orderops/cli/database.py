@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orderops.cli.options import Json, duration, grouped
+from orderops.errors import UsageError
 from orderops.operations.options import ChangeOptions, ChangeTime, DatabaseOptions, EnvironmentOptions
 
 commands = typer.Typer(no_args_is_help=True, help="The database server: class, version, passwords.")
@@ -113,13 +114,35 @@ def upgrade(
     reason: Annotated[
         str | None, typer.Option("--reason", help="Why there is no rehearsal; recorded.", show_default=False)
     ] = None,
+    blue_green: Annotated[
+        bool,
+        typer.Option(
+            "--blue-green", help="Upgrade a green instance that follows the database, then switch over to it."
+        ),
+    ] = False,
+    no_switch: Annotated[
+        bool, typer.Option("--no-switch", help="With --blue-green: stop when green is ready, to try it first.")
+    ] = False,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="With --blue-green: delete green again, before the switchover.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Upgrade PostgreSQL: write the version into the environment file and upgrade the instance, nothing else.
 
-    Checks what the live database has that an upgrade does not take. There is no way back but a restore. An interrupted
-    run is continued by the same command.
+    Checks what the live database has that an upgrade does not take. In place, there is no way back but a restore; with
+    --blue-green, the database is away for under a minute and the one before is kept. An interrupted run is continued
+    by the same command.
     """
+    _check_together(
+        blue_green=blue_green,
+        no_switch=no_switch,
+        abandon=abandon,
+        in_place=bool(at or rehearse or without_rehearsal or reason),
+    )
+    if blue_green:
+        _blue_green(where, options, version, no_switch=no_switch, abandoned=abandon, as_json=as_json)
+        return
     from orderops.operations.database_upgrade import upgrade
 
     command = " ".join(
@@ -134,6 +157,34 @@ def upgrade(
         without_rehearsal=without_rehearsal,
         reason=reason,
     )
+
+
+def _check_together(*, blue_green: bool, no_switch: bool, abandon: bool, in_place: bool) -> None:
+    """Raise UsageError for options that do not go together."""
+    if (no_switch or abandon) and not blue_green:
+        raise UsageError("--no-switch and --abandon are of a blue/green upgrade", "add --blue-green")
+    if no_switch and abandon:
+        raise UsageError("--no-switch leaves green ready, and --abandon deletes it", "pass one of them")
+    if blue_green and in_place:
+        raise UsageError(
+            "--blue-green makes a copy of its own and switches over when it is ready",
+            "leave out --at, --rehearse, --without-rehearsal and --reason",
+        )
+
+
+def _blue_green(
+    where: EnvironmentOptions, options: ChangeOptions, version: str, *, no_switch: bool, abandoned: bool, as_json: bool
+) -> None:
+    command = f"database upgrade --to {version} --blue-green"
+    if abandoned:
+        from orderops.operations.database_abandon import abandon
+
+        abandon(where, options.of(f"{command} --abandon", as_json=as_json), version)
+        return
+    from orderops.operations.database_blue_green import upgrade_by_switchover
+
+    command = f"{command} --no-switch" if no_switch else command
+    upgrade_by_switchover(where, options.of(command, as_json=as_json), version, switch=not no_switch)
 
 
 @commands.command()

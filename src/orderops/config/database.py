@@ -53,6 +53,9 @@ class DatabaseConfig(TomlTable):
     rotate_days: values.Days | None = None
     """Age in days from which AWS gives the passwords that orderops keeps new values by itself, by a daily task in the
     VPC; when left out, `orderops database rotate` is for somebody to run."""
+    logical_replication: bool = False
+    """Whether the server can replicate by rows, which a blue/green upgrade to another major version needs; in force
+    after a reboot."""
     access: Literal["direct", "task", "tunnel"] = "direct"
     """How this machine connects: directly, by a one-off task in the VPC, or through a tunnel."""
     sslmode: Literal["disable", "require", "verify-full"] = "verify-full"

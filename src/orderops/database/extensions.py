@@ -25,6 +25,18 @@ EXTENSIONS: LiteralString = (
 # "Performing a major version upgrade" in the RDS user guide: with one of them, RDS does not begin.
 PREPARED: LiteralString = "select count(*) from pg_prepared_xacts"
 LOGICAL: LiteralString = "select count(*) from pg_replication_slots where slot_type = 'logical'"
+# "Replica Identity" in the documentation of PostgreSQL's publications: changes of such a table are not replicated, and
+# once it is published, UPDATE and DELETE of it fail.
+UNKEYED: LiteralString = (
+    "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+    " where c.relkind = 'r' and c.relpersistence = 'p'"
+    " and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'"
+    " and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')"
+    " and (c.relreplident = 'n' or c.relreplident = 'd'"
+    " and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary))"
+    " order by 1"
+)
+LARGE_OBJECTS: LiteralString = "select count(*) from pg_largeobject_metadata"
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,10 @@ class UpgradeCheck:
     prepared: int = 0
     """Transactions that were prepared and neither committed nor rolled back."""
     logical_slots: int = 0
+    unkeyed: tuple[str, ...] | None = None
+    """Tables that cannot be replicated by rows: without a primary key or replica identity; None if not read."""
+    large_objects: int | None = None
+    """Large objects, which are not replicated by rows; None if not read."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
@@ -69,6 +85,21 @@ class UpgradeCheck:
                 "end their readers, then: SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots",
             )
 
+    def check_replicable(self) -> None:
+        """Raise OrderopsError for what a green instance of another major version would not receive."""
+        if self.unkeyed:
+            raise OrderopsError(
+                f"{counted(len(self.unkeyed), 'table')} without a primary key or replica identity would not be "
+                f"replicated to green: {joined(self.unkeyed, MANY)}; nothing was changed",
+                f"give each a primary key, or: ALTER TABLE {self.unkeyed[0]} REPLICA IDENTITY FULL",
+            )
+        if self.large_objects:
+            raise OrderopsError(
+                f"the database has {counted(self.large_objects, 'large object')}, whose changes are not replicated to "
+                "green; nothing was changed",
+                "upgrade in place: the same command without --blue-green",
+            )
+
     def in_words(self) -> str:
         """The extensions with their versions, and those that have to be brought up to date first."""
         if not self.extensions:
@@ -86,12 +117,21 @@ class UpgradeCheckShape:
     extensions: tuple[Extension, ...]
     prepared: int
     logical_slots: int
+    # A task of an older image does not look.
+    unkeyed: tuple[str, ...] | None = None
+    large_objects: int | None = None
 
 
 def read(connection: Connection) -> UpgradeCheck:
     """Read what the database of this connection has."""
     found = tuple(Extension(*row) for row in connection.execute(EXTENSIONS))
-    return UpgradeCheck(found, *(_count(connection, query) for query in (PREPARED, LOGICAL)))
+    return UpgradeCheck(
+        found,
+        _count(connection, PREPARED),
+        _count(connection, LOGICAL),
+        tuple(name for (name,) in connection.execute(UNKEYED)),
+        _count(connection, LARGE_OBJECTS),
+    )
 
 
 def _count(connection: Connection, query: LiteralString) -> int:

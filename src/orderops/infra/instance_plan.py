@@ -24,6 +24,8 @@ USUAL = {
     (ChangeKind.CLASS, False): "5 to 10 min, since there is no standby",
     (ChangeKind.VERSION, True): "10 to 30 min: the standby is upgraded with it and does not take over",
     (ChangeKind.VERSION, False): "10 to 30 min",
+    (ChangeKind.SWITCHOVER, True): "under a minute",
+    (ChangeKind.SWITCHOVER, False): "under a minute",
 }
 """AWS's usual figures for how long a database is away, by the kind of change and whether it has a standby."""
 

@@ -20,6 +20,8 @@ class ChangeKind(StrEnum):
 
     CLASS = "class"
     VERSION = "version"
+    SWITCHOVER = "switchover"
+    """Another version by a blue/green deployment."""
     REHEARSAL = "rehearsal"
     """The upgrade of a copy."""
 

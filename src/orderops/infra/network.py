@@ -200,6 +200,7 @@ def _parameter_group(environment: Environment) -> RdsParameterGroup:
             "log_min_duration_statement": str(declared.slow_query_ms),
             "rds.force_ssl": "0" if declared.sslmode == "disable" else "1",
             "shared_preload_libraries": "pg_stat_statements",
+            **({"rds.logical_replication": "1"} if declared.logical_replication else {}),
         },
     )
 

@@ -70,6 +70,8 @@ def task_role_of(
 def _tokens_for(pointer: DatabasePointer) -> tuple[Allow, ...]:
     """The login with tokens of IAM, to the instance that is the primary and to the replicas that follow it.
 
+    To the green instance of a deployment as well: from the switchover on, that one is the primary.
+
     The secret with the password stays readable beside it: an image from before tokens goes on with that, after a
     rollback too.
     """
@@ -77,7 +79,8 @@ def _tokens_for(pointer: DatabasePointer) -> tuple[Allow, ...]:
         return ()
     source, user = pointer.instance, pointer.iam_user
     replicas = [DatabaseUserArn(replica, user=user, source_of_replica=source) for replica in pointer.replicas]
-    return (Allow(("rds-db:connect",), (DatabaseUserArn(source, user=user), *replicas)),)
+    own = (DatabaseUserArn(source, user=user), DatabaseUserArn(source, "GreenResourceId", user=user))
+    return (Allow(("rds-db:connect",), (*own, *replicas)),)
 
 
 def jobs_role_of(environment: Environment, name: str, pointer: DatabasePointer) -> IamRole:

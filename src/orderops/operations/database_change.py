@@ -25,7 +25,7 @@ from orderops.operations.guarded import Change, Outcome, check_covered, guarded_
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.rds_description import is_usable
-from orderops.resources.rds_guided import RUNNING, guided
+from orderops.resources.rds_guided import RUNNING, GuidedInstance, guided
 from orderops.runs.run import Run
 from orderops.ui import console, database_change
 from orderops.ui.progress import Progress
@@ -48,8 +48,8 @@ class InstanceChange(Change[InstancePlan]):
         self.wanted = wanted
         self.probe: OutageProbe | None = None
         """What saw whether the database was away; None if nothing was changed."""
-        self._declaration = declaration
-        self._options = options
+        self.declaration = declaration
+        self.options = options
         self._at_once = at_once
         self.shown: InstancePlan | None = None
 
@@ -88,13 +88,13 @@ class InstanceChange(Change[InstancePlan]):
             steps = {step.address: step for step in planned}
         observed = self._observed(outputs)
         now = str(observed.properties[RUNNING[self.key]])
-        busy = self._is_busy(observed, now)
+        busy = self.is_busy(observed, now)
         check_state(observed, workspace.environment.name, busy=busy)
         in_force = self.in_force(now)
         if not in_force:
             self.refuse(observed)
         at_once = self._at_once and not in_force
-        resource = guided(workspace.stack.database, at_once=at_once)
+        resource = self.instance(observed, at_once=at_once)
         [step] = reconcile([resource], inventory, outputs=outputs, dry_run=True, terms=self._terms())
         plan = InstancePlan(step, observed, now, self.wanted, at_once, inventory, outputs, in_force=in_force, busy=busy)
         later = [] if plan.waits else self.then(outputs)
@@ -107,24 +107,24 @@ class InstanceChange(Change[InstancePlan]):
 
     def show(self, plan: InstancePlan) -> None:
         self.shown = plan
-        if not self._options.as_json:
+        if not self.options.as_json:
             console.show_plan([plan.step])
             database_change.show_facts(plan.facts)
             console.show_plan([step for step in plan.steps if step is not plan.step])
-            if self._declaration.changes:
-                database_change.show_file(str(self.workspace.file), self._declaration.before, self._declaration.after)
+            if self.declaration.changes:
+                database_change.show_file(str(self.workspace.file), self.declaration.before, self.declaration.after)
 
     def preview(self, plan: InstancePlan) -> None:
-        if self._options.as_json:
+        if self.options.as_json:
             console.show_json(self.result(None))
 
     def is_needed(self, plan: InstancePlan) -> bool:
-        return plan.is_needed or self._declaration.changes
+        return plan.is_needed or self.declaration.changes
 
     def ask(self, plan: InstancePlan) -> bool:
         if plan.step.error:
             raise plan.step.error
-        return confirm_change(self.workspace, self.question(plan), self._options)
+        return confirm_change(self.workspace, self.question(plan), self.options)
 
     def check(self, confirmed: InstancePlan, plan: InstancePlan, *, prompted: bool) -> None:
         if prompted:
@@ -133,11 +133,11 @@ class InstanceChange(Change[InstancePlan]):
     def apply(self, plan: InstancePlan, run: Run, progress: Progress) -> None:
         if plan.step.error:
             raise plan.step.error
-        self._declaration.write()
-        self._bring(self.first(plan.outputs) if plan.before else (), plan, run, progress)
+        self.declaration.write()
+        self.bring(self.first(plan.outputs) if plan.before else (), plan, run, progress)
         if plan.step.action is not Action.NO_OP or plan.busy:
-            self._change(plan, run, progress)
-        self._bring(self.then(plan.outputs) if plan.after else (), plan, run, progress)
+            self.change(plan, run, progress)
+        self.bring(self.then(plan.outputs) if plan.after else (), plan, run, progress)
 
     def progress_resources(self, plan: InstancePlan) -> Iterable[Resource]:
         return slow_resources(self.workspace)
@@ -157,10 +157,10 @@ class InstanceChange(Change[InstancePlan]):
             "facts": [fact.to_dict() for fact in plan.facts],
             "applied": bool(outcome and outcome.run),
             "duration_seconds": round(progress.elapsed, 1) if progress else None,
-            "away": self._away(),
+            "away": self.away(),
         }
 
-    def _away(self) -> dict[str, Any] | None:
+    def away(self) -> dict[str, Any] | None:
         if self.probe is None:
             return None
         outages = self.probe.outages
@@ -176,18 +176,22 @@ class InstanceChange(Change[InstancePlan]):
             raise OrderopsError(f"{name} has no database yet", f"create it: orderops up --env {name}")
         return outputs[instance]
 
-    def _is_busy(self, observed: Observed, now: str) -> bool:
+    def instance(self, observed: Observed, *, at_once: bool) -> GuidedInstance:
+        """The declared instance, with how it comes to the wanted value."""
+        return guided(self.workspace.stack.database, at_once=at_once)
+
+    def is_busy(self, observed: Observed, now: str) -> bool:
         """Whether RDS is at work on just this change: the file has the value, and the instance has or gets it."""
         value = observed.properties["PendingModifiedValues"].get(self.key, now)
         working = observed.properties["DBInstanceStatus"] in ("modifying", "upgrading", "rebooting")
-        return working and not self._declaration.changes and self.in_force(str(value))
+        return working and not self.declaration.changes and self.in_force(str(value))
 
     def _terms(self) -> Terms:
         """Terms that change this setting of the instance, and leave every other difference from the file alone."""
         changed, address = {self.key, *self.along}, self.workspace.stack.database.address
         return Terms(ignores=lambda where, key: where == address and key not in changed)
 
-    def _bring(self, resources: Iterable[Resource], plan: InstancePlan, run: Run, progress: Progress) -> None:
+    def bring(self, resources: Iterable[Resource], plan: InstancePlan, run: Run, progress: Progress) -> None:
         steps = reconcile(
             resources,
             plan.inventory,
@@ -199,8 +203,8 @@ class InstanceChange(Change[InstancePlan]):
         for step in steps:
             progress.done(step)
 
-    def _change(self, plan: InstancePlan, run: Run, progress: Progress) -> None:
-        resource = guided(self.workspace.stack.database, at_once=plan.at_once)
+    def change(self, plan: InstancePlan, run: Run, progress: Progress) -> None:
+        resource = self.instance(plan.observed, at_once=plan.at_once)
         began = time.time()
         probe = self._probe(plan)
         with probe:

@@ -13,6 +13,7 @@ from orderops.database.rotation import MasterUser, Rotated, Rotation, RotationRe
 from orderops.database.secret_versions import LoginSecret
 from orderops.errors import UsageError
 from orderops.infra.service_login import password_is_due
+from orderops.operations.deployments import check_receives_schema
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.migration_target import target_of
 from orderops.operations.options import ChangeOptions, DatabaseOptions
@@ -64,6 +65,7 @@ def rotate(where: DatabaseOptions, options: ChangeOptions, wanted: Wanted) -> No
     if options.dry_run or not any(login.due for login in seen):
         _show(seen, as_json=options.as_json)
         return
+    check_receives_schema(workspace)
     for login in seen:
         console.info_folded(login.text)
     logins = _change(workspace, secrets, options, wanted)

@@ -15,6 +15,7 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.infra.declaration import Declaration, declare
 from orderops.infra.instance_plan import Fact, InstancePlan, outage_fact, storage_fact
 from orderops.infra.measured_changes import ChangeKind, MeasuredChange, measured, newest
+from orderops.infra.workspace import Workspace
 from orderops.operations import upgrade_rehearsal
 from orderops.operations.database_change import InstanceChange, carry_out
 from orderops.operations.database_extensions import upgrade_check
@@ -43,24 +44,32 @@ def upgrade(
     reason: str | None,
 ) -> None:
     """Upgrade the database to a version, or a copy of it. An interrupted run is continued by the same command."""
-    if not is_engine_version(version):
-        raise UsageError(f"{version!r} is no version of PostgreSQL from 13 on", "write a major one: --to 17")
     why = check_reason(without_rehearsal, reason)
-    workspace = open_workspace(where.env, where.environments)
-    check_upgrades(workspace.environment)
+    workspace = workspace_for(where, version)
     if rehearse:
         upgrade_rehearsal.rehearse(workspace, options, version)
         return
     declaration = declare(workspace, {KEY: version})
     at_once = when(workspace.environment, at) is ChangeTime.NOW
-    outcome = carry_out(_Upgrade(declaration, options, version, at_once=at_once, reason=why), options)
+    outcome = carry_out(Upgrade(declaration, options, version, at_once=at_once, reason=why), options)
     if outcome and outcome.run and not options.as_json and not outcome.plan.waits:
         console.info_folded(
             f"then: orderops database analyze --env {where.env}, since a major version begins without statistics"
         )
 
 
-class _Upgrade(InstanceChange):
+def workspace_for(where: EnvironmentOptions, version: str) -> Workspace:
+    """Open an environment whose database may be upgraded to this version. Raises UsageError for one that may not."""
+    if not is_engine_version(version):
+        raise UsageError(f"{version!r} is no version of PostgreSQL from 13 on", "write a major one: --to 17")
+    workspace = open_workspace(where.env, where.environments)
+    check_upgrades(workspace.environment)
+    return workspace
+
+
+class Upgrade(InstanceChange):
+    """The upgrade of the instance itself."""
+
     key: ClassVar[str] = "EngineVersion"
     along: ClassVar[frozenset[str]] = frozenset({"DBParameterGroupName"})
     kind: ClassVar[ChangeKind] = ChangeKind.VERSION
@@ -83,20 +92,20 @@ class _Upgrade(InstanceChange):
         if refusal := version_refusal(observed, self.wanted, name):
             raise OrderopsError(f"{refusal.message}; nothing was changed", refusal.hint)
         instance_class = observed.properties["DBInstanceClassNow"]
-        if (target := self._target(observed)) and not offers_of(self.workspace.aws, instance_class, target):
+        if (target := self.target(observed)) and not offers_of(self.workspace.aws, instance_class, target):
             raise OrderopsError(
                 f"RDS offers no {instance_class} for PostgreSQL {target}; nothing was changed",
                 f"choose another class first: orderops database scale --class CLASS --env {name}",
             )
-        if isinstance(self._found, UpgradeCheck) and self._is_major(observed):
-            self._found.check(numbers(self.wanted)[0])
+        if isinstance(self.found, UpgradeCheck) and self.is_major(observed):
+            self.found.check(numbers(self.wanted)[0])
 
     def first(self, outputs: Outputs) -> Collection[Resource]:
         return [self.workspace.stack.database.parameter_group]
 
     def ask(self, plan: InstancePlan) -> bool:
-        if plan.step.error is None and self._is_major(plan.observed) and not plan.in_force:
-            self._check_rehearsed()
+        if plan.step.error is None and self.is_major(plan.observed) and not plan.in_force:
+            self.check_rehearsed()
         return super().ask(plan)
 
     def apply(self, plan: InstancePlan, run: Run, progress: Progress) -> None:
@@ -114,10 +123,10 @@ class _Upgrade(InstanceChange):
         return [*facts, *self._of_a_major(plan), storage_fact(plan.observed)]
 
     def _of_a_major(self, plan: InstancePlan) -> Iterator[Fact]:
-        if not self._is_major(plan.observed):
+        if not self.is_major(plan.observed):
             return
         name = self.workspace.environment.name
-        found = self._found
+        found = self.found
         if isinstance(found, UpgradeCheck):
             yield Fact("extensions", found.in_words())
         else:
@@ -132,16 +141,16 @@ class _Upgrade(InstanceChange):
             f"written since: orderops restore --at TIMESTAMP --env {name}",
         )
 
-    def _is_major(self, observed: Observed) -> bool:
+    def is_major(self, observed: Observed) -> bool:
         return numbers(self.wanted)[0] > numbers(observed.properties["EngineVersionNow"])[0]
 
-    def _target(self, observed: Observed) -> str:
+    def target(self, observed: Observed) -> str:
         """The version that RDS comes to; "" if that is not known."""
         targets = observed.properties.get(UPGRADES) or []
         return max((target for target in targets if stands_for(self.wanted, target)), key=numbers, default="")
 
     @cached_property
-    def _found(self) -> UpgradeCheck | OrderopsError:
+    def found(self) -> UpgradeCheck | OrderopsError:
         """What the database has, read once: a task of its own may be needed. Else why that cannot be read."""
         try:
             return upgrade_check(self.workspace)
@@ -161,7 +170,7 @@ class _Upgrade(InstanceChange):
                 return change
         return None
 
-    def _check_rehearsed(self) -> None:
+    def check_rehearsed(self) -> None:
         """Raise OrderopsError where the file asks for rehearsals and there is none of this upgrade."""
         declared = self.workspace.environment
         if self._reason or self._rehearsed or not (declared.protected or declared.migrations.rehearsed):

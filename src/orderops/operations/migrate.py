@@ -83,8 +83,10 @@ def confirmed(database: MigrationTarget, options: ChangeOptions, question: str) 
         # The operator's machine holds the lease of a remote job, and copies the job's notes into the record.
         yield ConfirmedChange(database.job.note if database.job else lambda **_: None)
         return
+    from orderops.operations.deployments import check_receives_schema
     from orderops.operations.locked import locked_run
 
+    check_receives_schema(database.workspace)
     confirm_change(database.workspace, question, options)
     with locked_run(database.workspace, options, database.lease) as run:
         yield ConfirmedChange(run.record.note, run.recent_writes)

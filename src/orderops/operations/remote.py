@@ -148,7 +148,9 @@ def _change_by_task(
 ) -> None:
     from orderops.infra.service_login import login_is_due
     from orderops.operations import service_login
+    from orderops.operations.deployments import check_receives_schema
 
+    check_receives_schema(workspace)
     # Confirmed here, so not asked there.
     request = _migrate_request(workspace, where, [*command, "--yes"])
     options = options.of(shlex.join(command))

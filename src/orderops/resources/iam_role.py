@@ -20,7 +20,10 @@ MAX_POLICY = 10_240
 
 @dataclass(frozen=True)
 class Allow:
-    """Actions allowed on some resources, or on ARNs given as text; `suffix` follows each resource's ARN."""
+    """Actions allowed on some resources, or on ARNs given as text; `suffix` follows each resource's ARN.
+
+    An output of "" stands for something that does not exist, and is left out.
+    """
 
     actions: tuple[str, ...]
     on: tuple[Resource | Output | str, ...]
@@ -30,7 +33,7 @@ class Allow:
 
     def statement(self, outputs: Outputs) -> dict[str, Any]:
         """The statement in IAM's words."""
-        arns = sorted({self._arn(target, outputs) for target in self.on})
+        arns = sorted({arn for target in self.on if (arn := self._arn(target, outputs))})
         statement = {"Effect": "Allow", "Action": sorted(self.actions), "Resource": arns}
         return {**statement, "Condition": self.only} if self.only else statement
 

@@ -33,13 +33,14 @@ def green_of(name: str, names: Iterable[str]) -> str:
     return next((other for other, match in found if match and match["blue"] == name), "")
 
 
-def open_deployment(name: str, green: str) -> OrderopsError:
+def has_deployment(name: str, green: str) -> OrderopsError:
     """Why the database is not changed while it has a green instance."""
     return OrderopsError(
         f"{name} has the green instance {green} of a blue/green deployment: RDS replicates to it, and a change of the "
         "database or its schema may end that",
-        "see how far it is: aws rds describe-blue-green-deployments; then switch it over, or delete the deployment "
-        "with its green instance, and re-run this command",
+        "go on with it, or give it up: orderops database upgrade --to VERSION --blue-green [--abandon]\n"
+        "if it was made outside of orderops: aws rds describe-blue-green-deployments; then switch it over, or delete "
+        "it with its green instance; then re-run this command",
     )
 
 

@@ -82,15 +82,16 @@ def instances(aws: Aws, owner: Ownership) -> Iterator[Observed]:
     """
     described = [(raw, tags_of(raw)) for raw in every(aws.rds.describe_db_instances, "DBInstances")]
     own = [(raw, tags) for raw, tags in described if not is_read_replica(raw, tags)]
-    names = [raw["DBInstanceIdentifier"] for raw, _ in described]
+    ids = {raw["DBInstanceIdentifier"]: raw["DbiResourceId"] for raw, _ in described}
     terms = _highest_terms(tags for _, tags in own)
     for raw, tags in own:
         name = raw["DBInstanceIdentifier"]
         if term_of(tags) < terms.get(_whose(tags), 0):
             tags = tags | former(name)
         if sought(name, tags, owner):
-            found = observed_of(raw, tags)
-            yield replace(found, properties={**found.properties, "Green": green_of(name, names)})
+            found, green = observed_of(raw, tags), green_of(name, ids)
+            beside = {"Green": green, "GreenResourceId": ids.get(green, "")}
+            yield replace(found, properties={**found.properties, **beside})
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -190,6 +191,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "IamAuthenticationNow": bool(raw.get("IAMDatabaseAuthenticationEnabled")),
             "DBInstanceStatus": raw["DBInstanceStatus"],
             "Green": "",
+            "GreenResourceId": "",
             "DbiResourceId": raw["DbiResourceId"],
             "InstanceCreateTime": raw.get("InstanceCreateTime"),
             "LatestRestorableTime": raw.get("LatestRestorableTime"),

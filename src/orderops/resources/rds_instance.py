@@ -15,7 +15,7 @@ from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Proper
 from orderops.errors import OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.logs_service_group import LogsServiceGroup
-from orderops.resources.rds_deployment import GREEN, open_deployment, switched_over
+from orderops.resources.rds_deployment import green_of, has_deployment, switched_over
 from orderops.resources.rds_description import (
     DISPOSABLE,
     FORMER,
@@ -26,6 +26,7 @@ from orderops.resources.rds_description import (
     instances,
     is_read_replica,
     is_restored_name,
+    observed_of,
     sought_backup,
     tags_of,
 )
@@ -124,13 +125,16 @@ class RdsInstance(Resource):
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         """Return None. Raises OrderopsError if only restored instances are left: a new database would be empty."""
-        for raw in every(aws.rds.describe_db_instances, "DBInstances"):
-            tags, name = tags_of(raw), raw["DBInstanceIdentifier"]
-            if not name.startswith(f"{self.name}-"):
-                continue
-            if tags.get(ROLE) == GREEN:
-                raise switched_over(self.name, name)
-            if tags.get(ROLE) in (RESTORED, FORMER) or is_read_replica(raw, tags):
+        found = {raw["DBInstanceIdentifier"]: raw for raw in every(aws.rds.describe_db_instances, "DBInstances")}
+        if raw := found.get(self.name):
+            # A switchover has just given it the name.
+            return observed_of(raw, tags_of(raw))
+        if green := green_of(self.name, found):
+            raise switched_over(self.name, green)
+        for name, raw in found.items():
+            tags = tags_of(raw)
+            left = tags.get(ROLE) in (RESTORED, FORMER) or is_read_replica(raw, tags)
+            if name.startswith(f"{self.name}-") and left:
                 raise _is_gone(name, tags)
         return None
 
@@ -289,7 +293,7 @@ class RdsInstance(Resource):
 
     def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
         if green := observed.properties["Green"]:
-            return open_deployment(observed.id, green)
+            return has_deployment(observed.id, green)
         if key == "EngineVersion":
             return version_refusal(observed, desired, environment)
         if key == MANAGED:

@@ -137,7 +137,10 @@ class PointedCredentials(Output):
 
 @dataclass(frozen=True)
 class DatabaseUserArn(Output):
-    """What `rds-db:connect` is allowed on: a user of one instance; each restored instance has another resource id."""
+    """What `rds-db:connect` is allowed on: a user of one instance; each restored instance has another resource id.
+
+    With the key `GreenResourceId`, of the green instance of its blue/green deployment; "" if there is none.
+    """
 
     resource: Resource
     key: str = "DbiResourceId"
@@ -152,6 +155,8 @@ class DatabaseUserArn(Output):
         instance, resource_id = outputs[self.resource].arn, super().read(outputs)
         if UNKNOWN in (instance, resource_id):
             return UNKNOWN
+        if not resource_id:
+            return ""
         _, partition, _, region, account, *_ = instance.split(":")
         return f"arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{self.user}"
 

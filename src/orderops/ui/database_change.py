@@ -46,6 +46,15 @@ def show_outcome(workspace: Workspace, plan: InstancePlan, probe: OutageProbe | 
     console.info(f"next: orderops status --env {env}")
 
 
+def show_green(workspace: Workspace, green: str, command: str) -> None:
+    """Show what to do with a green instance that is ready."""
+    env = workspace.environment.name
+    console.info(f"{green} is ready and follows the database; nothing was switched over")
+    console.info_folded("try it as you like, by reads only: what is written there has RDS refuse the switchover")
+    console.info(f"switch over: orderops {command} --env {env}")
+    console.info(f"or give up:  orderops {command} --abandon --env {env}")
+
+
 def show_away(probe: OutageProbe) -> None:
     """Show how long the database was away, and what saw it."""
     outages = probe.outages

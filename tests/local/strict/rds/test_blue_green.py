@@ -121,6 +121,9 @@ def test_the_switchover_swaps_the_names_and_leaves_the_old_instance(strict: Clie
     assert describe(strict, "source")["EngineVersion"] == "16.4"
     with refused("InvalidBlueGreenDeploymentStateFault"):
         strict("rds").delete_blue_green_deployment(BlueGreenDeploymentIdentifier=identifier)
+    halfway = ready(strict, deployment)
+    names = {found["DBInstanceIdentifier"] for found in strict("rds").describe_db_instances()["DBInstances"]}
+    assert (halfway["Status"], "source" in names, "source-old1" in names) == ("SWITCHOVER_IN_PROGRESS", False, True)
     done = ready(strict, deployment)
 
     assert done["Status"] == "SWITCHOVER_COMPLETED"

@@ -24,6 +24,8 @@ OPEN = (STATES.PROVISIONING.name, STATES.AVAILABLE.name, STATES.SWITCHOVER_IN_PR
 SHORTEST, LONGEST, USUAL = 30, 3600, 300
 """Seconds that a switchover may be given."""
 LOGICAL = "rds.logical_replication"
+NAMELESS = "nameless"
+"""A stage of the switchover in which the old instance has its new name already, and green its old one still."""
 
 
 class BlueGreenRules:
@@ -74,7 +76,8 @@ class BlueGreenRules:
         if deployment.status != STATES.AVAILABLE.name:
             raise _wrong_state(deployment)
         deployment.set_status(STATES.SWITCHOVER_IN_PROGRESS)
-        deployment.stages = [(time.time() + self._delays.database / 2, STATES.SWITCHOVER_COMPLETED.name)]
+        now, half = time.time(), self._delays.database / 4
+        deployment.stages = [(now + half, NAMELESS), (now + 2 * half, STATES.SWITCHOVER_COMPLETED.name)]
         return _answer(request, deployment)
 
     def _delete(self, request: Request) -> Response:
@@ -99,21 +102,31 @@ def settle(backend: Any) -> None:
             if state == GONE:
                 del backend.blue_green_deployments[identifier]
                 continue
+            if state == NAMELESS:
+                _take_name(backend, deployment)
+                continue
             if state == STATES.SWITCHOVER_COMPLETED.name:
-                _swap(backend, deployment)
+                _give_name(backend, deployment)
             else:
                 _set_tasks(deployment, "COMPLETED")
             deployment.set_status(STATES[state])
 
 
-def _swap(backend: Any, deployment: BlueGreenDeployment) -> None:
-    """Give green the name of blue, and blue one that says that it is the old one."""
-    blue, green = (backend.find_db_from_id(arn) for arn in (deployment.source, deployment.target))
+def _take_name(backend: Any, deployment: BlueGreenDeployment) -> None:
+    """Give blue a name that says that it is the old one."""
+    blue = backend.find_db_from_id(deployment.source)
     name = blue.db_instance_identifier
     number = next(n for n in range(1, 100) if f"{name}-old{n}" not in backend.databases)
     rename(backend, blue, f"{name}-old{number}")
-    rename(backend, green, name)
-    deployment.source, deployment.target = blue.db_instance_arn, green.db_instance_arn
+    deployment.name_of_blue = name
+    deployment.source = blue.db_instance_arn
+
+
+def _give_name(backend: Any, deployment: BlueGreenDeployment) -> None:
+    """Give green the name that blue had."""
+    green = backend.find_db_from_id(deployment.target)
+    rename(backend, green, deployment.name_of_blue)
+    deployment.target = green.db_instance_arn
     deployment.status_details = "Switchover completed."
 
 
