@@ -70,6 +70,9 @@ NAMES = (
     "rotate",
     "tokens",
     "scale",
+    "upgrade",
+    "switchover",
+    "abandon",
 )
 WITH_A_SERVER = {"rotate": rotation, "tokens": change_to_tokens}
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")

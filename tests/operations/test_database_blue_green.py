@@ -15,6 +15,7 @@ from orderops.database.statistics import Analysis
 from orderops.errors import OrderopsError
 from orderops.infra.apply import Apply
 from orderops.infra.workspace import Workspace
+from orderops.operations.deployments import check_receives_schema
 from support.command_line import Orderops, Said
 from support.dev_accounts import IMAGES, REGION
 from support.faulty_proxy import Fate, Proxy, from_change
@@ -99,6 +100,14 @@ def upgrade(orderops: Orderops) -> Upgrade:
     return lambda version, *words: orderops("database", "upgrade", "--to", version, "--blue-green", "--yes", *words)
 
 
+def workspace_at(proxy: Proxy) -> Workspace:
+    """dev as it is shipped, in this account."""
+    import boto3
+
+    session = boto3.Session("testing", "testing", region_name=REGION)
+    return Workspace(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=proxy.url, session=session))
+
+
 def words_of(said: Said) -> str:
     return " ".join(f"{said.out} {said.err}".split())
 
@@ -134,6 +143,7 @@ def test_the_database_is_upgraded_beside_and_switched_over(
     assert [name.startswith(f"{NAME}-green-") for name in analyzed] == [True]
     assert now["DbiResourceId"] in users(client)
     assert before["DbiResourceId"] not in users(client)
+    assert f"let go of it: orderops restore discard {OLD} --env dev" in words_of(said)
     assert "it was away for" in words_of(said) or "never seen away" in words_of(said)
     assert orderops("infra", "plan", "--prune").out.splitlines() == [
         "- delete rds-parameter-group/orderops-dev-postgres16"
@@ -319,3 +329,43 @@ def test_a_switchover_that_is_cut_off_is_gone_on_with(
     assert done.code == 0, cut.err + done.err
     assert (instance(rds)["EngineVersion"], names(rds), deployments(rds)) == ("17.11", [NAME, OLD], [])
     assert 'engine_version = "17"\n' in (folder / "dev.toml").read_text()
+
+
+def test_migrations_and_rotations_wait_for_the_switchover(upgrade: Upgrade, orderops: Orderops, proxy: Proxy) -> None:
+    upgrade("17", "--no-switch")
+    proxy.forget()
+
+    for words in (("migrate", "apply"), ("migrate", "grant"), ("database", "rotate")):
+        refused = orderops(*words, "--yes")
+
+        assert refused.code == 1, words
+        assert "has the green instance" in words_of(refused)
+        assert "orderops database upgrade --to VERSION --blue-green [--abandon]" in words_of(refused)
+    assert proxy.changing == []
+
+
+def test_a_green_instance_of_the_same_major_version_receives_the_schema(upgrade: Upgrade, proxy: Proxy) -> None:
+    upgrade("16.15", "--no-switch")
+
+    check_receives_schema(workspace_at(proxy))
+
+
+def test_the_database_before_the_switchover_is_promoted_again(
+    upgrade: Upgrade, orderops: Orderops, rds: Any, folder: Path, client: Callable[[str], Any]
+) -> None:
+    upgrade("17")
+    file = folder / "dev.toml"
+    file.write_text(file.read_text().replace('engine_version = "17"', 'engine_version = "16"'))
+
+    back = orderops("restore", "promote", OLD, "--as-it-is", "--yes")
+
+    assert back.code == 0, back.err
+    pointer = client("secretsmanager").get_secret_value(SecretId="orderops/dev/database")["SecretString"]
+    assert f"{OLD}." in pointer
+    assert {found["name"]: found["role"] for found in orderops("restore", "list", "--json").json} == {
+        NAME: "former",
+        OLD: "primary",
+    }
+    planned = orderops("infra", "plan")
+    assert planned.code in (0, 3), planned.err
+    assert "EngineVersion" not in planned.out

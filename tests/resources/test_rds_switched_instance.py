@@ -20,6 +20,7 @@ from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from support.contract import Up
 from support.declared_database import DB
 from support.emulated_databases import backend
+from support.laptop import until
 from support.strict_account import strict_account, strict_aws
 from support.strict_clients import Client
 
@@ -49,6 +50,15 @@ def source(aws: Aws, up: Up) -> Observed:
     up(*NOW.needs(), NOW)
     (found,) = RdsInstance.listing(aws, Ownership("dev", DB.address, DB.name))
     up(RdsBlueGreenDeployment(NAME, found.arn, "16.15", DB.parameter_group.name))
+    (green,) = (name for name in backend().databases if "-green-" in name)
+    # RDS does not say whether green has this from the database.
+    aws.rds.modify_db_instance(DBInstanceIdentifier=green, EnableIAMDatabaseAuthentication=True, ApplyImmediately=True)
+    until(
+        lambda: (
+            not aws.rds.describe_db_instances(DBInstanceIdentifier=green)["DBInstances"][0]["PendingModifiedValues"]
+        ),
+        what="green takes tokens",
+    )
     return found
 
 

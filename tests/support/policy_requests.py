@@ -177,9 +177,30 @@ def _database(call: Request) -> Iterator[Question]:
     if snapshot := params.get("FinalDBSnapshotIdentifier"):
         yield from (Question("rds:CreateDBSnapshot", name) for name in (*names, arn("rds", f"snapshot:{snapshot}")))
         yield Question("rds:AddTagsToResource", arn("rds", f"snapshot:{snapshot}"))
+    if "BlueGreenDeployment" in call.action:
+        yield from _deployment(call, action)
+        return
     if call.action.startswith(("Create", "Restore")):
         yield Question("rds:AddTagsToResource", names[0])
     yield from (Question(action, name) for name in names)
+
+
+def _deployment(call: Request, action: str) -> Iterator[Question]:
+    """The deployment, the two instances, and what RDS does to them in the caller's name."""
+    deployment, blue = arn("rds", "deployment:bgd-1234567890abcdef"), arn("rds", "db:orderops-dev-database")
+    green = f"{blue}-green-abc123"
+    yield Question(action, deployment)
+    if call.action == "CreateBlueGreenDeployment":
+        group = arn("rds", f"pg:{call.parameters['TargetDBParameterGroupName']}")
+        yield from (Question(action, name) for name in (call.parameters["Source"], group))
+        yield from (Question("rds:AddTagsToResource", name) for name in (deployment, green))
+        yield from (Question(f"rds:CreateDBInstance{kind}", green) for kind in ("", "ReadReplica"))
+    if call.action == "SwitchoverBlueGreenDeployment":
+        yield from (Question(action, name) for name in (blue, green))
+        yield from (Question("rds:ModifyDBInstance", name) for name in (blue, green))
+        yield Question("rds:PromoteReadReplica", green)
+    if call.parameters.get("DeleteTarget") == "true":
+        yield Question("rds:DeleteDBInstance", green)
 
 
 def _services(call: Request) -> Iterator[Question]:

@@ -26,6 +26,7 @@ from orderops.remote.follow import FollowTiming, follow
 from support.command_line import Said
 from support.fake_builders import Bench, put
 from support.faulty_proxy import Fate, SeenRequest
+from support.laptop import until
 from support.paged_environments import RECEIVER
 from support.policy_account import Account
 from support.policy_evaluation import Document
@@ -382,7 +383,36 @@ def change_the_database(operator: Operator) -> None:
         operator("database", "extensions", expect=1)
         operator("database", "analyze", expect=1)
         operator("database", "upgrade", "--to", "18", "--rehearse", "--yes", expect=1)
-        operator("database", "upgrade", "--to", "18", "--yes")
+        replicate_by_rows(operator)
+        green = ("database", "upgrade", "--to", "18", "--blue-green")
+        operator(*green, "--no-switch", "--yes")
+        operator(*green, "--abandon", "--yes")
+        until(lambda: len(database_names(operator)) == 1, what="green is deleted")
+        operator(*green, "--yes")
+    old = "orderops-dev-database-old1"
+    operator("restore", "discard", old, "--confirm", old)
+
+
+def replicate_by_rows(operator: Operator) -> None:
+    """Put logical replication in force, by a reboot of the operator's own."""
+    text, name = (operator.folder / "dev.toml").read_text(), "orderops-dev-database"
+    operator.write("dev", text.replace("[database]\n", "[database]\nlogical_replication = true\n"))
+    operator("infra", "apply", "--yes")
+    rds = operator.client("rds")
+    rds.reboot_db_instance(DBInstanceIdentifier=name)
+    until(lambda: database_of(rds, name)["DBInstanceStatus"] == "available", what="the database is back")
+
+
+def database_of(rds: Any, name: str) -> dict[str, Any]:
+    """An instance as RDS describes it."""
+    found: dict[str, Any] = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+    return found
+
+
+def database_names(operator: Operator) -> list[str]:
+    """The names of all instances of dev."""
+    found = operator.client("rds").describe_db_instances()["DBInstances"]
+    return [raw["DBInstanceIdentifier"] for raw in found if "-dev-" in raw["DBInstanceIdentifier"]]
 
 
 def change_the_file(operator: Operator) -> None:
@@ -630,6 +660,8 @@ def operate_prod(operator: Operator) -> None:
     """Create and destroy prod, which needs its name as a confirmation."""
     operator("up", "--yes", "--confirm", "prod", "--image", IMAGE, env="prod")
     operator("infra", "plan", env="prod")
+    reason = ("--without-rehearsal", "--reason", "no rows yet")
+    operator("database", "upgrade", "--to", "17", "--at", "now", "--yes", *reason, "--confirm", "prod", env="prod")
     name, token = "order-processor", "orderops/prod/order-processor/ORDERS_TOKEN"
     operator("service", "destroy", name, "--yes", "--confirm", "prod", "--confirm", token, env="prod")
     database = "orderops-prod-database"

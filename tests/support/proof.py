@@ -115,6 +115,9 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     former = ("orderops-dev-database", *dev[:-1])
     return {
         "scale": _of_the_class(folder / "scale"),
+        "upgrade": _of_the_version("upgrade", folder / "upgrade"),
+        "switchover": _of_the_version("switchover", folder / "switchover", "--blue-green"),
+        "abandon": _of_the_version("abandon", folder / "abandon", "--blue-green", "--abandon"),
         "up": Workflow("up", up),
         "apply": Workflow("apply", ("infra", "apply", *changed), [up]),
         "deploy": Workflow("deploy", deploy, [up]),
@@ -165,6 +168,22 @@ def _of_the_class(folder: Path) -> Workflow:
     where = ("--env", "dev", "--environments", str(folder), "--yes")
     up = ("up", *where, "--image", FIRST)
     return Workflow("scale", ("database", "scale", "--class", "db.t3.small", *where), [up], folder / "dev.toml")
+
+
+def _of_the_version(name: str, folder: Path, *how: str) -> Workflow:
+    """Another version for the database of dev, in place or by a green instance; or that instance given up."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file, table = folder / "dev.toml", "[database]\n"
+    text = file.read_text()
+    assert text.count(table) == 1
+    assert text.count('access = "task"') == 1
+    # Nothing answers at the address of an emulated instance, which a task would take longer to find out.
+    text = text.replace('access = "task"', 'access = "direct"')
+    file.write_text(text.replace(table, f'{table}master = "own"\nlogical_replication = true\n'))
+    where = ("--env", "dev", "--environments", str(folder), "--yes")
+    upgrade = ("database", "upgrade", "--to", "17", *where)
+    green = [(*upgrade, "--blue-green", "--no-switch")] if "--abandon" in how else []
+    return Workflow(name, (*upgrade, *how), [("up", *where, "--image", FIRST), *green], file)
 
 
 def _with_other_ports(folder: Path) -> Path:

@@ -75,6 +75,14 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "rds:ModifyDBInstance": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", "kms:DescribeKey"),
     "rds:RestoreDBInstanceToPointInTime": ("rds:AddTagsToResource", "ec2:DescribeAccountAttributes"),
     "rds:CreateDBInstanceReadReplica": ("rds:AddTagsToResource",),
+    # RDS user guide, "Authorizing access to RDS Blue/Green Deployment operations": what is done to the instances
+    "rds:CreateBlueGreenDeployment": (
+        "rds:AddTagsToResource",
+        "rds:CreateDBInstance",
+        "rds:CreateDBInstanceReadReplica",
+    ),
+    "rds:SwitchoverBlueGreenDeployment": ("rds:ModifyDBInstance", "rds:PromoteReadReplica"),
+    "rds:DeleteBlueGreenDeployment": ("rds:DeleteDBInstance",),
     "rds:CreateDBParameterGroup": ("rds:AddTagsToResource",),
     "rds:CreateDBSubnetGroup": ("rds:AddTagsToResource",),
     "rds:DeleteDBInstance": ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),

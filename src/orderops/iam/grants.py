@@ -211,6 +211,8 @@ NARROW = (
         ("rds:*",),
         _arns("rds", *(f"{kind}:{PREFIX}*" for kind in ("db", "pg", "snapshot", "subgrp")), "og:default:*"),
     ),
+    # RDS names a deployment itself.
+    Grant("Deployments", ("rds:*",), _arns("rds", "deployment:*")),
     # The copy of a rehearsed upgrade gets RDS's own parameters of the new version, which belong to every environment.
     Grant("DatabaseDefaults", ("rds:ModifyDBInstance",), _arns("rds", "pg:default.postgres*")),
     # RDS creates this secret with the permissions of the caller, under a name of its own choice.

@@ -30,6 +30,7 @@ from orderops.operations.deployments import (
     finished_deployments,
     green_instance,
     make_deployment,
+    old_instances,
     open_deployment,
 )
 from orderops.operations.guarded import guarded_change
@@ -68,6 +69,7 @@ def upgrade_by_switchover(where: EnvironmentOptions, options: ChangeOptions, ver
         database_change.show_green(workspace, green.id if green else "", options.command.removesuffix(" --no-switch"))
     else:
         database_change.show_outcome(workspace, outcome.plan, change.probe, applied=outcome.run is not None)
+        database_change.show_old(workspace, old_instances(workspace, outcome.plan.observed.id))
 
 
 class BlueGreenUpgrade(Upgrade):

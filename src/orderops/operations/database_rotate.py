@@ -60,12 +60,13 @@ def rotate(where: DatabaseOptions, options: ChangeOptions, wanted: Wanted) -> No
         where.job.set_result({"logins": [_to_dict(*item) for item in outcomes.items()]})
         return
     workspace = open_workspace(where.env, where.environments)
+    if not options.dry_run:
+        check_receives_schema(workspace)
     secrets = _secrets_of(workspace)
     seen = [_look(who, LoginSecret(workspace.aws, name), wanted) for who, name in secrets.items()]
     if options.dry_run or not any(login.due for login in seen):
         _show(seen, as_json=options.as_json)
         return
-    check_receives_schema(workspace)
     for login in seen:
         console.info_folded(login.text)
     logins = _change(workspace, secrets, options, wanted)

@@ -14,7 +14,7 @@ from orderops.engine.step import Step
 from orderops.engine.task import RecentWrites
 from orderops.infra.workspace import Workspace
 from orderops.resources.rds_blue_green import SWITCHED, RdsBlueGreenDeployment
-from orderops.resources.rds_deployment import green_of, has_deployment
+from orderops.resources.rds_deployment import green_of, has_deployment, is_old
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_versions import numbers
 from orderops.restore.instances import load_instances
@@ -36,6 +36,12 @@ def green_instance(workspace: Workspace, instance: Observed) -> Observed | None:
     """The green instance of the database; None if there is none."""
     found = {item.id: item for item in RdsInstance.listing(workspace.aws, Ownership(workspace.environment.name))}
     return found.get(green_of(instance.id, found))
+
+
+def old_instances(workspace: Workspace, name: str) -> list[str]:
+    """The instances that were this database before switchovers."""
+    listed = RdsInstance.listing(workspace.aws, Ownership(workspace.environment.name))
+    return sorted(item.id for item in listed if is_old(item.id, name))
 
 
 def check_receives_schema(workspace: Workspace) -> None:

@@ -15,22 +15,37 @@ from orderops.errors import OrderopsError
 
 GREEN, OLD = "green", "former"
 """The roles of green, and of the instance that was the database before the switchover."""
+PROMOTED_AS = "orderops:promoted-as"
+"""The tag of an old instance that was made the database again, with its name: its other tags are its own."""
 A_GREEN = re.compile(r"(?P<blue>.+)-green-[a-z0-9]{6}")
 AN_OLD = re.compile(r"(?P<blue>.+)-old[0-9]+")
 
 
 def told_apart(kind: str, name: str, tags: Tags) -> dict[str, str]:
     """The tags of an instance, without those that it shares with the database because of a deployment."""
+    if tags.get(PROMOTED_AS) == name:
+        return dict(tags)
     for pattern, role in ((A_GREEN, GREEN), (AN_OLD, OLD)):
         if ADDRESS in tags and tags[ADDRESS] != f"{kind}/{name}" and pattern.fullmatch(name):
             return {**tags, ADDRESS: f"{kind}/{name}-{role}", "Name": name, ROLE: role}
     return dict(tags)
 
 
+def tags_when_promoted(name: str) -> dict[str, str]:
+    """The tags that an instance of this name needs besides to be the database."""
+    return {PROMOTED_AS: name} if AN_OLD.fullmatch(name) else {}
+
+
 def green_of(name: str, names: Iterable[str]) -> str:
     """The name of the green instance of this one; "" if there is none."""
     found = ((other, A_GREEN.fullmatch(other)) for other in names)
     return next((other for other, match in found if match and match["blue"] == name), "")
+
+
+def is_old(other: str, name: str) -> bool:
+    """Whether an instance was the database of this name before a switchover, by its own name."""
+    match = AN_OLD.fullmatch(other)
+    return match is not None and match["blue"] == name
 
 
 def has_deployment(name: str, green: str) -> OrderopsError:

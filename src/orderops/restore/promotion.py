@@ -30,6 +30,7 @@ from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ecs_redeployment import EcsRedeployment
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_strategy import shift_duration
+from orderops.resources.rds_deployment import tags_when_promoted
 from orderops.resources.rds_description import (
     MASTER_SECRET,
     PRIMARY,
@@ -231,6 +232,7 @@ class Promotion:
             **Ownership(self.workspace.environment.name, database.address, database.name).tags,
             **({PREVIOUS_PRIMARY: previous.name} if previous else {}),
             **({key: secret for key, secret in self._logins() if secret} if self.switch.to.is_replica else {}),
+            **tags_when_promoted(self.switch.to.name),
             ROLE: PRIMARY,
             TERM: str(self._next_term()),
             PROMOTED_BY: self.switch.command,

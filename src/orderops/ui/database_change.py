@@ -55,6 +55,13 @@ def show_green(workspace: Workspace, green: str, command: str) -> None:
     console.info(f"or give up:  orderops {command} --abandon --env {env}")
 
 
+def show_old(workspace: Workspace, names: Iterable[str]) -> None:
+    """Show which databases from before switchovers are kept, and how to let go of them."""
+    for name in names:
+        console.info_folded(f"{name} is the database from before a switchover: kept as it was, and charged")
+        console.info(f"let go of it: orderops restore discard {name} --env {workspace.environment.name}")
+
+
 def show_away(probe: OutageProbe) -> None:
     """Show how long the database was away, and what saw it."""
     outages = probe.outages
