@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.health.notes import Note, schema_owners
+from orderops.health.notes import Note, green_databases, schema_owners
 from orderops.infra.readiness import OwnedSchema, ReadyAnswer, ReadyState
 
 GRANT, INFO = "orderops migrate grant", "orderops migrate info"
@@ -30,6 +30,14 @@ GRANT, INFO = "orderops migrate grant", "orderops migrate info"
 )
 def test_a_schema_that_belongs_to_another_role_is_a_note(schema: OwnedSchema | None, notes: list[Note]) -> None:
     assert list(schema_owners(ReadyAnswer(ReadyState.READY, "every dependency answers", schema=schema))) == notes
+
+
+def test_a_green_instance_is_noted_until_it_took_the_place_of_the_database() -> None:
+    [note] = green_databases("orderops-dev-database-green-abc123")
+
+    assert note.what.startswith("orderops-dev-database-green-abc123 stands beside the database")
+    assert note.to_dict("dev")["next"] == "orderops database upgrade --to VERSION --blue-green --env dev"
+    assert list(green_databases("")) == []
 
 
 def test_nothing_is_noted_where_nothing_answers() -> None:

@@ -171,6 +171,7 @@ def test_green_is_left_ready_and_the_same_command_switches(
 ) -> None:
     text = (folder / "dev.toml").read_text()
 
+    shown = upgrade("17", "--no-switch", "--dry-run").out
     stopped = upgrade("17", "--no-switch")
     (green,) = [name for name in names(rds) if name != NAME]
     both = users(client)
@@ -178,14 +179,17 @@ def test_green_is_left_ready_and_the_same_command_switches(
     again = upgrade("17", "--no-switch")
     assert proxy.changing == []
     planned = orderops("infra", "plan")
+    told = orderops("status")
     released = orderops("infra", "apply", "--yes")
     group = "orderops-dev-postgres17"
 
     assert (stopped.code, again.code, released.code) == (0, 0, 0), stopped.err + again.err + released.err
+    assert ("update rds-instance" in shown, "dev.toml" in shown) == (False, False)
     assert f"{green} is ready and follows the database; nothing was switched over" in words_of(stopped)
     assert "switch over: orderops database upgrade --to 17 --blue-green --env dev" in words_of(stopped)
     assert (folder / "dev.toml").read_text() == text
     assert instance(rds)["EngineVersion"] == "16.14"
+    assert f"{green} stands beside the database" in words_of(told)
     assert all(found["DbiResourceId"] in both for found in rds.describe_db_instances()["DBInstances"])
     assert planned.out.split() == ["?", "undeclared", f"rds-parameter-group/{group}", group]
     done = upgrade("17")

@@ -9,7 +9,7 @@ from typing import Any
 Client = Callable[[str], Any]
 AccountSnapshot = Mapping[str, list[str]]
 Thing = dict[str, Any]
-CHOSEN_BY_AWS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CHOSEN_BY_AWS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=-green-)[a-z0-9]{6}\b")
 
 # kind: the client, the call with what it answers and its parameters, and what a thing goes by (tag:Name for EC2).
 LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
@@ -25,6 +25,8 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "target group": ("elbv2", "describe_target_groups", "TargetGroups", {}, "TargetGroupName"),
     "database": ("rds", "describe_db_instances", "DBInstances", {}, "DBInstanceIdentifier"),
     "database class": ("rds", "describe_db_instances", "DBInstances", {}, "DBInstanceClass"),
+    "database version": ("rds", "describe_db_instances", "DBInstances", {}, "EngineVersion"),
+    "deployment": ("rds", "describe_blue_green_deployments", "BlueGreenDeployments", {}, "BlueGreenDeploymentName"),
     "database subnets": ("rds", "describe_db_subnet_groups", "DBSubnetGroups", {}, "DBSubnetGroupName"),
     "parameters": ("rds", "describe_db_parameter_groups", "DBParameterGroups", {}, "DBParameterGroupName"),
     "api": ("apigatewayv2", "get_apis", "Items", {}, "Name"),

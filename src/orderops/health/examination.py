@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from orderops.aws.documents import Bucket
 from orderops.engine.resource import Observed
@@ -26,6 +26,7 @@ from orderops.health.notes import (
     REVIEW,
     Note,
     drifted,
+    green_databases,
     outdated_tasks,
     overdue_passwords,
     pending_migrations,
@@ -89,7 +90,7 @@ def examine(
         health = _Examination(workspace, reads, pool, ask, page).judged()
         notes = [*pending_migrations(health.ready, sql_folder(sql)), *outdated_tasks(health.releases)]
         notes += overdue_passwords(workspace.stack, health.secrets, datetime.now(UTC))
-        notes += schema_owners(health.ready)
+        notes += [*schema_owners(health.ready), *green_databases(health.green)]
         notes += drift.result() if drift else ()
     return _with_notes(replace(health, denied=reads.denied), tuple(notes))
 
@@ -137,8 +138,9 @@ class _Examination:
             ready=ready,
             releases=self._releases.result(),
             secrets=self._secrets.result(),
+            green=self._of_primary("Green") or "",
             login=self._login(),
-            restorable=self._restorable(),
+            restorable=self._of_primary("LatestRestorableTime"),
         )
 
     def _begun(self, read: Callable[[], T], otherwise: T) -> Future[T]:
@@ -149,10 +151,10 @@ class _Examination:
         primary = self._reads.value(self._primary.result, None)
         return login_of(self._workspace.stack, primary.observed) if primary else ""
 
-    def _restorable(self) -> datetime | None:
+    def _of_primary(self, key: str) -> Any:
+        """A property of the database; None without one."""
         primary = self._reads.value(self._primary.result, None)
-        latest: datetime | None = primary.observed.properties.get("LatestRestorableTime") if primary else None
-        return latest
+        return primary.observed.properties.get(key) if primary else None
 
     def _measure(self) -> Measured:
         primary = self._reads.value(self._primary.result, None)

@@ -92,6 +92,13 @@ def schema_owners(ready: ReadyAnswer | None) -> Iterator[Note]:
         yield Note(f"{counted(schema.others, 'table')} {belong} to another role than {OWNER}", "orderops migrate info")
 
 
+def green_databases(green: str) -> Iterator[Note]:
+    """A green instance beside the database, which waits for its switchover; "" for none."""
+    if green:
+        what = f"{green} stands beside the database, charged like it, and has not taken its place"
+        yield Note(what, "orderops database upgrade --to VERSION --blue-green")
+
+
 def drifted(workspace: Workspace) -> Iterator[Note]:
     """The resources that are not as the environment file says, but for what it says to ignore.
 

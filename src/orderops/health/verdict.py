@@ -72,6 +72,8 @@ class Health:
     """What runs of each service."""
     secrets: tuple[SecretAge, ...] = ()
     """The declared secrets, the one with the oldest value first."""
+    green: str = ""
+    """The green instance of a blue/green deployment of the database; "" if there is none."""
     login: str = ""
     """How the services log in to the database: `iam`, `password`, or `master`, as the master user."""
     restorable: datetime | None = None

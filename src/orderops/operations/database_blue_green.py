@@ -14,7 +14,7 @@ from orderops.costs.prices import NoPriceError, prices_of
 from orderops.database.extensions import UpgradeCheck
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Observed, Outputs
-from orderops.engine.step import Action
+from orderops.engine.step import Action, Step
 from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
@@ -78,7 +78,8 @@ class BlueGreenUpgrade(Upgrade):
     kind: ClassVar[ChangeKind] = ChangeKind.SWITCHOVER
 
     def __init__(self, declaration: Declaration, options: ChangeOptions, wanted: str, *, switch: bool) -> None:
-        """Without `switch`, everything up to the switchover."""
+        """Without `switch`, everything up to the switchover, with which the file is written."""
+        declaration = declaration if switch else replace(declaration, after=declaration.before)
         super().__init__(declaration, options, wanted, at_once=True, reason="")
         self._switch = switch
 
@@ -154,7 +155,8 @@ class BlueGreenUpgrade(Upgrade):
         if plan.in_force:
             return plan
         steps = make_deployment(self.workspace, self._deployment(plan.observed), dry_run=True)
-        return replace(plan, before=[*plan.before, *(step for step in steps if step.action is not Action.NO_OP)])
+        plan = replace(plan, before=[*plan.before, *(step for step in steps if step.action is not Action.NO_OP)])
+        return plan if self._switch or plan.step.error else replace(plan, step=Step(plan.step.address, Action.NO_OP))
 
     def is_needed(self, plan: InstancePlan) -> bool:
         if not self._switch and not plan.in_force:

@@ -150,7 +150,8 @@ def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole:
         show_pending(step.address, step.pending)
         if step.error:
             out_folded(f"    [red]refused:[/] {escape(step.error.message)}", indent=6)
-            out.print(f"    [bold]hint:[/] {escape(completed(step.error.hint))}")
+            for line in step.error.hint.splitlines():
+                out.print(f"    [bold]hint:[/] {escape(completed(line))}")
         elif step.held_by:
             out_folded(
                 f"    [red]held back:[/] belongs together with {escape(step.held_by)}, which is refused", indent=6
