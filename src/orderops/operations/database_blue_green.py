@@ -192,12 +192,9 @@ class BlueGreenUpgrade(Upgrade):
         return Fact("extensions", found.in_words())
 
     def _cost(self, plan: InstancePlan) -> str:
-        prices, instance_class = (
-            prices_of(self.workspace.environment.region),
-            plan.observed.properties["DBInstanceClass"],
-        )
+        prices, properties = prices_of(self.workspace.environment.region), plan.observed.properties
         try:
-            hourly = prices[instance_class].usd * (1 + bool(plan.observed.properties["MultiAZ"]))
+            hourly = prices[properties["DBInstanceClass"]].usd * (1 + bool(properties["MultiAZ"]))
         except NoPriceError as error:
             return f"two databases are charged until the old one is discarded; how much is unknown: {error}"
         return (
