@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -30,6 +31,12 @@ ENVIRONMENT = "dev"
 logging.getLogger("werkzeug").setLevel(
     logging.WARNING
 )  # a line for every call of every test is a slow way to say nothing
+
+
+# Whatever the shell says. Otherwise each worker, and each process that a test starts, compiles every module anew, and
+# pytest rewrites the asserts of all tests again: half of the time of collecting them.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 # By default Python looks for cycles after 700 new objects: a fifth of the processor's time under moto and botocore.
@@ -100,7 +107,6 @@ def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     }.items():
         monkeypatch.setenv(name, value)
     for name in (
-        "PYTHONDONTWRITEBYTECODE",  # the many processes that tests start would each compile every module
         "AWS_PROFILE",
         "AWS_ENDPOINT_URL",
         "ORDEROPS_ENV",

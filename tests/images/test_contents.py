@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from orderops.errors import OrderopsError
@@ -138,6 +137,9 @@ def bill(registry: SmallRegistry, files: dict[str, str], labels: dict[str, str])
 
 
 def test_a_bill_is_valid_and_names_image_base_system_and_packages(registry: SmallRegistry) -> None:
+    # Loads a grammar for every kind of address, for two seconds: not in each worker that collects this module.
+    from cyclonedx.validation.json import JsonStrictValidator
+
     content = bill(
         registry,
         {
