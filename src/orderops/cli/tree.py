@@ -55,10 +55,9 @@ def tree(groups: Collection[str] = GROUPS) -> typer.Typer:
     return commands
 
 
-@cache
 def whole_command() -> Any:
     """Everything, as typer's own command."""
-    return typer.main.get_command(tree())
+    return _command_of(GROUPS)
 
 
 def command_for(arguments: Sequence[str]) -> Any:
@@ -70,10 +69,16 @@ def command_for(arguments: Sequence[str]) -> Any:
     if COMPLETION in os.environ:
         return whole_command()
     if word in GROUPS:
-        return typer.main.get_command(tree([word]))
+        return _command_of((word,))
     if word in root.NAMES:
-        return typer.main.get_command(tree(()))
+        return _command_of(())
     return whole_command()
+
+
+@cache
+def _command_of(groups: tuple[str, ...]) -> Any:
+    """The commands of `tree` as typer's own command, which is the same for every command line."""
+    return typer.main.get_command(tree(groups))
 
 
 def options_of(word: str) -> dict[Path, set[str]]:
