@@ -29,6 +29,9 @@ EVENTS = ("provide-client-params", "before-parameter-build", "before-call", "aft
 """The events on which a test may register, in the order in which botocore emits them."""
 
 
+_NO_HANDLERS = EventAliaser(HierarchicalEmitter())
+
+
 class EmulatedSession(boto3.Session):  # type: ignore[misc]  # boto3 is read without types
     """A session whose handlers also reach clients made earlier; boto3's clients copy them when they are made."""
 
@@ -48,7 +51,8 @@ class EmulatedSession(boto3.Session):  # type: ignore[misc]  # boto3 is read wit
         return self._handlers or super().events
 
     def forget_handlers(self) -> None:
-        self._handlers = EventAliaser(HierarchicalEmitter())
+        # A copy knows the names of events that were worked out for tests before.
+        self._handlers = copy(_NO_HANDLERS)
 
     def _pass_on(self, event_name: str, **parameters: Any) -> Any:
         return first_non_none_response(self._handlers.emit(event_name, **parameters))
