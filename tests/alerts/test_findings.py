@@ -26,6 +26,8 @@ from support.laptop import until
 from support.paging_account import ACCOUNT
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 SHOP = "orderops-dev-order-processor"
 DEPTH, OUTAGE, ERRORS = f"{SHOP}-queue-depth", "orderops-dev-p0-outage", "orderops-dev-p0-errors"
 APPLY, SET_BACK = "orderops infra apply --env dev", "orderops alerts fire-drill --set-back --env dev"

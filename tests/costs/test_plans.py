@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from support.command_line import Orderops
-from support.dev_accounts import _dev_accounts, dev_infra, dev_released
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
-pytestmark = pytest.mark.slow
+pytest_plugins = ["support.dev_accounts"]
 
-__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+pytestmark = pytest.mark.slow
 NAT, ADDRESS = 730 * 0.059, 730 * 0.005
 Edit = Callable[[str, str], None]
 

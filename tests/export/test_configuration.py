@@ -24,11 +24,11 @@ from orderops.infra.stack import KINDS as ALL
 from orderops.infra.workspace import Workspace
 from orderops.operations.export import write_files
 from support.command_line import Orderops
-from support.dev_accounts import REGION, _dev_accounts, dev_infra, dev_released
+from support.dev_accounts import REGION
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
-__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+pytest_plugins = ["support.dev_accounts"]
 # From `terraform providers schema -json` of hashicorp/aws 5.100.0.
 ARGUMENTS = json.loads((Path(__file__).parent / "arguments.json").read_text())
 ACCOUNT = "123456789012"

@@ -13,11 +13,11 @@ from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
-from support.dev_accounts import REGION, _dev_accounts, dev_infra, dev_released
+from support.dev_accounts import REGION
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
-__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+pytest_plugins = ["support.dev_accounts"]
 
 
 @pytest.fixture

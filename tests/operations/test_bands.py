@@ -11,6 +11,8 @@ from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 # End to end.
 pytestmark = pytest.mark.slow
 

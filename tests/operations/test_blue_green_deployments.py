@@ -16,7 +16,7 @@ from support.laptop import until
 
 pytestmark = pytest.mark.slow
 
-pytest_plugins = ["support.guided_changes_fixtures"]
+pytest_plugins = ["support.guided_changes_fixtures", "support.dev_accounts"]
 Deploy = Callable[[], str]
 
 

@@ -14,12 +14,12 @@ from orderops.infra.apply import Apply
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
 from orderops.operations.board import publish_board
-from support.dev_accounts import IMAGES, REGION, _dev_accounts, dev_infra, dev_released
+from support.dev_accounts import IMAGES, REGION
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 from support.scheduled import run_as_scheduled
 
-__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+pytest_plugins = ["support.dev_accounts"]
 
 # End to end.
 pytestmark = pytest.mark.slow

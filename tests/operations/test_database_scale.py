@@ -15,7 +15,7 @@ from support.guided_changes_fixtures import NAME, instance
 
 pytestmark = pytest.mark.slow
 
-pytest_plugins = ["support.guided_changes_fixtures"]
+pytest_plugins = ["support.guided_changes_fixtures", "support.dev_accounts"]
 ALARM = "orderops-dev-database-connections-high"
 Scale = Callable[..., Said]
 

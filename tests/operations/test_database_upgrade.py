@@ -18,7 +18,7 @@ from support.repository import ENVIRONMENTS
 
 pytestmark = pytest.mark.slow
 
-pytest_plugins = ["support.guided_changes_fixtures"]
+pytest_plugins = ["support.guided_changes_fixtures", "support.dev_accounts"]
 Upgrade = Callable[..., Said]
 
 

@@ -23,6 +23,8 @@ from support.damage import damage
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 REGION = "ap-southeast-2"
 QUEUE = "sqs-queue/orderops-dev-order-processor-queue"
 DATABASE = "rds-instance/orderops-dev-database"

@@ -12,6 +12,8 @@ from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 DEV = (ENVIRONMENTS / "dev.toml").read_text()
 FIRST = """
 [waf]

@@ -14,6 +14,8 @@ from support.faulty_proxy import Proxy
 from support.paged_environments import paged_environments
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 # End to end.
 pytestmark = pytest.mark.slow
 

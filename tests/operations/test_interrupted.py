@@ -15,6 +15,8 @@ from support.faulty_proxy import Proxy, from_change
 from support.killable_process import Victim
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 APPLY = ("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
 IMAGE = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"
 

@@ -15,6 +15,8 @@ from support.emulated_network import until
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 # End to end.
 pytestmark = pytest.mark.slow
 

@@ -23,6 +23,8 @@ from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 BEFORE, NOW_ISH = NOW - timedelta(days=10), NOW - timedelta(days=2)
 LOGS = ("AWS/Logs", "IncomingBytes", {"LogGroupName": "/orderops/dev/order-processor"})
