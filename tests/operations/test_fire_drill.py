@@ -166,16 +166,16 @@ def test_an_outage_during_a_drill_pages_when_the_drill_ends(
 
 
 @pytest.mark.parametrize(
-    ("at", "calls_of_a_drill"),
-    # Killed at a read, it leaves what it leaves after the change before it.
-    [("changes", 8), pytest.param("all", 15, marks=pytest.mark.slow)],
+    ("at", "when", "calls_of_a_drill"),
+    # Killed at a read, or after a change took effect, it leaves what it leaves before the next change.
+    [("changes", [False], 8), pytest.param("all", [False, True], 15, marks=pytest.mark.slow)],
 )
 def test_a_drill_killed_at_any_call_leaves_no_alarm_that_would_not_page(
-    url: str, pager: AlarmReceiver, at: str, calls_of_a_drill: int
+    url: str, pager: AlarmReceiver, at: str, when: list[bool], calls_of_a_drill: int
 ) -> None:
     reached = 0
     for calls in range(100):
-        for late in (False, True):
+        for late in when:
             if not _killed(url, calls, at, late=late):
                 break
             reached = calls
