@@ -39,10 +39,27 @@ def orderops(capsys: pytest.CaptureFixture[str], folder: Path) -> Orderops:
 
 
 @pytest.fixture
-def plan(dev: Dev, orderops: Orderops, tmp_path: Path) -> Path:
-    file = tmp_path / "plan.json"
+def fresh_plan(dev: Dev, orderops: Orderops, tmp_path: Path) -> Path:
+    """A plan that was saved just now, with its calls on record."""
+    file = tmp_path / "fresh-plan.json"
+    dev.proxy.forget()
     saved = orderops("up", "--image", SECOND, "--out", str(file))
     assert saved.code == 3, saved.err
+    return file
+
+
+@pytest.fixture(scope="module")
+def contents() -> list[str]:
+    """What the first test that needs a plan has saved: all tests begin with the same account."""
+    return []
+
+
+@pytest.fixture
+def plan(dev: Dev, contents: list[str], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    if not contents:
+        contents.append(request.getfixturevalue("fresh_plan").read_text())
+    file = tmp_path / "plan.json"
+    file.write_text(contents[0])
     dev.proxy.forget()
     return file
 
@@ -64,9 +81,10 @@ def move(dev: Dev, **attributes: str) -> None:
     sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
 
 
-def test_saving_changes_nothing_and_says_who_made_the_plan_from_what(dev: Dev, plan: Path) -> None:
-    saved = json.loads(plan.read_text())
+def test_saving_changes_nothing_and_says_who_made_the_plan_from_what(dev: Dev, fresh_plan: Path) -> None:
+    saved = json.loads(fresh_plan.read_text())
 
+    assert dev.proxy.requests
     assert dev.proxy.changing == []
     assert visibility(dev) == "30"
     assert (saved["environment"], saved["account"]) == ("dev", "123456789012")
@@ -79,10 +97,10 @@ def test_saving_changes_nothing_and_says_who_made_the_plan_from_what(dev: Dev, p
     }
 
 
-def test_a_saved_plan_is_readable_by_its_owner_alone_and_holds_no_secret(plan: Path) -> None:
-    assert plan.stat().st_mode & 0o777 == 0o600
-    assert "hunter2" not in plan.read_text()
-    assert "API_TOKEN" in plan.read_text()
+def test_a_saved_plan_is_readable_by_its_owner_alone_and_holds_no_secret(fresh_plan: Path) -> None:
+    assert fresh_plan.stat().st_mode & 0o777 == 0o600
+    assert "hunter2" not in fresh_plan.read_text()
+    assert "API_TOKEN" in fresh_plan.read_text()
 
 
 def test_exactly_the_plan_is_applied_and_a_second_time_nothing(dev: Dev, orderops: Orderops, plan: Path) -> None:
