@@ -12,6 +12,9 @@ ADDRESS = "orderops:address"
 ROLE = "orderops:role"
 """The role of a resource that its environment does not declare: a restored instance, or the previous primary."""
 
+FEATURES = "orderops:features"
+"""On the network of an environment: which features beyond the ordinary it may have; see `engine.features`."""
+
 Tags = Mapping[str, str]
 
 

@@ -11,12 +11,26 @@ from typing import Generic, TypeVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs
+from orderops.engine.features import FeatureNotes
 from orderops.engine.resource import Observed, Properties, Resource, State, unknown_in
 from orderops.errors import AwsError, NotOurs, OrderopsError
 
 READERS = 16
 # Services whose tags come from the tagging API, in one call for all; EC2's listings include the tags.
-INDEXED = ["acm", "cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "s3", "sns", "sqs"]
+# Those of AWS WAF and API Gateway are there to be found, see `engine.features`.
+INDEXED = [
+    "acm",
+    "apigateway",
+    "cloudwatch",
+    "ecr",
+    "elasticloadbalancing",
+    "logs",
+    "rds",
+    "s3",
+    "sns",
+    "sqs",
+    "wafv2",
+]
 # Parts of the ARNs of a network or a database. Only an environment that has one of them exists.
 EXISTING = (":vpc/", ":db:")
 
@@ -74,8 +88,12 @@ class Inventory:
         kinds: Sequence[type[Resource]],
         tags: Tags | None = None,
         shared: Aws | None = None,
+        features: Callable[[], Collection[str]] | None = None,
     ) -> None:
-        """`tags` are those that each resource has besides; `shared` is a view of `aws` that sends equal reads once."""
+        """`tags` are those that each resource has besides; `shared` is a view of `aws` that sends equal reads once.
+
+        With the declared `features`, kinds of others are listed only if the environment may have some; else all are.
+        """
         self.aws = aws
         self.environment = environment
         self._extra = dict(tags or {})
@@ -85,11 +103,17 @@ class Inventory:
         self._listings = {kind: Once(partial(_list, kind, shared, whole)) for kind in kinds}
         self._index = Once(lambda: tag_index(shared, whole))
         self._shared = shared
+        self.notes = features and FeatureNotes(Once(self._networks), features, self._index)
+        self._may_have = {
+            kind.feature: Once(partial(self.notes.may_have, kind.feature))
+            for kind in kinds
+            if self.notes and kind.feature
+        }
         self._start_reading()
 
     def ownership(self, resource: Resource) -> Ownership:
         """The ownership tags of a resource in this environment."""
-        return Ownership(self.environment, resource.address, resource.name, self._extra)
+        return Ownership(self.environment, resource.address, resource.name, {**self._extra, **resource.own_tags})
 
     def get(self, resource: Resource, desired: Properties) -> Observed | None:
         """The resource from the shared listing of its kind, with detail and tags; None if it does not exist."""
@@ -109,7 +133,7 @@ class Inventory:
     def owned(self, kinds: Sequence[type[Resource]] | None = None) -> Iterator[Owned]:
         """Every resource with our environment's tag, declared or not; with `kinds`, only of those."""
         for kind in self._kinds if kinds is None else kinds:
-            for observed in self._listings[kind]():
+            for observed in self._present(kind):
                 # AWS lists some resources for an hour after their deletion, such as NAT gateways.
                 if observed.state is State.GOING:
                     continue
@@ -120,6 +144,16 @@ class Inventory:
                         replace(observed, tags=tags),
                         tags.get(ADDRESS) or f"{kind.kind}/{observed.name or observed.id}",
                     )
+
+    def _present(self, kind: type[Resource]) -> list[Observed]:
+        """The listing of a kind; none of a feature that the environment does not have."""
+        if kind.feature in self._may_have and not self._may_have[kind.feature]():
+            return []
+        return self._listings[kind]()
+
+    def _networks(self) -> list[Tags]:
+        kinds = [kind for kind in self._kinds if kind.notes_features]
+        return [observed.tags or {} for kind in kinds for observed in self._listings[kind]()]
 
     def existing(self, declared: Iterable[Resource]) -> Iterator[Owned]:
         """Every resource with our environment's tag. Of a kind that lists late, each is read by its name.
@@ -197,8 +231,9 @@ class Inventory:
     def _start_reading(self) -> None:
         pool = ThreadPoolExecutor(READERS, thread_name_prefix="inventory")
         pool.submit(self._index)
-        for listing in self._listings.values():
-            pool.submit(listing)
+        # Those of features last, since they wait for the notes.
+        for kind in sorted(self._listings, key=lambda kind: kind.feature is not None):
+            pool.submit(self._present, kind)
         # Does not wait: the first resource can be planned while other kinds are still being listed.
         pool.shutdown(wait=False)
 

@@ -34,8 +34,9 @@ def reconcile(
     recent_writes = recent_writes or RecentWrites()
     declared = {resource.address: resource for resource in resources}
     # A refused resource waits for nothing, so that its error is among those that the run shows.
+    notes = {address for address, resource in declared.items() if resource.notes_features}
     needs = {
-        address: set() if address in terms.refused else {need.address for need in resource.needs()}
+        address: set() if address in terms.refused else _needs(resource, notes)
         for address, resource in declared.items()
     }
     tasks = {
@@ -54,6 +55,11 @@ def reconcile(
     }
     results = run_all(tasks, needs, urgency=_urgency(declared, needs), on_wait=on_wait)
     yield from steps_of(results, len(tasks), dry_run=dry_run)
+
+
+def _needs(resource: Resource, notes: set[str]) -> set[str]:
+    """The addresses that come first: what it needs, and for one of a feature that this is noted."""
+    return {need.address for need in resource.needs()} | (notes if resource.feature else set())
 
 
 def _refuse(error: OrderopsError) -> Job[Step]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
 from orderops.aws.partition import partition_of
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.errors import OrderopsError
 
@@ -202,10 +203,20 @@ class Resource(ABC):
     needs_unused_to_delete: ClassVar[bool] = False
     """Whether AWS refuses to delete it while others use it; such a kind also answers `blockers`."""
 
+    feature: ClassVar[Feature | None] = None
+    """The feature it belongs to, if only some environments have one; it is made after the feature is noted."""
+    notes_features: ClassVar[bool] = False
+    """Whether its tags note the features of its environment."""
+
     @property
     def address(self) -> str:
         """Its name in plans, tags and commands: kind/name."""
         return f"{self.kind}/{self.name}"
+
+    @property
+    def own_tags(self) -> Tags:
+        """Tags that it has besides those of every resource of its environment."""
+        return {}
 
     @property
     def patience(self) -> timedelta:

@@ -143,7 +143,8 @@ def own_addresses(workspace: Workspace, service: str) -> set[str]:
 
 
 def _found(workspace: Workspace) -> tuple[Inventory, list[Owned]]:
-    inventory = workspace.inventory()
+    # Nothing would lead to what is not found now.
+    inventory = workspace.inventory(thorough=True)
     check_region(workspace.environment, inventory)
     return inventory, list(inventory.existing(workspace.declared().values()))
 

@@ -19,6 +19,7 @@ from orderops.errors import UsageError
 from orderops.infra.change_order import check_replicas_first
 from orderops.infra.connections import check_connections
 from orderops.infra.domain import check_zone
+from orderops.infra.features import with_complete_notes
 from orderops.infra.left_out import ServicesLeftOut, left_out, running_images, widened_steps
 from orderops.infra.region import check_region
 from orderops.infra.stack import Stack
@@ -81,6 +82,7 @@ def make_plan(
     check_region(workspace.environment, inventory)
     check_zone(workspace.aws, workspace.environment)
     infra = stack.infra if prune else kept_open(stack, list(inventory.owned(STILL_USED)), declared)
+    infra = with_complete_notes(infra, inventory)
     outputs = Outputs(workspace.aws.region, workspace.aws.account)
     dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt, ignores=workspace.ignores), on_wait)
     steps, terms, services = dry_run.of(images, running=running)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -197,13 +197,22 @@ class Stack:
             self.cluster.name,
         )
 
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """The declared features, of those that only some environments have."""
+        return frozenset(resource.feature.name for resource in self._on_the_network if resource.feature)
+
     @property
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
+        return [replace(self.network.vpc, features=self.features), *self._on_the_network]
+
+    @property
+    def _on_the_network(self) -> list[Resource]:
         entrance = (self.entrance, self.balancer, *self.listeners.resources())
         database = (self.database_group, self.database, *self.replicas, self.login, self.pointer)
         network = self.network
-        tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
+        tiers = (*network.public, *network.private, *network.isolated, *network.rest)
         services = chain.from_iterable(service.resources() for service in self.services.values())
         return [
             *tiers,
@@ -238,10 +247,17 @@ class Stack:
 
 
 def take_inventory(
-    aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...] = KINDS, shared: Aws | None = None
+    aws: Aws,
+    environment: Environment,
+    kinds: tuple[type[Resource], ...] = KINDS,
+    shared: Aws | None = None,
+    features: Callable[[], Collection[str]] | None = None,
 ) -> Inventory:
-    """Read an environment from the account; `shared` is a view of it that sends equal reads once."""
-    return Inventory(aws, environment.name, kinds, environment.tags, shared)
+    """Read an environment from the account; `shared` is a view of it that sends equal reads once.
+
+    With the declared `features`, what it never had is not looked for.
+    """
+    return Inventory(aws, environment.name, kinds, environment.tags, shared, features)
 
 
 def stack(environment: Environment, account: str, zones: Sequence[str] | None = None) -> Stack:

@@ -94,11 +94,18 @@ class Workspace:
                 f"use a profile of that account: AWS_PROFILE=NAME orderops … --env {self.environment.name}",
             )
 
-    def inventory(self, *, infra_only: bool = False) -> Inventory:
-        """Read the account again; with `infra_only`, without the kinds that a release consists of."""
+    def inventory(self, *, infra_only: bool = False, thorough: bool = False) -> Inventory:
+        """Read the account again; with `infra_only`, without the kinds that a release consists of.
+
+        With `thorough`, also what the environment never had by the notes on its network.
+        """
         fresh = self.aws.remembering()
         vars(self).setdefault("_read_with_zones", fresh)
-        return take_inventory(self.aws, self.environment, INFRA_KINDS if infra_only else KINDS, fresh)
+        kinds = INFRA_KINDS if infra_only else KINDS
+        return take_inventory(self.aws, self.environment, kinds, fresh, None if thorough else self._features)
+
+    def _features(self) -> Collection[str]:
+        return self.stack.features
 
     def declared(self, images: Mapping[str, str] | None = None) -> dict[str, Resource]:
         """All declared resources, by address."""

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.features import Feature
 from orderops.engine.inventory import tag_index
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.route53_zones import absolute, change_records, record_of, zone_id, zones_above
 
+FEATURE = Feature("acm", ":acm:")
 # Without them, ListCertificates leaves out every certificate with another key than RSA of 1024 or 2048 bits.
 KEY_TYPES = ["RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1"]
 KEY_ALGORITHM = "RSA_2048"
@@ -37,6 +39,7 @@ class AcmCertificate(Resource):
     zone: str = ""
 
     kind: ClassVar[str] = "acm-certificate"
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ResourceNotFoundException",

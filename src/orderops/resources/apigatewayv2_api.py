@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, Ownership, Tags
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
+FEATURE = Feature("apigatewayv2", ":apigateway:")
 RETRYABLE = frozenset(
     {
         "NotFoundException",
@@ -28,6 +30,7 @@ class Apigatewayv2Api(Resource):
 
     kind: ClassVar[str] = "apigatewayv2-api"
     name_rule: ClassVar[NameRule | None] = NameRule(128, r"[A-Za-z0-9._-]+", "letters, digits and ._-")
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
     immutable: ClassVar[frozenset[str]] = frozenset({"ProtocolType"})
 

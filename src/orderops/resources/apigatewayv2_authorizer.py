@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
-from orderops.resources.apigatewayv2_api import RETRYABLE, Apigatewayv2Api, apis
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, Apigatewayv2Api, apis
 from orderops.resources.apigatewayv2_parts import parts
 
 
@@ -25,6 +26,7 @@ class Apigatewayv2Authorizer(Resource):
     kind: ClassVar[str] = "apigatewayv2-authorizer"
     name_rule: ClassVar[NameRule | None] = NameRule(128, r"[A-Za-z0-9._-]+", "letters, digits and ._-")
     untagged: ClassVar[bool] = True
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
 
     @classmethod

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
-from orderops.resources.apigatewayv2_api import RETRYABLE, Apigatewayv2Api, apis
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, Apigatewayv2Api, apis
 from orderops.resources.apigatewayv2_parts import parts
 from orderops.resources.apigatewayv2_vpc_link import Apigatewayv2VpcLink
 from orderops.resources.elbv2_listener import Elbv2Listener
@@ -35,6 +36,7 @@ class Apigatewayv2Integration(Resource):
 
     kind: ClassVar[str] = "apigatewayv2-integration"
     untagged: ClassVar[bool] = True
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
     effects: ClassVar[Mapping[str, Effect]] = {"ConnectionId": Effect.INTERRUPTS}
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
-from orderops.resources.apigatewayv2_api import RETRYABLE, Apigatewayv2Api, apis
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, Apigatewayv2Api, apis
 from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer
 from orderops.resources.apigatewayv2_integration import Apigatewayv2Integration
 from orderops.resources.apigatewayv2_parts import parts
@@ -33,6 +34,7 @@ class Apigatewayv2Route(Resource):
 
     kind: ClassVar[str] = "apigatewayv2-route"
     untagged: ClassVar[bool] = True
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
 
     @classmethod

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.features import Feature
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
-from orderops.resources.apigatewayv2_api import RETRYABLE, Apigatewayv2Api, apis, arn_of
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, Apigatewayv2Api, apis, arn_of
 from orderops.resources.apigatewayv2_parts import parts
 from orderops.resources.apigatewayv2_route import Apigatewayv2Route
 from orderops.resources.logs_group import LogsGroup
@@ -59,6 +60,7 @@ class Apigatewayv2Stage(Resource):
     limits: Mapping[str, RouteLimit] = field(default_factory=dict)
 
     kind: ClassVar[str] = "apigatewayv2-stage"
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
     result_properties: ClassVar[frozenset[str]] = frozenset({"LastDeployment"})
 

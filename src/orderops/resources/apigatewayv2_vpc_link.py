@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, Ownership, Tags
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
-from orderops.resources.apigatewayv2_api import RETRYABLE, arn_of
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, arn_of
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 
@@ -28,6 +29,7 @@ class Apigatewayv2VpcLink(Resource):
 
     kind: ClassVar[str] = "apigatewayv2-vpc-link"
     name_rule: ClassVar[NameRule | None] = NameRule(128, r"[A-Za-z0-9._-]+", "letters, digits and ._-")
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
     immutable: ClassVar[frozenset[str]] = frozenset({"SubnetIds", "SecurityGroupIds"})
     timeout: ClassVar[timedelta] = timedelta(minutes=20)

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.features import Feature
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.sqs_queue import SqsQueue
 
+FEATURE = Feature("anomaly-detection")
 TRAINED = "TRAINED"
 """The state of a detector that knows enough to give a band."""
 QUEUE, BALANCER = "QueueName", "LoadBalancer"
@@ -40,6 +42,7 @@ class CloudwatchAnomalyDetector(Resource):
     time_zone: str | None = None
 
     kind: ClassVar[str] = "cloudwatch-anomaly-detector"
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
     untagged: ClassVar[bool] = True
 

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
 from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
 
+FEATURE = Feature("dashboard", ":dashboard/")
 # A dashboard is 24 columns wide.
 COLUMNS = 24
 # An alarm widget shows at most 100.
@@ -64,6 +66,7 @@ class CloudwatchDashboard(Resource):
 
     kind: ClassVar[str] = "cloudwatch-dashboard"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"ResourceNotFound", "DashboardNotFoundError", "ResourceNotFoundException", "ConflictException"}
     )

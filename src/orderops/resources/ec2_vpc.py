@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.features import notes
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_dependents import first, foreign_interfaces, foreign_parts
 
@@ -17,11 +18,15 @@ DNS = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsH
 
 @dataclass(frozen=True, eq=False)
 class Ec2Vpc(Resource):
-    """A network with the addresses of `cidr`."""
+    """A network with the addresses of `cidr`, whose tags note the features of the environment: `engine.features`."""
 
     cidr: str
+    features: frozenset[str] = frozenset()
+    complete: bool = False
+    """Whether to note that the environment never had other features."""
 
     kind: ClassVar[str] = "ec2-vpc"
+    notes_features: ClassVar[bool] = True
     needs_unused_to_delete: ClassVar[bool] = True
     # Reads lag behind: a VPC may be unknown for minutes after CreateVpc.
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"InvalidVpcID.NotFound", "DependencyViolation"})
@@ -34,6 +39,10 @@ class Ec2Vpc(Resource):
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_vpcs, "Vpcs", Filters=owner.filters):
             yield _observed(raw)
+
+    @property
+    def own_tags(self) -> Tags:
+        return notes(self.features, complete=self.complete)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         alike = [

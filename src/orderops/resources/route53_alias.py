@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import NotOurs, OrderopsError
-from orderops.resources.acm_certificate import AcmCertificate
+from orderops.resources.acm_certificate import FEATURE, AcmCertificate
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.route53_zones import absolute, change_records, record_of, zone_id, zones_above
@@ -35,6 +36,7 @@ class Route53Alias(Resource):
     # Those of an environment are found by the names on its certificates, and one of a deleted certificate by its own.
     lists_late: ClassVar[bool] = True
     name_rule: ClassVar[NameRule | None] = NameRule(253, r"[a-z0-9.-]+", "a domain name")
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "PriorRequestNotComplete",

@@ -8,9 +8,11 @@ from typing import ClassVar
 
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 
+FEATURE = Feature("scheduler")
 NAME_RULE = NameRule(64, r"[0-9a-zA-Z_.-]+", "letters, digits and _.-")
 
 
@@ -21,6 +23,7 @@ class SchedulerGroup(Resource):
     kind: ClassVar[str] = "scheduler-group"
     name_rule: ClassVar[NameRule | None] = NAME_RULE
     arn_form: ClassVar[str] = "arn:{partition}:scheduler:{region}:{account}:schedule-group/{name}"
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"ConflictException", "ResourceNotFoundException"})
 
     @classmethod

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.iam_role import IamRole
-from orderops.resources.scheduler_group import NAME_RULE, SchedulerGroup
+from orderops.resources.scheduler_group import FEATURE, NAME_RULE, SchedulerGroup
 
 # The next firing is the next attempt; AWS's own default is 185 attempts in a day.
 RETRIES = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
@@ -41,6 +42,7 @@ class SchedulerSchedule(Resource):
     kind: ClassVar[str] = "scheduler-schedule"
     name_rule: ClassVar[NameRule | None] = NAME_RULE
     untagged: ClassVar[bool] = True
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ConflictException",

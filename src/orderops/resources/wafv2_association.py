@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, unknown_in
 from orderops.errors import OrderopsError
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
-from orderops.resources.wafv2_listing import RETRYABLE, acls_of
+from orderops.resources.wafv2_listing import FEATURE, RETRYABLE, acls_of
 from orderops.resources.wafv2_logging import Wafv2Logging
 from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 
@@ -30,6 +31,7 @@ class Wafv2Association(Resource):
 
     kind: ClassVar[str] = "wafv2-association"
     untagged: ClassVar[bool] = True
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
     effects: ClassVar[Mapping[str, Effect]] = {"WebACLArn": Effect.INTERRUPTS}
     # WAF does not find a new balancer for minutes.

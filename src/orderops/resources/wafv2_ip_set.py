@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, to_pairs
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
-from orderops.resources.wafv2_listing import NAME_RULE, RETRYABLE, SCOPE, listed, tags_of
+from orderops.resources.wafv2_listing import FEATURE, NAME_RULE, RETRYABLE, SCOPE, listed, tags_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,7 @@ class Wafv2IpSet(Resource):
 
     kind: ClassVar[str] = "wafv2-ip-set"
     name_rule: ClassVar[NameRule | None] = NAME_RULE
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
     immutable: ClassVar[frozenset[str]] = frozenset({"IPAddressVersion"})
 

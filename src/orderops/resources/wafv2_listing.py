@@ -7,8 +7,10 @@ from typing import Any
 
 from orderops.aws.client import Aws, Operation
 from orderops.aws.ownership import Ownership, Tags, from_pairs
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 
+FEATURE = Feature("wafv2", ":wafv2:")
 # Of load balancers and APIs; CLOUDFRONT is another, whose endpoint is in us-east-1.
 SCOPE = "REGIONAL"
 NAME_RULE = NameRule(128, r"[A-Za-z0-9_-]+", "letters, digits, underscores and hyphens")

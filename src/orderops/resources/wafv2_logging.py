@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.logs_group import LogsGroup
-from orderops.resources.wafv2_listing import RETRYABLE, acls_of, listed
+from orderops.resources.wafv2_listing import FEATURE, RETRYABLE, acls_of, listed
 from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 
 LOGGED = ("BLOCK", "COUNT", "EXCLUDED_AS_COUNT")
@@ -30,6 +31,7 @@ class Wafv2Logging(Resource):
 
     kind: ClassVar[str] = "wafv2-logging"
     untagged: ClassVar[bool] = True
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE | {
         # Another change of the policies of CloudWatch Logs is under way.
         "WAFServiceLinkedRoleErrorException",

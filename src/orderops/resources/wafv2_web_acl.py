@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, to_pairs
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Output, Outputs, Properties, Resource
 from orderops.resources.wafv2_ip_set import Wafv2IpSet
-from orderops.resources.wafv2_listing import NAME_RULE, RETRYABLE, SCOPE, listed, tags_of
+from orderops.resources.wafv2_listing import FEATURE, NAME_RULE, RETRYABLE, SCOPE, listed, tags_of
 
 # UpdateWebACL sets what it is not given to nothing, so these are sent back as they were read.
 KEPT = (
@@ -58,6 +59,7 @@ class Wafv2WebAcl(Resource):
 
     kind: ClassVar[str] = "wafv2-web-acl"
     name_rule: ClassVar[NameRule | None] = NAME_RULE
+    feature: ClassVar[Feature | None] = FEATURE
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
 
     @classmethod
