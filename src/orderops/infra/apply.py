@@ -15,6 +15,7 @@ from orderops.engine.task import RecentWrites
 from orderops.engine.terms import Terms
 from orderops.errors import OrderopsError
 from orderops.infra.connections import check_connections
+from orderops.infra.features import with_complete_notes
 from orderops.infra.plan import Plan, prune_steps, undeclared_in
 from orderops.infra.region import check_region
 from orderops.infra.workspace import Workspace
@@ -38,7 +39,8 @@ class Apply:
 
     def __post_init__(self) -> None:
         self._inventory = self.plan.inventory if self.plan else self.workspace.inventory()
-        self._infra = self.plan.infra if self.plan else self.workspace.stack.infra
+        stack = self.workspace.stack
+        self._infra = self.plan.infra if self.plan else with_complete_notes(stack.infra, self._inventory)
         self._terms = self.plan.terms if self.plan else Terms(ignores=self.workspace.ignores)
 
     def infra(self) -> Iterator[Step]:

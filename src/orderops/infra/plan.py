@@ -83,7 +83,7 @@ def make_plan(
     check_zone(workspace.aws, workspace.environment)
     infra = stack.infra if prune else kept_open(stack, list(inventory.owned(STILL_USED)), declared)
     infra = with_complete_notes(infra, inventory)
-    outputs = Outputs(workspace.aws.region, workspace.aws.account)
+    outputs = Outputs(workspace.aws.region, workspace.account)
     dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt, ignores=workspace.ignores), on_wait)
     steps, terms, services = dry_run.of(images, running=running)
     owned = list(inventory.owned())

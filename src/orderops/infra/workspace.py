@@ -16,6 +16,7 @@ from orderops.engine.resource import Resource
 from orderops.errors import OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.infra.zones import zones_of
+from orderops.resources.ec2_zones import account_of
 from orderops.runs.run import ANSWERS, BOARD, COPIES, ChangeGuard, Runs
 
 
@@ -56,7 +57,13 @@ class Workspace:
     def stack(self) -> Stack:
         """The resources of the environment in this account. Raises OrderopsError for an account that is not pinned."""
         self.check_account()
-        return stack(self.environment, self.aws.account, self.zones)
+        return stack(self.environment, self.account, self.zones)
+
+    @cached_property
+    def account(self) -> str:
+        """The account of the environment; where none is pinned, its subnets name it, which are read anyway."""
+        named = "" if self.environment.account else account_of(self._read_with_zones, self.environment.name)
+        return named or self.aws.account
 
     @cached_property
     def zones(self) -> Sequence[str]:

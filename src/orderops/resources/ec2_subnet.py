@@ -79,7 +79,7 @@ class Ec2Subnet(Resource):
 
 def _observed(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
-    properties = {key: raw[key] for key in (*PLACE, "MapPublicIpOnLaunch")}
+    properties = {key: raw[key] for key in (*PLACE, "MapPublicIpOnLaunch", "OwnerId")}
     return Observed(
         raw["SubnetId"], properties, tags, name=tags.get("Name", ""), state=_state(raw["State"]), status=raw["State"]
     )

@@ -29,3 +29,13 @@ def zones_by_cidr(aws: Aws, environment: str) -> dict[str, str]:
         for observed in Ec2Subnet.listing(aws, Ownership(environment))
     }
     return {cidr: found[cidr] for cidr in sorted(found, key=IPv4Network)}
+
+
+def account_of(aws: Aws, environment: str) -> str:
+    """Return the account that owns the subnets of an environment; "" if there are none, or of several accounts.
+
+    It is the account of the credentials: another one, which shares a subnet, does not share its tags.
+    """
+    subnets = Ec2Subnet.listing(aws, Ownership(environment))
+    owners = {str(observed.properties["OwnerId"]) for observed in subnets}
+    return owners.pop() if len(owners) == 1 else ""

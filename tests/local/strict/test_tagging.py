@@ -51,6 +51,20 @@ def _kinds(client: Client, **filters: Any) -> set[str]:
     return {mapping["ResourceARN"].split(":", 5)[5] for mapping in mappings}
 
 
+def test_the_tag_index_contains_web_acls_and_http_apis(strict: Client) -> None:
+    tags = {"orderops:environment": "dev"}
+    visible = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "orders"}
+    strict("wafv2").create_web_acl(
+        Name="orders", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visible, Tags=TAGS
+    )
+    strict("wafv2").create_ip_set(Name="orders", Scope="REGIONAL", IPAddressVersion="IPV4", Addresses=[], Tags=TAGS)
+    api = strict("apigatewayv2").create_api(Name="orders", ProtocolType="HTTP", Tags=tags)["ApiId"]
+
+    kinds = {kind.rpartition("/")[0] for kind in _kinds(strict, ResourceTypeFilters=["wafv2"])}
+    assert kinds == {"regional/webacl/orders", "regional/ipset/orders"}
+    assert _kinds(strict, ResourceTypeFilters=["apigateway"]) == {f"/apis/{api}"}
+
+
 @pytest.mark.usefixtures("made")
 def test_the_tag_index_contains_listeners_and_rules(strict: Client) -> None:
     ours = [{"Name": "cidr-block", "Values": ["10.0.0.0/24", "10.0.1.0/24"]}]

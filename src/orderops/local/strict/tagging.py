@@ -1,4 +1,4 @@
-"""Resource Groups Tagging API: adds ECR repositories, RDS groups, listeners and rules, which moto leaves out."""
+"""Resource Groups Tagging API: adds what moto leaves out, such as listeners, firewalls and HTTP APIs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local.apigateway.store import api_records, link_records
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
@@ -42,6 +43,16 @@ def _missing_from_moto(region: str) -> Iterator[tuple[str, str, Tags]]:
     for kind, groups in {"rds:subgrp": rds.subnet_groups, "rds:pg": rds.db_parameter_groups}.items():
         for group in groups.values():
             yield kind, group.arn, {tag["Key"]: tag["Value"] for tag in group.get_tags()}
+    wafv2 = get_backend("wafv2")[DEFAULT_ACCOUNT_ID][region]
+    for kind, ones in {"wafv2:regional/webacl": wafv2.wacls, "wafv2:regional/ipset": wafv2.ip_sets}.items():
+        for one in ones.values():
+            yield kind, one.arn, wafv2.tagging_service.get_tag_dict_for_resource(one.arn)
+    for id, record in api_records(region).items():
+        yield "apigateway:apis", f"arn:aws:apigateway:{region}::/apis/{id}", record["api"]["tags"]
+        for name, stage in record["stages"].items():
+            yield "apigateway:apis", f"arn:aws:apigateway:{region}::/apis/{id}/stages/{name}", stage["tags"]
+    for id, link in link_records(region).items():
+        yield "apigateway:vpclinks", f"arn:aws:apigateway:{region}::/vpclinks/{id}", link["tags"]
     for balancer in elb.load_balancers.values():
         for listener in balancer.listeners.values():
             for arn in (listener.arn, *(rule.arn for rule in listener.rules.values())):
