@@ -202,31 +202,31 @@ class Environment(TomlTable):
     """Whether the operator has to type the environment's name before a change."""
     tags: Annotated[dict[values.TagKey, values.TagValue], counted(0, 40)] = Field(default_factory=dict)
     """Additional tags for every resource."""
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = NetworkConfig.model_construct()
     """The VPC."""
-    cluster: ClusterConfig = ClusterConfig()
+    cluster: ClusterConfig = ClusterConfig.model_construct()
     """The ECS cluster."""
-    balancer: BalancerConfig = BalancerConfig()
+    balancer: BalancerConfig = BalancerConfig.model_construct()
     """The load balancer."""
-    waf: WafConfig = WafConfig()
+    waf: WafConfig = WafConfig.model_construct()
     """The firewall in front of the load balancer."""
-    api: ApiConfig = ApiConfig()
+    api: ApiConfig = ApiConfig.model_construct()
     """An API in front of the load balancer."""
-    domain: DomainConfig = DomainConfig()
+    domain: DomainConfig = DomainConfig.model_construct()
     """The name of the environment, and HTTPS."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
-    iam: IamConfig = IamConfig()
+    iam: IamConfig = IamConfig.model_construct()
     """The roles of tasks and flow logs."""
-    images: ImagesConfig = ImagesConfig()
+    images: ImagesConfig = ImagesConfig.model_construct()
     """The image repositories."""
-    alerts: AlertsConfig = AlertsConfig()
+    alerts: AlertsConfig = AlertsConfig.model_construct()
     """The receivers of alarms."""
-    board: BoardConfig = BoardConfig()
+    board: BoardConfig = BoardConfig.model_construct()
     """The page about the environment."""
-    migrations: MigrationsConfig = MigrationsConfig()
+    migrations: MigrationsConfig = MigrationsConfig.model_construct()
     """How migrations are applied."""
-    drift: DriftConfig = DriftConfig()
+    drift: DriftConfig = DriftConfig.model_construct()
     """Differences between the account and this file that are left alone."""
     # Each service is a rule of the database's security group, which has at most 60 by default.
     services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1, 60)]
