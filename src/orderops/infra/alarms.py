@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orderops.config.database import DatabaseConfig
 from orderops.config.environment import Environment
 from orderops.config.service import ServiceConfig
+from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
 from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source

@@ -7,10 +7,11 @@ then the redirects. So HTTP answers until HTTPS does. It is taken away the other
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
+from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.infra.service import ServiceBase
 from orderops.resources.acm_certificate import AcmCertificate, certificate_name

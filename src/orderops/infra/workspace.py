@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
 from orderops.engine.inventory import Inventory
+from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.errors import OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
