@@ -16,8 +16,9 @@ from orderops.aws.client import Aws
 from orderops.aws.documents import BrokenDocument, Bucket
 from orderops.restore.points import points
 from orderops.restore.window import RestoreWindow
+from orderops.runs.change_guard import ChangeGuard
 from orderops.runs.lease import Held, LeaseLost, Timing
-from orderops.runs.run import ChangeGuard, Runs
+from orderops.runs.run import Runs
 from support.broken_documents import NOT_JSON
 from support.command_line import Orderops
 from support.faults import PowerCut, let_s3_age

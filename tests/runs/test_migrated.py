@@ -8,7 +8,8 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.runs.run import ChangeGuard, Runs
+from orderops.runs.change_guard import ChangeGuard
+from orderops.runs.run import Runs
 
 DATABASE = "rds-instance/orderops-dev-database"
 CREATED = {"address": DATABASE, "action": "create"}

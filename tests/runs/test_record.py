@@ -18,9 +18,10 @@ from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
 from orderops.engine.step import Action, Step
 from orderops.errors import Interrupted, OrderopsError
+from orderops.runs.change_guard import ChangeGuard
 from orderops.runs.history import Record, RunOutcome
 from orderops.runs.lease import FoundLease, LeaseHolder, LeaseState, Timing
-from orderops.runs.run import ChangeGuard, Run, Runs
+from orderops.runs.run import Run, Runs
 from support.faults import let_s3_age
 
 # No beat but those that a test makes by hand.

@@ -12,7 +12,7 @@ from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
 from orderops.local.emulator.protocol import ApiError
 from orderops.operations.guarded import check_covered
-from orderops.runs.run import ChangeGuard
+from orderops.runs.change_guard import ChangeGuard
 from support.command_line import Orderops
 from support.faulty_proxy import Fate, Proxy, from_change
 from support.killable_process import Victim

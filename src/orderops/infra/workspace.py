@@ -8,6 +8,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
@@ -18,7 +19,10 @@ from orderops.errors import OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.infra.zones import zones_of
 from orderops.resources.ec2_zones import account_of
-from orderops.runs.run import ANSWERS, BOARD, COPIES, ChangeGuard, Runs
+from orderops.runs.change_guard import ChangeGuard
+
+if TYPE_CHECKING:
+    from orderops.runs.run import Runs
 
 
 @dataclass(frozen=True)
@@ -37,21 +41,30 @@ class Workspace:
     @cached_property
     def runs(self) -> Runs:
         """Runs that change the environment: one at a time, and on record."""
+        # Here and below: a plan, which changes nothing, does without the models of runs and leases.
+        from orderops.runs.run import Runs
+
         return Runs(self.aws, self.environment.name, self.guard, file=self.file_digest)
 
     @cached_property
     def restore_runs(self) -> Runs:
         """Runs that change restored instances only. A restore takes long, so it has a lease of its own."""
+        from orderops.runs.run import COPIES, Runs
+
         return Runs(self.aws, self.environment.name, self.guard, part=COPIES)
 
     @cached_property
     def answer_runs(self) -> Runs:
         """Runs that answer a release under way, beside the run that watches it."""
+        from orderops.runs.run import ANSWERS, Runs
+
         return Runs(self.aws, self.environment.name, self.guard, part=ANSWERS)
 
     @cached_property
     def board_runs(self) -> Runs:
         """Runs that change the incidents on the board, beside a run that changes the environment."""
+        from orderops.runs.run import BOARD, Runs
+
         return Runs(self.aws, self.environment.name, self.guard, part=BOARD)
 
     @cached_property

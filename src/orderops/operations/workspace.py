@@ -23,7 +23,7 @@ def open_workspace(name: str, folder: Path | None) -> Workspace:
     """Read the environment and open its account, guarded: AWS calls that change something fail outside a run."""
     from orderops.config.environment import environment_names, environments_folder
     from orderops.infra.workspace import Workspace
-    from orderops.runs.run import ChangeGuard
+    from orderops.runs.change_guard import ChangeGuard
 
     environment = read_environment(name, folder)
     guard = ChangeGuard()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,30 +18,9 @@ from orderops.aws.documents import BrokenDocument, Bucket, Document
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.errors import Interrupted, OrderopsError
+from orderops.runs.change_guard import ChangeGuard
 from orderops.runs.history import Record, RunOutcome, in_seconds, migrated_since_created, runs, timestamp
 from orderops.runs.lease import USUAL, FoundLease, Lease, LeaseHolder, OnLeaseWait, Overtaken, Timing, key_of, lease_in
-
-
-class ChangeGuard:
-    """Called before every request that changes something; allows it only inside a run."""
-
-    def __init__(self) -> None:
-        self._check: Callable[[], None] | None = None
-
-    def __call__(self) -> None:
-        """Raise if the run's lease is lost. A change outside of a run is a bug, and raises RuntimeError."""
-        if self._check is None:
-            raise RuntimeError("a change outside of a run")
-        self._check()
-
-    @contextmanager
-    def allowing(self, check: Callable[[], None]) -> Iterator[None]:
-        """Allow changes while `check` does not raise."""
-        self._check = check
-        try:
-            yield
-        finally:
-            self._check = None
 
 
 @dataclass(frozen=True)
