@@ -31,9 +31,9 @@ class RouteConfig(TomlTable):
 class AlertsConfig(RouteConfig):
     """The receivers of alarms: of P1, and of the other priorities where these have none of their own."""
 
-    p0: RouteConfig = RouteConfig.model_construct()
+    p0: RouteConfig = RouteConfig()
     """Receivers of P0: an operator is paged now."""
-    p2: RouteConfig = RouteConfig.model_construct()
+    p2: RouteConfig = RouteConfig()
     """Receivers of P2: a ticket for the next business day."""
     dashboard: bool | None = None
     """Whether the environment has a CloudWatch dashboard; when left out, if it is protected. AWS charges for the fourth

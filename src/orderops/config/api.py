@@ -83,7 +83,7 @@ class ApiConfig(TomlTable):
     """Not offered: API keys and usage plans are of REST APIs."""
     validate_requests: bool = False
     """Not offered: the validation of requests is of REST APIs."""
-    jwt: ApiJwtConfig = ApiJwtConfig.model_construct()
+    jwt: ApiJwtConfig = ApiJwtConfig()
     """The tokens of callers."""
     routes: Annotated[dict[values.RouteKey, ApiRouteConfig], counted(0, 300)] = Field(default_factory=dict)
     """Routes with settings of their own, and those of services with an image of their own."""

@@ -202,31 +202,31 @@ class Environment(TomlTable):
     """Whether the operator has to type the environment's name before a change."""
     tags: Annotated[dict[values.TagKey, values.TagValue], counted(0, 40)] = Field(default_factory=dict)
     """Additional tags for every resource."""
-    network: NetworkConfig = NetworkConfig.model_construct()
+    network: NetworkConfig = NetworkConfig()
     """The VPC."""
-    cluster: ClusterConfig = ClusterConfig.model_construct()
+    cluster: ClusterConfig = ClusterConfig()
     """The ECS cluster."""
-    balancer: BalancerConfig = BalancerConfig.model_construct()
+    balancer: BalancerConfig = BalancerConfig()
     """The load balancer."""
-    waf: WafConfig = WafConfig.model_construct()
+    waf: WafConfig = WafConfig()
     """The firewall in front of the load balancer."""
-    api: ApiConfig = ApiConfig.model_construct()
+    api: ApiConfig = ApiConfig()
     """An API in front of the load balancer."""
-    domain: DomainConfig = DomainConfig.model_construct()
+    domain: DomainConfig = DomainConfig()
     """The name of the environment, and HTTPS."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
-    iam: IamConfig = IamConfig.model_construct()
+    iam: IamConfig = IamConfig()
     """The roles of tasks and flow logs."""
-    images: ImagesConfig = ImagesConfig.model_construct()
+    images: ImagesConfig = ImagesConfig()
     """The image repositories."""
-    alerts: AlertsConfig = AlertsConfig.model_construct()
+    alerts: AlertsConfig = AlertsConfig()
     """The receivers of alarms."""
-    board: BoardConfig = BoardConfig.model_construct()
+    board: BoardConfig = BoardConfig()
     """The page about the environment."""
-    migrations: MigrationsConfig = MigrationsConfig.model_construct()
+    migrations: MigrationsConfig = MigrationsConfig()
     """How migrations are applied."""
-    drift: DriftConfig = DriftConfig.model_construct()
+    drift: DriftConfig = DriftConfig()
     """Differences between the account and this file that are left alone."""
     # Each service is a rule of the database's security group, which has at most 60 by default.
     services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1, 60)]

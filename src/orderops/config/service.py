@@ -184,13 +184,13 @@ class ServiceConfig(TomlTable):
     """Whether the order processor shows pages with users and orders to everybody who reaches the load balancer."""
     token_secret: values.VariableName | None = None
     """Name of the secret with the bearer token for /orders; when left out, the order processor asks for none."""
-    queue: QueueConfig = QueueConfig.model_construct()
+    queue: QueueConfig = QueueConfig()
     """The queue of the service."""
     secrets: Annotated[list[values.VariableName], counted(0)] = Field(default_factory=list)
     """Names of environment variables that get their values from Secrets Manager."""
     variables: dict[values.VariableName, str] = Field(default_factory=dict)
     """Environment variables and their values."""
-    alarms: AlarmsConfig = AlarmsConfig.model_construct()
+    alarms: AlarmsConfig = AlarmsConfig()
     """Limits of the alarms."""
     log_days: values.LogDays = 7
     """Days for which the logs are kept."""
