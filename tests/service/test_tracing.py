@@ -105,6 +105,58 @@ def test_request_message_and_consumer_are_spans_of_the_trace_of_the_client(
     }
 
 
+def test_questions_to_the_database_are_spans_of_the_request_and_of_the_message(app: OrderApp, spans: Spans) -> None:
+    order = app.place(traceparent=SAMPLED).json()["id"]
+    app.deliver()
+    app.get(f"/orders/{order}", traceparent=SAMPLED)
+
+    found = spans()
+
+    (processed,) = found["process orders"]
+    (request,) = found["GET /orders/{id}"]
+    parents = [span.parent for span in found["postgresql"]]
+    assert {span.trace for span in found["postgresql"]} == {TRACE}
+    assert parents.count(processed.id) >= 1
+    assert parents.count(request.id) >= 1
+    for span in found["postgresql"]:
+        assert span.kind == "CLIENT"
+        assert span.attributes == {"db.system.name": "postgresql", "orderops.database.server": "primary"}
+
+
+def test_a_transaction_of_several_orders_is_a_span_of_their_batch(app: OrderApp, spans: Spans) -> None:
+    for number in range(3):
+        app.place(key=f"key-{number}")
+    app.deliver()
+
+    found = spans()
+
+    (batch,) = [span for span in found["process orders"] if "messaging.batch.message_count" in span.attributes]
+    assert batch.id in {span.parent for span in found["postgresql"]}
+
+
+def test_a_question_that_fails_says_which_sort_of_failure_and_no_text_of_it(app: OrderApp, spans: Spans) -> None:
+    with app.database.session() as session:
+        session.execute("ALTER TABLE orders RENAME TO away")
+        session.commit()
+        try:
+            status = app.get("/orders/00000000-0000-4000-8000-000000000000").status_code
+        finally:
+            session.execute("ALTER TABLE away RENAME TO orders")
+
+    asked = [span for span in spans()["postgresql"] if "error.type" in span.attributes]
+    assert status == 503
+    assert asked
+    for span in asked:
+        assert span.attributes.keys() == {"db.system.name", "orderops.database.server", "error.type"}
+        assert re.fullmatch("[A-Za-z]+", str(span.attributes["error.type"]))
+
+
+def test_what_is_asked_outside_of_requests_and_messages_is_no_trace(app: OrderApp, spans: Spans) -> None:
+    app.database.store.check()
+
+    assert "postgresql" not in spans()
+
+
 def test_messages_received_together_stay_in_their_traces_and_their_batch_links_to_them(
     app: OrderApp, spans: Spans
 ) -> None:
@@ -198,7 +250,14 @@ def test_no_span_holds_anything_personal(app: OrderApp, receiver: OtlpReceiver, 
 
     found = spans()
 
-    assert found.keys() == {"GET /orders/{id}", "GET", "POST /orders", "send orders", "process orders"}
+    assert found.keys() == {
+        "GET /orders/{id}",
+        "GET",
+        "POST /orders",
+        "send orders",
+        "process orders",
+        "postgresql",
+    }
     sent = "".join(str(request) for request in receiver.requests)
     assert [secret for secret in secrets if secret in sent] == []
 

@@ -18,6 +18,7 @@ from orderops.service.database_errors import after_login, after_query
 from orderops.service.database_tokens import DatabaseTokens, LastLogin, Reconnects
 from orderops.service.hurried_connection import HurriedConnection
 from orderops.service.pool import Connection, Pool
+from orderops.service.tracing import current
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -104,7 +105,8 @@ class OrderStore:
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
         """Run work on a connection of the pool, outside of a transaction. Raises Unavailable or one of its kinds."""
-        return self._circuit.call(lambda: self._borrow(work))
+        with current.get().asking("primary"):
+            return self._circuit.call(lambda: self._borrow(work))
 
     def _borrow(self, work: Callable[[Connection], Result]) -> Result:
         try:

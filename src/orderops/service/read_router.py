@@ -11,6 +11,7 @@ from orderops.service.metrics import Metrics
 from orderops.service.pool import Connection
 from orderops.service.replica import NotAnswered, ReadResult
 from orderops.service.replicas import Replicas
+from orderops.service.tracing import current
 
 Result = TypeVar("Result")
 
@@ -39,7 +40,8 @@ class ReadRouter:
         if replica is None:
             return None
         try:
-            answer = replica.ask(work)
+            with current.get().asking("replica"):
+                answer = replica.ask(work)
         except NotAnswered:
             return None
         self._metrics.add("ReplicaReads")

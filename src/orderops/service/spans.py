@@ -18,7 +18,16 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import Link, Span, SpanKind, StatusCode, format_trace_id, get_current_span
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    Span,
+    SpanKind,
+    StatusCode,
+    format_trace_id,
+    get_current_span,
+    use_span,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -26,7 +35,7 @@ from starlette.types import Scope
 from orderops.service.inbox import Message
 from orderops.service.logs import trace_id
 from orderops.service.settings import Settings
-from orderops.service.tracing import DeliverySpans, RequestSpan, Tracing
+from orderops.service.tracing import DeliverySpans, RequestSpan, Tracing, current
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +89,8 @@ class RecordedTracing(Tracing):
         with self._started(_method_name(method), SpanKind.SERVER, attributes, parent) as span:
             token = trace_id.set(_trace_id(span))
             try:
-                yield _RecordedRequest(span, method)
+                with self._as_current():
+                    yield _RecordedRequest(span, method)
             finally:
                 trace_id.reset(token)
 
@@ -113,13 +123,39 @@ class RecordedTracing(Tracing):
                 self._process, context, SpanKind.CONSUMER, attributes, links=links
             )
         delivery = _RecordedDelivery(messages, spans)
+        # What orders share, such as their transaction, is part of no one trace of them.
+        shared = batch or (next(iter(spans.values())) if len(spans) == 1 else INVALID_SPAN)
+        within = use_span(shared, record_exception=False, set_status_on_exception=False)
         try:
-            yield delivery
+            with within, self._as_current():
+                yield delivery
         finally:
             for message in delivery.messages:
                 delivery.end(message)
             if batch:
                 batch.end()
+
+    @contextmanager
+    def asking(self, server: str) -> Iterator[None]:
+        """Trace a question to the `primary` or a `replica` of the database, as part of what is traced now."""
+        if not get_current_span().get_span_context().is_valid:
+            yield
+            return
+        attributes: dict[str, str | int] = {"db.system.name": "postgresql", "orderops.database.server": server}
+        with self._started("postgresql", SpanKind.CLIENT, attributes) as span:
+            try:
+                yield
+            except Exception as error:
+                _fail(span, type(error).__name__)
+                raise
+
+    @contextmanager
+    def _as_current(self) -> Iterator[None]:
+        token = current.set(self)
+        try:
+            yield
+        finally:
+            current.reset(token)
 
     def stop(self) -> None:
         """Send what is left, for a second at most."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 
 from starlette.types import Scope
 
@@ -48,5 +49,14 @@ class Tracing:
         """Trace the messages of one receive."""
         return nullcontext(DeliverySpans(messages))
 
+    def asking(self, server: str) -> AbstractContextManager[None]:
+        """Trace a question to the `primary` or a `replica` of the database, as part of what is traced now."""
+        return nullcontext()
+
     def stop(self) -> None:
         """Send what is left, for a second at most."""
+
+
+OFF = Tracing()
+current: ContextVar[Tracing] = ContextVar("tracing", default=OFF)
+"""What traces the request or the messages that this thread works on; tracing that is off where it works on none."""
