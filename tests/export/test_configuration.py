@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from orderops.config.environment import load_environment
 from orderops.errors import OrderopsError
 from orderops.export import kinds
 from orderops.export.configuration import Configuration, configuration_of
-from orderops.export.hcl import Blocks
 from orderops.export.part import Found, References
 from orderops.infra.plan import make_plan
 from orderops.infra.stack import KINDS as ALL
@@ -26,11 +23,10 @@ from orderops.operations.export import write_files
 from support.command_line import Orderops
 from support.dev_accounts import REGION
 from support.faulty_proxy import Proxy
+from support.provider_arguments import ARGUMENTS, mistakes
 from support.repository import ENVIRONMENTS
 
 pytest_plugins = ["support.dev_accounts"]
-# From `terraform providers schema -json` of hashicorp/aws 5.100.0.
-ARGUMENTS = json.loads((Path(__file__).parent / "arguments.json").read_text())
 ACCOUNT = "123456789012"
 
 
@@ -50,33 +46,8 @@ def exported(workspace: Workspace) -> Configuration:
     return configuration_of("dev", workspace.declared().values(), planned.outputs, (REGION, ACCOUNT))
 
 
-def mistakes(where: str, body: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """Arguments that the provider does not take, and those that it requires and that are missing."""
-    given = {key for key, value in body.items() if value is not None and value != Blocks(())}
-    unknown = [f"{where}.{key} is unknown" for key in given - known.keys()]
-    required = {
-        key for key, value in known.items() if "required" in (value.get("") if isinstance(value, dict) else value,)
-    }
-    missing = [f"{where}.{key} is missing" for key in required - given - {""}]
-    nested = [
-        mistake
-        for key, value in body.items()
-        if isinstance(value, Blocks) and isinstance(known.get(key), dict)
-        for part in value.bodies
-        for mistake in mistakes(f"{where}.{key}", part, {k: v for k, v in known[key].items() if k})
-    ]
-    plain = [
-        f"{where}.{key} is a block, or is none"
-        for key in given & known.keys()
-        if isinstance(body[key], Blocks) != isinstance(known[key], dict) and body[key] != []
-    ]
-    return unknown + missing + nested + plain
-
-
 def test_every_kind_of_resource_is_written_or_said_to_have_no_equivalent() -> None:
-    edge = {"acm-certificate", "route53-alias", *(kind.kind for kind in ALL if kind.kind.startswith("wafv2-"))}
-    edge |= {f"apigatewayv2-{part}" for part in ("api", "authorizer", "integration", "route", "stage", "vpc-link")}
-    without = {"cloudwatch-anomaly-detector", *edge}
+    without = {"cloudwatch-anomaly-detector"}
 
     assert kinds.NO_EQUIVALENT.keys() == without
     assert kinds.KINDS.keys() == {kind.kind for kind in ALL} - without

@@ -338,6 +338,7 @@ def put_up_a_firewall(operator: Operator) -> None:
         operator.write("dev", f"{shipped('dev')}{declared}")
         operator(*argv, "--yes")
         operator("waf", "report")
+        export(operator)
     waf = operator.client("wafv2")
     [ip_set] = waf.list_ip_sets(Scope="REGIONAL")["IPSets"]
     acl = next(one for one in waf.list_web_acls(Scope="REGIONAL")["WebACLs"] if one["Name"].startswith("orderops-dev"))
@@ -370,6 +371,7 @@ def give_it_a_name(operator: Operator) -> None:
     route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
     for argv in (("infra", "apply", "--yes"), ("status",), ("infra", "plan")):
         operator(*argv, expect=None)
+    export(operator)
     operator.write("dev", shipped("dev"))
     operator("up", "--yes", "--prune", "--image", image)
 
@@ -434,6 +436,7 @@ def put_an_api_in_front(operator: Operator) -> None:
     operator("infra", "plan", expect=3)
     operator("infra", "apply", "--yes")
     operator("up", "--yes", "--image", IMAGE)
+    export(operator)
     damage_the_api(operator)
     operator("status", expect=None)
     operator("infra", "drift", expect=3)
@@ -441,6 +444,11 @@ def put_an_api_in_front(operator: Operator) -> None:
     operator.write("dev", text)
     operator("up", "--yes", "--image", IMAGE)
     operator("infra", "apply", "--yes", "--prune")
+
+
+def export(operator: Operator) -> None:
+    """Write what exists as a configuration."""
+    operator("infra", "export", "--out", str(operator.folder / "export"), "--force")
 
 
 def damage_the_api(operator: Operator) -> None:

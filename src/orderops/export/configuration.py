@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orderops.engine.resource import Outputs, Resource
 from orderops.export.hcl import Expression, block, blocks, comment
-from orderops.export.kinds import KINDS, LEFT_OUT, NO_EQUIVALENT
+from orderops.export.kinds import KINDS, KNOWN_BY_ANOTHER, LEFT_OUT, NO_EQUIVALENT
 from orderops.export.part import Found, Part, References, label
 from orderops.text.lists import counted
 
@@ -105,6 +105,8 @@ def _references(written: list[Resource], outputs: Outputs, targets: Mapping[tupl
     for resource in written:
         target, observed = targets[resource.address, ""], outputs[resource]
         references.by_address[resource.address] = target
+        if resource.kind in KNOWN_BY_ANOTHER:
+            continue
         # A name may be that of several resources.
         if observed.id != observed.name:
             references.by_value[observed.id] = f"{target}.id"

@@ -41,7 +41,7 @@ def listener(found: Found) -> Iterator[Part]:
         "load_balancer_arn": found.place(properties["LoadBalancerArn"]),
         "port": properties["Port"],
         "protocol": properties["Protocol"],
-        "certificate_arn": next(iter(properties["Certificates"]), None),
+        "certificate_arn": found.place(next(iter(properties["Certificates"]), None)),
         "ssl_policy": properties["SslPolicy"],
         "routing_http_response_strict_transport_security_header_value": properties.get(HSTS) or None,
         "default_action": blocks(*(_action(found, action) for action in properties["DefaultActions"])),

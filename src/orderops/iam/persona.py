@@ -15,6 +15,7 @@ READING = (
     "report weekly",
     "infra plan",
     "infra outputs",
+    "infra export",
     "restore list",
     "queue status",
     "service explain",

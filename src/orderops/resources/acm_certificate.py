@@ -66,17 +66,17 @@ class AcmCertificate(Resource):
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         """Which names have their record; without a zone, those that the operator has to make are in the status."""
         records = observed.properties["Records"]
-        found = [name for name, record in records.items() if self.zone and _is_there(aws, self.zone, record)]
+        zone = zone_id(aws, self.zone) if self.zone and records else None
+        proofs = _proofs(aws, zone, records) if zone else {}
         pending = observed.status == PENDING
         status = observed.status
         if pending and not self.zone:
             status = f"{PENDING}: create at your DNS provider: {_by_hand(records)}"
         # While a record is missing, there is something to do other than to wait.
-        waits = pending and (not self.zone or len(found) == len(self.names) or not records)
+        waits = pending and (not self.zone or len(proofs) == len(self.names) or not records)
         state = State.PENDING if waits else observed.state
-        return replace(
-            observed, state=state, status=status, properties={**observed.properties, "ProvenNames": sorted(found)}
-        )
+        proven = {"ProvenNames": sorted(proofs), "Proofs": proofs, "Zone": zone}
+        return replace(observed, state=state, status=status, properties={**observed.properties, **proven})
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -178,9 +178,10 @@ def _record(option: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_there(aws: Aws, zone: str, record: Mapping[str, Any]) -> bool:
-    found = record_of(aws, zone_id(aws, zone), record["Name"], record["Type"])
-    return found is not None and _values(found) == _values(record)
+def _proofs(aws: Aws, zone: str, records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The record in the zone that proves each name, as far as it is there."""
+    found = {name: record_of(aws, zone, record["Name"], record["Type"]) for name, record in records.items()}
+    return {name: proof for name, proof in found.items() if proof and _values(proof) == _values(records[name])}
 
 
 def _values(record: Mapping[str, Any]) -> list[str]:

@@ -69,7 +69,7 @@ def arn_of(aws: Aws, path: str) -> str:
 
 
 def _observed(aws: Aws, raw: Mapping[str, Any]) -> Observed:
-    properties = {key: raw.get(key) for key in ("ProtocolType", "Name", "ApiEndpoint")}
+    properties = {key: raw.get(key) for key in ("ProtocolType", "Name", "ApiEndpoint", "RouteSelectionExpression")}
     properties["DisableExecuteApiEndpoint"] = raw.get("DisableExecuteApiEndpoint", False)
     tags, id = raw.get("Tags", {}), raw["ApiId"]
     name = tags.get(ADDRESS, "").partition("/")[2] or raw["Name"]

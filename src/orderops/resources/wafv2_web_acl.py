@@ -29,6 +29,8 @@ KEPT = (
 )
 ACTIONS = ("Action", "OverrideAction")
 GROUP, OVERRIDES = "ManagedRuleGroupStatement", "RuleActionOverrides"
+# Of Bot Control's other level, which costs more; it answers with it on both.
+LEARNING = "EnableMachineLearning"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Wafv2WebAcl(Resource):
             "DefaultAction": raw["DefaultAction"],
             "VisibilityConfig": raw["VisibilityConfig"],
             "Rules": {rule["Name"]: _rule_of(rule) for rule in raw.get("Rules", ())},
+            "Learning": {rule["Name"]: _learning(rule) for rule in raw.get("Rules", ())},
             "Kept": {key: raw[key] for key in KEPT if raw.get(key)},
             "LockToken": answer["LockToken"],
         }
@@ -154,6 +157,12 @@ def _rule_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _name_of(value) if key in ACTIONS else value for key, value in rule.items()}
 
 
+def _learning(raw: Mapping[str, Any]) -> bool:
+    """Whether a rule is a managed group that has this setting."""
+    settings = raw["Statement"].get(GROUP, {}).get("ManagedRuleGroupConfigs", ())
+    return any(value.get(LEARNING) for one in settings for value in one.values() if isinstance(value, Mapping))
+
+
 def _name_of(action: Any) -> Any:
     return next(iter(action)) if isinstance(action, dict) and list(action.values()) == [{}] else action
 
@@ -183,11 +192,10 @@ def _text(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, Mapping):
-        # Bot Control answers with this setting of its other level, which costs more, too.
         return {
             key: _by_action(inner) if key == OVERRIDES else _text(inner)
             for key, inner in value.items()
-            if key != "EnableMachineLearning"
+            if key != LEARNING
         }
     return [_text(inner) for inner in value] if isinstance(value, list) else value
 

@@ -1,0 +1,185 @@
+"""The export of an environment with a name, a firewall and an API: every resource, in valid arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import hcl2
+import pytest
+
+from orderops.export import kinds
+from orderops.export.configuration import Configuration, configuration_of
+from orderops.export.part import Found, References
+from orderops.infra.plan import make_plan
+from orderops.infra.workspace import Workspace
+from orderops.operations.export import write_files
+from support.dev_accounts import REGION, _dev_accounts, dev_infra, dev_released
+from support.edge_environments import API, DOMAIN, FIREWALL, applied, workspace_of
+from support.faulty_proxy import Proxy
+from support.provider_arguments import ARGUMENTS, mistakes, refused
+
+__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+# End to end.
+pytestmark = pytest.mark.slow
+
+ACCOUNT = "123456789012"
+
+
+def client(proxy: Proxy, service: str) -> Any:
+    return boto3.Session("testing", "testing", region_name=REGION).client(service, endpoint_url=proxy.url)
+
+
+@pytest.fixture(scope="module", params=[DOMAIN, API], ids=["name", "api"])
+def made(
+    request: pytest.FixtureRequest, account: Proxy, dev_released: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bytes, Path]:
+    """An account in which dev runs behind a firewall and more, and the folder of its file."""
+    account.bring_back(dev_released)
+    client(account, "route53").create_hosted_zone(Name="example.com", CallerReference="ours")
+    folder = tmp_path_factory.mktemp("edge")
+    workspace = workspace_of(account.url, folder, FIREWALL + request.param)
+    assert len(applied(workspace)) > 10
+    return account.keep(), folder
+
+
+@pytest.fixture
+def edge(proxy: Proxy, made: tuple[bytes, Path]) -> Iterator[Workspace]:
+    kept, folder = made
+    proxy.bring_back(kept)
+    text = (folder / "dev.toml").read_text()
+    yield workspace_of(proxy.url, folder, text[text.index("\n[waf]") :])
+
+
+def exported(workspace: Workspace) -> Configuration:
+    planned = make_plan(workspace, running=True)
+    return configuration_of("dev", workspace.declared().values(), planned.outputs, (REGION, ACCOUNT))
+
+
+def target_of(configuration: Configuration, kind: str) -> tuple[str, str]:
+    """The target and the id for an import of the first part of a kind."""
+    part = next(part for part in configuration.parts if part.address.startswith(f"{kind}/"))
+    return part.target, part.import_id
+
+
+def test_what_is_written_is_every_resource_of_the_plan(edge: Workspace) -> None:
+    plan = make_plan(edge, running=True)
+
+    configuration = exported(edge)
+
+    assert not plan.differs
+    assert {part.address for part in configuration.parts} == {step.address for step in plan.steps}
+    assert configuration.left_out == {}
+    assert configuration.missing == []
+    targets = [part.target for part in configuration.parts]
+    assert len(targets) == len(set(targets))
+
+
+def test_a_binary_that_reads_it_finds_it_valid(edge: Workspace, tmp_path: Path) -> None:
+    write_files(tmp_path, exported(edge).files(), force=False)
+
+    assert refused(tmp_path) == []
+
+
+def test_every_argument_is_one_of_the_provider(edge: Workspace) -> None:
+    outputs = make_plan(edge, running=True).outputs
+    found = [
+        mistake
+        for resource in edge.declared().values()
+        for part in kinds.KINDS[resource.kind](Found(resource, outputs[resource], REGION, ACCOUNT, References()))
+        for mistake in mistakes(part.type, {**part.body, "lifecycle": None}, ARGUMENTS[part.type])
+    ]
+
+    assert found == []
+
+
+def test_an_independent_parser_finds_an_import_for_each_resource(edge: Workspace) -> None:
+    parsed = [hcl2.loads(text) for name, text in exported(edge).files().items() if name.endswith(".tf")]
+
+    resources = [entry for one in parsed for entry in one.get("resource", [])]
+    assert len(resources) == len([one for file in parsed for one in file.get("import", [])]) > 80
+
+
+def test_resources_refer_to_each_other(edge: Workspace) -> None:
+    files = exported(edge).files()
+
+    # The log and the association of the firewall are known by the ARN of another resource, and stand for none.
+    assert "load_balancer_arn = aws_lb.orderops-dev-balancer.arn" in files["entrance.tf"]
+    assert "resource_arn = aws_lb.orderops-dev-balancer.arn" in files["firewall.tf"]
+    assert "resource_arn = aws_wafv2_web_acl.orderops-dev-firewall.arn" in files["firewall.tf"]
+    assert "arn = aws_wafv2_ip_set.orderops-dev-blocked-v6.arn" in files["firewall.tf"]
+    if "domain.tf" in files:
+        assert "certificate_arn = aws_acm_certificate.orders_example_com_" in files["entrance.tf"]
+        assert "name = aws_lb.orderops-dev-balancer.dns_name" in files["domain.tf"]
+    if "api.tf" in files:
+        target = "integrations/${aws_apigatewayv2_integration.orderops-dev-api_services.id}"
+        assert f'target = "{target}"' in files["api.tf"]
+        assert "destination_arn = aws_cloudwatch_log_group.orderops_dev_api-access.arn" in files["api.tf"]
+
+
+def test_imports_have_the_ids_that_the_provider_documents(edge: Workspace, proxy: Proxy) -> None:
+    configuration = exported(edge)
+    [acl] = client(proxy, "wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
+    [balancer] = client(proxy, "elbv2").describe_load_balancers(Names=["orderops-dev-balancer"])["LoadBalancers"]
+
+    expected = {
+        "wafv2-web-acl": ("aws_wafv2_web_acl.orderops-dev-firewall", f"{acl['Id']}/{acl['Name']}/REGIONAL"),
+        "wafv2-logging": ("aws_wafv2_web_acl_logging_configuration.orderops-dev-firewall", acl["ARN"]),
+        "wafv2-association": (
+            "aws_wafv2_web_acl_association.orderops-dev-balancer",
+            f"{acl['ARN']},{balancer['LoadBalancerArn']}",
+        ),
+    }
+    if edge.environment.domain.name:
+        [zone] = client(proxy, "route53").list_hosted_zones()["HostedZones"]
+        zone_id = zone["Id"].rpartition("/")[2]
+        expected["route53-alias"] = ("aws_route53_record.orders_example_com", f"{zone_id}_orders.example.com_A")
+    if edge.environment.api.declared:
+        [api] = client(proxy, "apigatewayv2").get_apis()["Items"]
+        stage = ("aws_apigatewayv2_stage.orderops-dev-api_default", f"{api['ApiId']}/$default")
+        expected["apigatewayv2-stage"] = stage
+        [route] = [
+            route
+            for route in client(proxy, "apigatewayv2").get_routes(ApiId=api["ApiId"])["Items"]
+            if route["RouteKey"] == "GET /"
+        ]
+        expected["apigatewayv2-route"] = (
+            "aws_apigatewayv2_route.orderops-dev-api_GET",
+            f"{api['ApiId']}/{route['RouteId']}",
+        )
+    assert {kind: target_of(configuration, kind) for kind in expected} == expected
+
+
+def test_the_records_that_prove_the_names_are_imported_too(edge: Workspace, proxy: Proxy) -> None:
+    if not edge.environment.domain.name:
+        pytest.skip("it has no name")
+    [zone] = client(proxy, "route53").list_hosted_zones()["HostedZones"]
+    there = client(proxy, "route53").list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+
+    written = {part.import_id for part in exported(edge).parts if part.target.startswith("aws_route53_record.")}
+
+    zone_id = zone["Id"].rpartition("/")[2]
+    ids = {f"{zone_id}_{one['Name'].rstrip('.')}_{one['Type']}" for one in there if one["Type"] not in ("NS", "SOA")}
+    assert written == ids
+    assert len(ids) == 4
+
+
+@pytest.mark.parametrize("learning", [True, False])
+def test_a_setting_of_bot_control_that_no_plan_compares_is_written_as_it_is(
+    edge: Workspace, proxy: Proxy, learning: bool
+) -> None:
+    waf = client(proxy, "wafv2")
+    [summary] = waf.list_web_acls(Scope="REGIONAL")["WebACLs"]
+    where = {"Name": summary["Name"], "Scope": "REGIONAL", "Id": summary["Id"]}
+    acl = waf.get_web_acl(**where)
+    for rule in acl["WebACL"]["Rules"]:
+        for settings in rule["Statement"].get("ManagedRuleGroupStatement", {}).get("ManagedRuleGroupConfigs", ()):
+            settings["AWSManagedRulesBotControlRuleSet"]["EnableMachineLearning"] = learning
+    kept = {key: acl["WebACL"][key] for key in ("DefaultAction", "VisibilityConfig", "Rules")}
+    waf.update_web_acl(**where, LockToken=acl["LockToken"], **kept)
+
+    text = exported(edge).files()["firewall.tf"]
+
+    assert f"enable_machine_learning = {str(learning).lower()}" in text
