@@ -29,6 +29,7 @@ from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAla
 from support.alarm_data import (
     AGE,
     BALANCER,
+    CERTIFICATE,
     DATABASE,
     DEAD,
     DEPTH,
@@ -43,6 +44,7 @@ from support.alarm_data import (
     Points,
     answers,
     hosts,
+    judged,
     lag,
     points,
     put,
@@ -218,6 +220,31 @@ CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
         points(SQS, AGE, QUEUE, 60, 60, 60, *[1, 3] * 6),
         points(SQS, AGE, QUEUE, 60, 60, 60, *[1] * 11),
     ),
+    "a certificate of a week": (
+        "certificate-expires",
+        points("AWS/CertificateManager", "DaysToExpiry", CERTIFICATE, 6),
+        points("AWS/CertificateManager", "DaysToExpiry", CERTIFICATE, 7),
+    ),
+    "a certificate that was not renewed": (
+        "certificate-not-renewed",
+        points("AWS/CertificateManager", "DaysToExpiry", CERTIFICATE, 29),
+        points("AWS/CertificateManager", "DaysToExpiry", CERTIFICATE, 30, 29),
+    ),
+    "a firewall that blocks a fifth": (
+        "firewall-blocks",
+        judged([21] * 3, [80] * 3),
+        judged([21, 21, 20], [80] * 3),
+    ),
+    "a firewall that blocks everything": (
+        "firewall-blocks",
+        judged([101] * 3, []),
+        judged([101, 101, None], []),
+    ),
+    "scanners at night": (
+        "firewall-blocks",
+        judged([101] * 3, [0] * 3),
+        judged([100] * 3, [0] * 3),
+    ),
     "a dead letter": ("shop-dead-letters", points(SQS, DEPTH, DEAD, 1), points(SQS, DEPTH, DEAD, 0)),
 }
 # A first release may take three minutes: the newer case of the two has to wait as well.
@@ -378,7 +405,8 @@ def _stack(more: Mapping[str, Any]) -> Stack:
     shop = {"min_tasks": 1, "max_tasks": 4, "strategy": "blue-green"}
     database = {"master": "own", "replicas": 1}
     bands = {"anomaly_detection": True}
-    table = {"name": "dev", "database": database, "services": {"shop": shop}, "alerts": bands, **more}
+    edge = {"domain": {"name": "orders.example.com", "zone": "example.com"}, "waf": {"enabled": True}}
+    table = {"name": "dev", "database": database, "services": {"shop": shop}, "alerts": bands, **edge, **more}
     return stack(Environment.model_validate(table), "1" * 12)
 
 
@@ -402,6 +430,9 @@ def state(aws: Aws, name: str, data: Sequence[Points], **more: Any) -> str:
     assert routing
     for group, dimensions in zip(routing.target_groups, (FIRST, SECOND), strict=False):
         outputs[group] = Observed("", {"ArnSuffix": dimensions["TargetGroup"]})
+    certificate = found.listeners.certificate
+    assert certificate
+    outputs[certificate] = Observed("", arn=CERTIFICATE["CertificateArn"])
     for replica in found.replicas:
         outputs[replica] = Observed(replica.name)
     put(aws.cloudwatch, data, alarm.period)

@@ -16,6 +16,8 @@ LOGS = {"Environment": "dev", "Service": "shop"}
 QUEUE, DEAD = {"QueueName": "orderops-dev-shop-queue"}, {"QueueName": "orderops-dev-shop-dlq"}
 DATABASE = {"DBInstanceIdentifier": "orderops-dev-database"}
 REPLICA = {"DBInstanceIdentifier": "orderops-dev-database-replica-1"}
+CERTIFICATE = {"CertificateArn": "arn:aws:acm:ap-southeast-2:111111111111:certificate/1"}
+WEB_ACL = {"Region": "ap-southeast-2", "Rule": "ALL", "WebACL": "orderops-dev-firewall"}
 DEPTH, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
 
 
@@ -47,6 +49,13 @@ def answers(status: str, *values: float | None, group: Mapping[str, str] = FIRST
 
 def seconds(*values: float | None, group: Mapping[str, str] = FIRST) -> Points:
     return Points(ELB, "TargetResponseTime", group, values)
+
+
+def judged(blocked: Sequence[float | None], allowed: Sequence[float | None]) -> list[Points]:
+    return [
+        Points("AWS/WAFV2", "BlockedRequests", WEB_ACL, blocked),
+        Points("AWS/WAFV2", "AllowedRequests", WEB_ACL, allowed),
+    ]
 
 
 def lag(*values: float | None) -> Points:

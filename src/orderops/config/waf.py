@@ -125,6 +125,8 @@ class WafConfig(TomlTable):
     exceptions: Annotated[dict[str, ExceptionConfig], counted(0, 50)] = Field(default_factory=dict)
     """Tables [waf.exceptions.RULE]: rules that block nothing on some paths. RULE is a rule of a managed group, or
     blocked-ranges, countries, rate or body-size."""
+    blocked_percent: Annotated[int, between(1, 99)] = 20
+    """Percent of all requests above which, for 15 minutes, an alarm of P2 says that the firewall blocks too many."""
     log_days: values.LogDays = 30
     """Days for which the log of counted and blocked requests is kept."""
     redacted_headers: Annotated[list[HeaderName], counted(0, 20)] = Field(["authorization", "cookie"])

@@ -93,8 +93,10 @@ def _component_of(part: WatchedPart, rule: AlertRule) -> str:
     # The log lines of a service that are counted are those about its database.
     if source in (Source.DATABASE, Source.LOGS):
         return "database"
-    if source is Source.BALANCER:
+    if source in (Source.BALANCER, Source.FIREWALL):
         return "balancer"
+    if source is Source.CERTIFICATE:
+        return "certificate"
     if source is Source.REPLICA:
         return f"replica {part.key}"
     return f"queue {part.key}" if source in (Source.QUEUE, Source.DEAD_LETTERS) else f"service {part.key}"

@@ -9,12 +9,15 @@ from dataclasses import field
 from orderops.config.database import DatabaseConfig
 from orderops.config.environment import Environment
 from orderops.config.service import ServiceConfig
+from orderops.config.waf import WafConfig
 from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
 from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
 from orderops.infra.alert_rules import RULES
+from orderops.infra.firewall import acl_name
 from orderops.infra.network import replica_names
+from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
 from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
@@ -31,7 +34,7 @@ GROUPS = re.compile(r"\[(\w+)(\??)\]")
 
 @dataclass(frozen=True)
 class WatchedPart:
-    """A service, the load balancer, the database or a replica, with what its metrics are measured on."""
+    """A service, or a part that all services share, with what its metrics are measured on."""
 
     name: str
     subjects: tuple[RuleSubject, ...]
@@ -41,7 +44,7 @@ class WatchedPart:
     """The resources behind the dimensions, which anomaly detectors belong to."""
     key: str = ""
     """The service's key in the environment file, or the number of a replica."""
-    declared: ServiceConfig | DatabaseConfig | None = None
+    declared: ServiceConfig | DatabaseConfig | WafConfig | None = None
 
 
 def routes_of(environment: Environment) -> dict[Priority, SnsTopic]:
@@ -101,9 +104,13 @@ def watched_service(
 
 
 def shared_parts(
-    environment: Environment, balancer: Elbv2LoadBalancer, instance: str, replicas: Iterable[RdsReadReplica]
+    environment: Environment,
+    balancer: Elbv2LoadBalancer,
+    instance: str,
+    replicas: Iterable[RdsReadReplica],
+    certificate: AcmCertificate | None,
 ) -> list[WatchedPart]:
-    """What all services share: the load balancer, the database instance of this name, and its replicas."""
+    """What all services share: the entrance, the database instance of this name, and its replicas."""
     database = {"DBInstanceIdentifier": instance}
     return [
         WatchedPart(
@@ -112,6 +119,7 @@ def shared_parts(
             {Source.BALANCER: _balancer(balancer)},
             sources={Source.BALANCER: balancer},
         ),
+        *_entrance_parts(environment, certificate),
         WatchedPart(
             environment.prefix,
             (RuleSubject.DATABASE,),
@@ -132,15 +140,28 @@ def shared_parts(
     ]
 
 
+def _entrance_parts(environment: Environment, certificate: AcmCertificate | None) -> Iterator[WatchedPart]:
+    """The certificate and the firewall, as far as they are declared."""
+    if certificate:
+        dimensions: Dimensions = {"CertificateArn": Output(certificate, "arn")}
+        yield WatchedPart(environment.prefix, (RuleSubject.CERTIFICATE,), {Source.CERTIFICATE: dimensions})
+    if environment.firewall:
+        # The name that the web ACL has in metrics is its own; ALL stands for its rules together.
+        dimensions = {"WebACL": acl_name(environment), "Region": environment.region, "Rule": "ALL"}
+        subjects = (RuleSubject.FIREWALL,)
+        yield WatchedPart(environment.prefix, subjects, {Source.FIREWALL: dimensions}, declared=environment.waf)
+
+
 def shared_alarms_of(
     environment: Environment,
     routes: Routes,
     balancer: Elbv2LoadBalancer,
     instance: str,
     replicas: Iterable[RdsReadReplica] = (),
+    certificate: AcmCertificate | None = None,
 ) -> tuple[CloudwatchAlarm, ...]:
     """The alarms of what all services share."""
-    parts = shared_parts(environment, balancer, instance, replicas)
+    parts = shared_parts(environment, balancer, instance, replicas, certificate)
     return tuple(alarm for part in parts for alarm in alarms_of(environment, part, routes))
 
 
@@ -170,6 +191,8 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
         Need.PERFORMANCE_INSIGHTS: environment.database.performance_insights,
         Need.REPLICAS: environment.database.replicas > 0,
         Need.ANOMALY_DETECTION: environment.anomaly_detection,
+        Need.CERTIFICATE: bool(environment.domain.name),
+        Need.FIREWALL: environment.firewall,
     }
     return [need for need in rule.needs if not declares[need]]
 
@@ -244,8 +267,11 @@ def _balancer(balancer: Elbv2LoadBalancer) -> dict[str, str | Output]:
 
 def rules_in(environment: Environment) -> Iterator[tuple[str, WatchedPart, AlertRule]]:
     """Every rule for an environment, with the name of its alarm and what is watched, also where it has no alarm."""
-    shared = (RuleSubject.BALANCER, RuleSubject.DATABASE)
-    parts = [WatchedPart(environment.prefix, shared, declared=environment.database)]
+    shared = (RuleSubject.BALANCER, RuleSubject.DATABASE, RuleSubject.CERTIFICATE)
+    parts = [
+        WatchedPart(environment.prefix, shared, declared=environment.database),
+        WatchedPart(environment.prefix, (RuleSubject.FIREWALL,), declared=environment.waf),
+    ]
     for number, name in enumerate(replica_names(environment), 1):
         parts.append(WatchedPart(name, (RuleSubject.REPLICA,), key=str(number), declared=environment.database))
     for key, declared in environment.services.items():

@@ -25,6 +25,8 @@ class RuleSubject(StrEnum):
     BALANCER = "the load balancer"
     DATABASE = "the database"
     REPLICA = "each read replica"
+    CERTIFICATE = "the certificate"
+    FIREWALL = "the firewall"
 
 
 class Source(StrEnum):
@@ -38,6 +40,8 @@ class Source(StrEnum):
     DEAD_LETTERS = "dead-letter queue"
     DATABASE = "database"
     REPLICA = "read replica"
+    CERTIFICATE = "certificate"
+    FIREWALL = "web ACL"
 
 
 class Need(StrEnum):
@@ -50,10 +54,12 @@ class Need(StrEnum):
     PERFORMANCE_INSIGHTS = "[database] performance_insights = true"
     REPLICAS = "[database] replicas above 0"
     ANOMALY_DETECTION = "[alerts] anomaly_detection = true"
+    CERTIFICATE = "a name under [domain]"
+    FIREWALL = "[waf] enabled = true"
 
 
 # What an environment does without on purpose, so that nothing is wrong with a rule that has no alarm.
-CHOICES = frozenset({Need.SCALING, Need.REPLICAS, Need.ANOMALY_DETECTION})
+CHOICES = frozenset({Need.SCALING, Need.REPLICAS, Need.ANOMALY_DETECTION, Need.CERTIFICATE, Need.FIREWALL})
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class AlertRule:
     subject: RuleSubject
     sentence: str
     limit: float | str
-    """The threshold, or the key of the service or of the database that declares it.
+    """The threshold, or the key of the service, the database or the firewall that declares it.
 
     With a band, how many standard deviations its edge is away.
     """

@@ -9,13 +9,15 @@ from __future__ import annotations
 from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
 
 ELB, ECS, SQS, RDS = "AWS/ApplicationELB", "AWS/ECS", "AWS/SQS", "AWS/RDS"
-INSIGHTS = "ECS/ContainerInsights"
+INSIGHTS, ACM, WAF = "ECS/ContainerInsights", "AWS/CertificateManager", "AWS/WAFV2"
 QUIET = "no data means no request, and without requests nothing is wrong"
 STATUS = "orderops status --env {env}"
 LOGS = "orderops service logs {service} --env {env}"
 WAITING = "ApproximateNumberOfMessagesVisible"
 REQUESTS = Measure(ELB, "RequestCount", "Sum", Source.GROUPS)
 HEALTHY = Measure(ELB, "HealthyHostCount", "Minimum", Source.GROUPS)
+DAYS_LEFT = Measure(ACM, "DaysToExpiry", "Minimum", Source.CERTIFICATE)
+A_DAY = 86_400
 WANTED = Measure(INSIGHTS, "DesiredTaskCount", "Minimum", Source.TASKS)
 
 ROOT_CAUSES = ("no-healthy-task", "database-away")
@@ -176,6 +178,21 @@ RULES: tuple[AlertRule, ...] = (
         needs=(Need.REPLICAS,),
     ),
     AlertRule(
+        "certificate-expires",
+        Priority.P1,
+        RuleSubject.CERTIFICATE,
+        "the certificate expires in less than {limit} days, and HTTPS ends with it",
+        7,
+        {"d": DAYS_LEFT},
+        "ignore",
+        "ACM sends nothing any more after the end of a certificate, which must not end the alarm",
+        STATUS,
+        below=True,
+        period=A_DAY,
+        periods=1,
+        needs=(Need.CERTIFICATE,),
+    ),
+    AlertRule(
         "queue-depth",
         Priority.P1,
         RuleSubject.SERVICE,
@@ -252,6 +269,41 @@ RULES: tuple[AlertRule, ...] = (
         "notBreaching",
         "no data means no task, which is the matter of no-healthy-task",
         LOGS,
+    ),
+    AlertRule(
+        "certificate-not-renewed",
+        Priority.P2,
+        RuleSubject.CERTIFICATE,
+        # ACM begins 60 days before the end.
+        "the certificate has less than {limit} days left: ACM has tried to renew it for a month",
+        30,
+        {"d": DAYS_LEFT},
+        "ignore",
+        "ACM sends nothing any more after the end of a certificate, which must not end the alarm",
+        STATUS,
+        below=True,
+        period=A_DAY,
+        periods=1,
+        needs=(Need.CERTIFICATE,),
+    ),
+    AlertRule(
+        "firewall-blocks",
+        Priority.P2,
+        RuleSubject.FIREWALL,
+        "the firewall blocks more than {limit} % of all requests for 15 minutes: an attack, or a rule that is wrong",
+        "blocked_percent",
+        {
+            "b": Measure(WAF, "BlockedRequests", "Sum", Source.FIREWALL),
+            "a": Measure(WAF, "AllowedRequests", "Sum", Source.FIREWALL),
+        },
+        "notBreaching",
+        QUIET,
+        "orderops waf report --env {env}",
+        # WAF sends no data point for a count of zero. A few scanners at night would be a high share.
+        expression="IF(FILL(b, 0) + FILL(a, 0) > 100, 100 * FILL(b, 0) / (FILL(b, 0) + FILL(a, 0)), 0)",
+        period=300,
+        periods=3,
+        needs=(Need.FIREWALL,),
     ),
     AlertRule(
         "dead-letters",

@@ -32,7 +32,7 @@ from orderops.local.rds import api as rds_calls
 from orderops.local.rds.databases import Databases
 from orderops.local.rds.tokens import TokenCheck
 from orderops.local.strict.cloudwatch.hooks import EVALUATING_ACTIONS
-from orderops.local.strict.cloudwatch.metrics import Measurement, record, record_traffic
+from orderops.local.strict.cloudwatch.metrics import Measurement, record, record_firewalls, record_traffic
 
 # Seconds. Log lines arrive all the time, and each save writes the whole state.
 LOG_SAVE_DELAY = 3.0
@@ -146,6 +146,7 @@ class DataPlane:
 
     def _record_metrics(self, request: Request) -> None:
         record_traffic(request.region, self._balancers.traffic)
+        record_firewalls(request.region, self._balancers.firewall.counts)
         measured = self._databases.measurements(request.region)
         record(
             request.region,

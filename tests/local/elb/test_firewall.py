@@ -16,7 +16,7 @@ from orderops.config.environment import Environment, load_environment
 from orderops.config.waf import ExceptionConfig, WafConfig
 from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
-from orderops.infra.firewall import firewall_of, log_group_name
+from orderops.infra.firewall import acl_name, firewall_of, log_group_name
 from orderops.infra.workspace import Workspace
 from orderops.reports.firewall import FirewallReport, firewall_report
 from orderops.resources.wafv2_association import Wafv2Association
@@ -177,3 +177,27 @@ def test_without_the_acl_everything_passes_again(guarded: Guarded) -> None:
     guarded.waf.disassociate_web_acl(ResourceArn=guarded.stack.balancer["LoadBalancerArn"])
 
     becomes(200, guarded.ask)
+
+
+def test_what_it_refuses_is_in_the_metrics_of_the_web_acl(guarded: Guarded, laptop: Laptop) -> None:
+    guarded.declare(mode="block", blocked_cidrs=["127.0.0.0/8"])
+    becomes(403, guarded.ask)
+    cloudwatch = laptop.client("cloudwatch")
+
+    def blocked() -> float:
+        dimensions = {"Region": Laptop.region, "Rule": "ALL", "WebACL": acl_name(guarded.environment)}
+        answer = cloudwatch.get_metric_statistics(
+            Namespace="AWS/WAFV2",
+            MetricName="BlockedRequests",
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            StartTime=datetime.now(UTC) - timedelta(hours=1),
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Period=60,
+            Statistics=["Sum"],
+        )
+        return float(sum(point["Sum"] for point in answer["Datapoints"]))
+
+    before = blocked()
+    assert [guarded.ask() for _ in range(5)] == [403] * 5
+
+    assert blocked() == before + 5

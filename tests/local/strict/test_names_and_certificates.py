@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,27 @@ def test_a_certificate_is_the_same_after_a_restart(strict: Client, tmp_path: Pat
     for answer in (before, after):
         answer["SubjectAlternativeNames"].sort()
     assert after == before
+
+
+def test_the_days_that_an_issued_certificate_has_left_are_a_metric(strict: Client) -> None:
+    def days(arn: str) -> list[float]:
+        answer = strict("cloudwatch").get_metric_statistics(
+            Namespace="AWS/CertificateManager",
+            MetricName="DaysToExpiry",
+            Dimensions=[{"Name": "CertificateArn", "Value": arn}],
+            StartTime=datetime.now(UTC) - timedelta(hours=1),
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Period=86_400,
+            Statistics=["Minimum"],
+        )
+        return [point["Minimum"] for point in answer["Datapoints"]]
+
+    arn, ours = requested(strict), zone(strict)
+    record = proof(strict, arn)
+    assert days(arn) == []
+
+    change(strict, ours, "UPSERT", **cname(record["Name"], record["Value"]))
+
+    until(lambda: described(strict, arn)["Status"] == "ISSUED")
+    left = described(strict, arn)["NotAfter"] - datetime.now(UTC)
+    assert days(arn) == [left.days]

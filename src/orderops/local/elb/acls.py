@@ -52,6 +52,8 @@ def _web_acl(backend: Any, acl: Any, balancer: str) -> WebAcl:
         rules=tuple(rules),
         ranges={arn: tuple(map(ip_network, one.addresses)) for arn, one in backend.ip_sets.items()},
         blocks="Block" in acl.default_action,
+        metric=acl.visibility_config["MetricName"],
+        metrics={rule.name: rule.visibility_config["MetricName"] for rule in acl.rules},
         log_group=logging.log_destination_configs[0].removesuffix(":*") if logging else "",
         log_filter=(logging.logging_filter or {}) if logging else {},
         redacted=frozenset(one["SingleHeader"]["Name"].lower() for one in fields if "SingleHeader" in one),

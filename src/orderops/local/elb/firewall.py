@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
+from orderops.local.elb.traffic import MinuteCounts
+
 Network = IPv4Network | IPv6Network
 Json = Mapping[str, Any]
 # Bytes of a body that a load balancer shows to WAF.
@@ -28,6 +30,8 @@ SEEN = 8192
 MOST_WAITING = 10_000
 MOST_ADDRESSES = 10_000
 REDACTED = "REDACTED"
+# The rule of a metric that counts all rules of a web ACL, and the one that ends a request which no rule ended.
+ALL, DEFAULT = "ALL", "Default_Action"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class WebAcl:
     """Whether a request that no rule ends is blocked."""
     log_group: str = ""
     log_filter: Json = field(default_factory=dict)
+    metric: str = ""
+    """Its name in metrics."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """The names of its rules in metrics, by rule."""
     redacted: frozenset[str] = frozenset()
     """Headers whose values are left out of the log, in lower case."""
 
@@ -81,6 +89,7 @@ class Firewall:
 
     def __init__(self) -> None:
         self.acls: Mapping[str, WebAcl] = {}
+        self.counts = MinuteCounts()
         self._rates: dict[str, dict[str, deque[float]]] = {}
         self._waiting: deque[LogRecord] = deque(maxlen=MOST_WAITING)
         self._lock = threading.Lock()
@@ -88,7 +97,7 @@ class Firewall:
     def lets_in(self, acl: WebAcl, request: WebRequest, now: float) -> bool:
         """Judge a request at a time in seconds since 1970, and note its record."""
         ended, counted = "BLOCK" if acl.blocks else "ALLOW", []
-        by: Json = {"Name": "Default_Action", "Statement": {}}
+        by: Json = {"Name": DEFAULT, "Statement": {}}
         for rule in acl.rules:
             if self._matches(rule["Statement"], acl, request, now) is not True:
                 continue
@@ -98,6 +107,7 @@ class Firewall:
                 break
             if action == "Count":
                 counted.append(rule["Name"])
+        self.counts.add(now, _counted(acl, ended, by["Name"], counted))
         if acl.log_group and _is_logged(acl.log_filter, {ended, *(["COUNT"] if counted else ())}):
             self._note(acl, request, ended, by, counted, now)
         return ended == "ALLOW"
@@ -156,6 +166,14 @@ class Firewall:
         if len(rates) > MOST_ADDRESSES:
             del rates[next(iter(rates))]
         return len(times) > int(body["Limit"])
+
+
+def _counted(acl: WebAcl, ended: str, by: str, counted: Collection[str]) -> dict[tuple[str, str], int]:
+    """What the metrics of AWS WAF count for a request: for the rule that ended it, those that counted it, and all."""
+    metric = "BlockedRequests" if ended == "BLOCK" else "AllowedRequests"
+    found = {(f"{acl.metric}/{rule}", metric): 1 for rule in (ALL, acl.metrics.get(by, by))}
+    rules = [acl.metrics.get(name, name) for name in counted]
+    return found | {(f"{acl.metric}/{rule}", "CountedRequests"): 1 for rule in (*rules, *([ALL] if rules else ()))}
 
 
 def _byte_match(body: Json, request: WebRequest) -> bool | None:

@@ -22,7 +22,7 @@ from orderops.local.strict.cloudwatch.composites import (
     put_composite_alarm,
 )
 from orderops.local.strict.cloudwatch.history import describe_history, note
-from orderops.local.strict.cloudwatch.metrics import queues, record
+from orderops.local.strict.cloudwatch.metrics import certificates, queues, record
 from orderops.local.strict.cloudwatch.notifications import note_state, notify
 from orderops.local.strict.cloudwatch.queries import get_metric_data, refused
 from orderops.local.strict.cloudwatch.services import ServiceMetrics
@@ -44,7 +44,8 @@ def register(emulator: Emulator, delays: Delays, messages: SqsMessages) -> None:
 
     def evaluate(request: Request, _answer: Response | None = None) -> None:
         service_metrics = ServiceMetrics(emulator, request)
-        record(request.region, [*queues(request.region, messages), *service_metrics.hosts(), *service_metrics.tasks()])
+        measured = [*queues(request.region, messages), *certificates(request.region)]
+        record(request.region, [*measured, *service_metrics.hosts(), *service_metrics.tasks()])
         alarms.evaluate(request.region, delays.alarm)
 
     def put_alarm(request: Request) -> Response:

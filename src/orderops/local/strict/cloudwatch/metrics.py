@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moto.backends import get_backend
@@ -13,13 +13,13 @@ from moto.cloudwatch.models import MetricDatum
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
 
-from orderops.local.elb.traffic import TrafficCounts
+from orderops.local.elb.traffic import MinuteCounts, TrafficCounts
 from orderops.local.sqs.api import SqsMessages
 from orderops.local.sqs.index import MessageState
 
 # AWS keeps data points of a minute for 15 days; every save of the state writes all of them.
 RETENTION = timedelta(hours=3)
-BALANCERS = "AWS/ApplicationELB"
+BALANCERS, FIREWALLS, CERTIFICATES = "AWS/ApplicationELB", "AWS/WAFV2", "AWS/CertificateManager"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def record(region: str, measurements: Iterable[Measurement]) -> None:
             latest[measurement.key] = point
             backend.metric_data.append(point)
         point.value, point.timestamp = measurement.value, now
-    own_namespaces = {namespace for namespace, *_ in latest}
+    own_namespaces = {namespace for namespace, *_ in latest} | {FIREWALLS}
     backend.metric_data[:] = [
         datum
         for datum in backend.metric_data
@@ -60,7 +60,7 @@ def record_traffic(region: str, traffic: TrafficCounts) -> None:
     """Store what the load balancers counted, a point for each minute, target group and balancer."""
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
     groups = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][region].target_groups
-    stored = {(point.name, point.timestamp, tuple(d.value for d in point.dimensions)): point for point in _own(backend)}
+    stored = _stored(backend, BALANCERS)
     totals: Counter[tuple[datetime, str, tuple[str, ...]]] = Counter()
     for minute, arn, name, count in traffic.by_minute():
         for balancer in groups[arn].load_balancer_arns if arn in groups else ():
@@ -68,19 +68,49 @@ def record_traffic(region: str, traffic: TrafficCounts) -> None:
             totals[minute, name, (*whole, arn.rpartition(":")[2])] += count
             totals[minute, name, whole] += count
     for (minute, name, values), count in totals.items():
-        moment = minute.replace(tzinfo=None)
-        point = stored.get((name, moment, values))
-        if point is None:
-            # The totals of a balancer have no target group.
-            pairs = zip(("LoadBalancer", "TargetGroup"), values, strict=False)
-            dimensions = [{"Name": key, "Value": value} for key, value in pairs]
-            point = MetricDatum(BALANCERS, name, count, dimensions, moment, "Count")
-            backend.metric_data.append(point)
-        point.value = count
+        # The totals of a balancer have no target group.
+        pairs = tuple(zip(("LoadBalancer", "TargetGroup"), values, strict=False))
+        _store(backend, stored, Measurement(BALANCERS, name, pairs, count), minute)
 
 
-def _own(backend: Any) -> list[Any]:
-    return [point for point in backend.metric_data if point.namespace == BALANCERS]
+def record_firewalls(region: str, counts: MinuteCounts) -> None:
+    """Store what web ACLs judged, a point for each minute, web ACL and rule."""
+    backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
+    stored = _stored(backend, FIREWALLS)
+    for minute, judged, name, count in counts.by_minute():
+        acl, _, rule = judged.partition("/")
+        dimensions = (("Region", region), ("Rule", rule), ("WebACL", acl))
+        _store(backend, stored, Measurement(FIREWALLS, name, dimensions, count), minute)
+
+
+def certificates(region: str) -> Iterator[Measurement]:
+    """Yield the days until each issued certificate expires; AWS measures them once a day."""
+    for arn, certificate in get_backend("acm")[DEFAULT_ACCOUNT_ID][region]._certificates.items():
+        if certificate.status != "ISSUED":
+            continue
+        left = datetime.fromtimestamp(certificate.describe()["Certificate"]["NotAfter"], UTC) - datetime.now(UTC)
+        if left > timedelta():
+            yield Measurement(CERTIFICATES, "DaysToExpiry", (("CertificateArn", arn),), float(left.days))
+
+
+def _stored(backend: Any, namespace: str) -> dict[tuple[object, ...], Any]:
+    """The points of a namespace by metric, dimensions and time."""
+    return {
+        (point.name, tuple((pair.name, pair.value) for pair in point.dimensions), point.timestamp): point
+        for point in backend.metric_data
+        if point.namespace == namespace
+    }
+
+
+def _store(backend: Any, stored: dict[tuple[object, ...], Any], measured: Measurement, minute: datetime) -> None:
+    """Store a point of a minute, or change the one that is there."""
+    moment = minute.replace(tzinfo=None)
+    point = stored.get((measured.name, measured.dimensions, moment))
+    if point is None:
+        dimensions = [{"Name": name, "Value": value} for name, value in measured.dimensions]
+        point = MetricDatum(measured.namespace, measured.name, measured.value, dimensions, moment, "Count")
+        backend.metric_data.append(point)
+    point.value = measured.value
 
 
 def queues(region: str, messages: SqsMessages) -> Iterator[Measurement]:
