@@ -67,8 +67,29 @@ def test_a_condition_added_by_hand_is_removed(aws: Aws, up: Up) -> None:
     host = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example"]}}
     aws.elbv2.modify_rule(RuleArn=_arn(aws), Conditions=[path, host])
 
+    assert list(up(RULE)[RULE.address].changes) == ["Hosts"]
+    assert [condition["Field"] for condition in _rules(aws)[0]["Conditions"]] == ["path-pattern"]
+
+
+def test_a_condition_of_another_kind_is_removed(aws: Aws, up: Up) -> None:
+    up(RULE)
+    path = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}
+    query = {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "a", "Value": "b"}]}}
+    aws.elbv2.modify_rule(RuleArn=_arn(aws), Conditions=[path, query])
+
     assert list(up(RULE)[RULE.address].changes) == ["PathPatterns"]
     assert [condition["Field"] for condition in _rules(aws)[0]["Conditions"]] == ["path-pattern"]
+
+
+@pytest.mark.parametrize("paths", [(), ("/a", "/b")], ids=["hosts alone", "hosts and paths"])
+def test_a_rule_for_hosts_is_read_back_as_declared(aws: Aws, up: Up, paths: tuple[str, ...]) -> None:
+    hosted = replace(RULE, hosts=("shop.example.com", "b2b.example.com"), paths=paths)
+    up(hosted)
+
+    assert up(hosted)[RULE.address].action is Action.NO_OP
+    assert list(up(replace(hosted, hosts=("shop.example.com",)))[RULE.address].changes) == ["Hosts"]
+    assert up(RULE)[RULE.address].changes["Hosts"] == (["shop.example.com"], [])
+    assert up(RULE)[RULE.address].action is Action.NO_OP
 
 
 def test_an_action_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:

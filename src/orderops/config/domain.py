@@ -21,6 +21,8 @@ MOST_NAMES = 10
 LONGEST_FIRST = 64
 # Each client range is a rule for each of the two ports, and a security group has at most 60.
 MOST_CIDRS = 30
+# "Quotas for your Application Load Balancers": condition values per rule.
+MOST_VALUES = 5
 YEAR = 31_536_000
 
 
@@ -47,6 +49,11 @@ class DomainConfig(TomlTable):
     def hosted_zone(self) -> str:
         """The name of the hosted zone; "" if the records are made by hand."""
         return "" if self.zone in (None, ELSEWHERE) else str(self.zone)
+
+    @property
+    def redirected(self) -> list[tuple[str, ...]]:
+        """The further names by the rules that redirect each of them to itself."""
+        return [tuple(self.names[start : start + MOST_VALUES]) for start in range(0, len(self.names), MOST_VALUES)]
 
     def mistakes(self) -> Iterator[Mistake]:
         """Names outside the zone, twice the same name, and one that is too long for a certificate."""

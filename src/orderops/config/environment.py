@@ -315,7 +315,7 @@ class Environment(TomlTable):
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
         yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs), emulated=self.emulated)
         yield from self._workers()
-        yield from self.routing.mistakes()
+        yield from (*self.routing.mistakes(), *self.routing.no_priorities(self.domain.redirected))
         yield from self._without_tokens()
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)

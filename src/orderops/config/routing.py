@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from orderops.config.loader import Mistake
@@ -31,6 +31,19 @@ class Routing:
             if name == service:
                 return number
         raise KeyError(service)
+
+    def before_all(self, count: int) -> list[int]:
+        """Priorities before those of all services and of their tests; below 1 where none is left."""
+        tests = [self.test_priority(service) for service in self._with_second_group()]
+        first = min([*tests, *(self.priority(service) for service in self.services)])
+        return [first - number for number in range(1, count + 1)]
+
+    def no_priorities(self, redirected: Collection[tuple[str, ...]]) -> Iterator[Mistake]:
+        """Further names whose redirects find no priority before those of all services."""
+        if redirected and self.services and min(self.before_all(len(redirected))) < 1:
+            rule = f"needs {len(redirected)} free priorities before all services, for redirects; set theirs higher"
+            among = tuple(("services", name, "priority") for name in self.services)
+            yield Mistake(("domain", "names"), [name for names in redirected for name in names], rule, among)
 
     def mistakes(self) -> Iterator[Mistake]:
         """Services with the same priority or path, and services that get no request because of an earlier rule."""

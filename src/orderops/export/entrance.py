@@ -83,15 +83,21 @@ def rule(found: Found) -> Iterator[Part]:
         action["forward"] = blocks({"target_group": blocks(*weights)})
     name, *values = properties["Header"] or [None]
     header = {"http_header": blocks({"http_header_name": name, "values": _flat(values)})} if name else None
+    hosts = _matched("host_header", properties["Hosts"])
     body = {
         "listener_arn": found.place(properties["ListenerArn"]),
         "priority": properties["Priority"],
-        "condition": blocks({"path_pattern": blocks({"values": properties["PathPatterns"]})}, header),
+        "condition": blocks(*_matched("path_pattern", properties["PathPatterns"]), *hosts, header),
         "action": blocks(action),
         "tags": found.tags,
         "lifecycle": ignoring("action") if len(groups) > 1 else None,
     }
     yield Part("aws_lb_listener_rule", found.observed.id, body)
+
+
+def _matched(kind: str, values: list[Any]) -> Iterator[dict[str, Any]]:
+    if values:
+        yield {kind: blocks({"values": values})}
 
 
 def _flat(values: list[Any]) -> list[str]:

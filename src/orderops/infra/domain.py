@@ -6,8 +6,8 @@ then the redirects. So HTTP answers until HTTPS does. It is taken away the other
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
@@ -15,7 +15,7 @@ from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.infra.service import ServiceBase
 from orderops.resources.acm_certificate import AcmCertificate, certificate_name
-from orderops.resources.elbv2_listener import Elbv2Listener, Redirect
+from orderops.resources.elbv2_listener import SAME_HOST, Elbv2Listener, Redirect
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.route53_alias import Route53Alias
@@ -68,7 +68,22 @@ def entrance_of(environment: Environment, serving: Elbv2Listener, services: Iter
     # Without records of ours, HTTPS has to answer at least.
     http = replace(http_listener_of(environment, balancer), redirect=redirect, after=aliases or rules)
     redirects = [_sent_on(rule, http, redirect, aliases or rules) for rule in rules]
+    redirects += _to_themselves(environment, http, rules, aliases or rules)
     return Entrance(http, (serving.certificate, serving, *aliases, *redirects), serving.certificate)
+
+
+def _to_themselves(
+    environment: Environment, http: Elbv2Listener, rules: tuple[Elbv2Rule, ...], after: tuple[Resource, ...]
+) -> Iterator[Elbv2Rule]:
+    """The rules that send requests for further names on to the same name; all others go to the first one."""
+    chunks = environment.domain.redirected
+    priorities = environment.routing.before_all(len(chunks))
+    for number, (hosts, priority) in enumerate(zip(chunks, priorities, strict=True), start=1):
+        name = f"{environment.prefix}-names{'' if number == 1 else f'-{number}'}:{http.port}"
+        redirect = Redirect(SAME_HOST, environment.domain.port)
+        # It needs no target group, and every rule names one.
+        group = rules[0].target_group
+        yield Elbv2Rule(name, http, group, priority, (), redirect=redirect, after=after, hosts=hosts)
 
 
 def _sent_on(rule: Elbv2Rule, http: Elbv2Listener, redirect: Redirect, after: tuple[Resource, ...]) -> Elbv2Rule:

@@ -26,6 +26,8 @@ NOTHING_HERE = {
 # TLS 1.2 and 1.3, with key exchanges that stay secret from later quantum computers. Without a policy in the request,
 # AWS takes ELBSecurityPolicy-2016-08, which admits TLS 1.0.
 SSL_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+SAME_HOST = "#{host}"
+"""In a redirect: the host of the request."""
 HSTS = "routing.http.response.strict_transport_security.header_value"
 
 
@@ -143,7 +145,7 @@ def action_of(raw: Mapping[str, Any]) -> dict[str, Any]:
         key: raw[key] for key in ("Type", "FixedResponseConfig", "RedirectConfig", "TargetGroupArn") if key in raw
     }
     if "RedirectConfig" in action:
-        added = {"Host": "#{host}", "Path": "/#{path}", "Port": "#{port}", "Protocol": "#{protocol}"}
+        added = {"Host": SAME_HOST, "Path": "/#{path}", "Port": "#{port}", "Protocol": "#{protocol}"}
         action["RedirectConfig"] = {**added, "Query": "#{query}", **action["RedirectConfig"]}
     return action
 

@@ -1,4 +1,4 @@
-"""Listener rule: routes path patterns to a target group, or to the live one of two, or sends them on to HTTPS."""
+"""Listener rule: routes paths and hosts to a target group, or to the live one of two, or sends them on to HTTPS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAST_PRIORITY = 50_000
 
 @dataclass(frozen=True, eq=False)
 class Elbv2Rule(Resource):
-    """Routes requests that match one of `paths` to `target_group`; the lowest `priority` is evaluated first.
+    """Routes requests for one of `paths` and `hosts` to `target_group`; the lowest `priority` is evaluated first.
 
     With an `alternate`, ECS moves the requests from one group to the other at each release, so that only the pair is
     declared and never the weights. Named `<service>:<port>`: one rule on each listener. With a `redirect`,
@@ -38,6 +38,8 @@ class Elbv2Rule(Resource):
     """Name and value of a header that a request must have."""
     redirect: Redirect | None = None
     after: tuple[Resource, ...] = ()
+    hosts: tuple[str, ...] = ()
+    """The names in the header Host, of which a request must have one; any without them."""
 
     kind: ClassVar[str] = "elbv2-rule"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
@@ -70,6 +72,7 @@ class Elbv2Rule(Resource):
             "ListenerArn": outputs[self.listener].arn,
             "Priority": self.priority,
             "PathPatterns": sorted(self.paths),
+            "Hosts": sorted(self.hosts),
             "Header": list(self.header) if self.header else [],
             # Where a rule does other things than to forward, its actions are read back here.
             "TargetGroupArns": [self.redirect.action()]
@@ -93,7 +96,7 @@ class Elbv2Rule(Resource):
         aws.elbv2.create_rule(
             ListenerArn=desired["ListenerArn"],
             Priority=_free(aws, desired["ListenerArn"], desired["Priority"]),
-            Conditions=_conditions(desired["PathPatterns"], desired["Header"]),
+            Conditions=_conditions(desired["PathPatterns"], desired["Hosts"], desired["Header"]),
             Actions=self._actions(aws, desired["ListenerArn"], desired["TargetGroupArns"]),
             Tags=owner.pairs,
         )
@@ -102,8 +105,8 @@ class Elbv2Rule(Resource):
         if "Priority" in changed:
             _move(aws, observed, changed["Priority"])
         given: dict[str, Any] = {}
-        if changed.keys() & {"PathPatterns", "Header"}:
-            given["Conditions"] = _conditions(sorted(self.paths), list(self.header or ()))
+        if changed.keys() & {"PathPatterns", "Hosts", "Header"}:
+            given["Conditions"] = _conditions(sorted(self.paths), sorted(self.hosts), list(self.header or ()))
         if "TargetGroupArns" in changed:
             groups, live = changed["TargetGroupArns"], observed.properties["LiveTargetGroupArn"]
             listener = observed.properties["ListenerArn"]
@@ -209,6 +212,7 @@ def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "ListenerArn": raw.get("ListenerArn", listener),
             "Priority": int(raw["Priority"]) if raw["Priority"].isdigit() else raw["Priority"],
             "PathPatterns": _patterns(raw["Conditions"]),
+            "Hosts": _values(raw["Conditions"], "host-header"),
             "Header": _header(raw["Conditions"]),
             "TargetGroupArns": _targets(raw["Actions"]),
             "LiveTargetGroupArn": max(weights, key=lambda arn: weights[arn], default=""),
@@ -221,10 +225,18 @@ def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
 def _patterns(conditions: list[dict[str, Any]]) -> list[str] | list[dict[str, Any]]:
     """The paths if the rule has no conditions of other kinds, else all of them, so that they show as a difference."""
     fields = [condition["Field"] for condition in conditions]
-    if fields.count("path-pattern") != 1 or not set(fields) <= {"path-pattern", "http-header"}:
+    # Several conditions of a kind must all match, where several values of one condition are alternatives.
+    once = all(fields.count(field) <= 1 for field in ("path-pattern", "host-header"))
+    if not once or not fields or not set(fields) <= {"path-pattern", "host-header", "http-header"}:
         return conditions
-    condition = conditions[fields.index("path-pattern")]
-    return sorted(condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", []))
+    return _values(conditions, "path-pattern")
+
+
+def _values(conditions: list[dict[str, Any]], field: str) -> list[str]:
+    """The values of the condition of a kind; empty if the rule has none."""
+    config = {"path-pattern": "PathPatternConfig", "host-header": "HostHeaderConfig"}[field]
+    found = [condition for condition in conditions if condition["Field"] == field]
+    return sorted(value for one in found for value in one.get(config, {}).get("Values") or one.get("Values", []))
 
 
 def _header(conditions: list[dict[str, Any]]) -> list[str]:
@@ -247,8 +259,12 @@ def _weights(actions: list[dict[str, Any]]) -> dict[str, int]:
     return {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups if "TargetGroupArn" in group}
 
 
-def _conditions(paths: list[str], header: list[str]) -> list[dict[str, Any]]:
-    conditions: list[dict[str, Any]] = [{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}]
+def _conditions(paths: list[str], hosts: list[str], header: list[str]) -> list[dict[str, Any]]:
+    conditions: list[dict[str, Any]] = []
+    if paths:
+        conditions.append({"Field": "path-pattern", "PathPatternConfig": {"Values": paths}})
+    if hosts:
+        conditions.append({"Field": "host-header", "HostHeaderConfig": {"Values": hosts}})
     if header:
         name, *values = header
         conditions.append({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name, "Values": values}})
