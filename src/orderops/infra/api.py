@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from orderops.config.api import DeclaredRoute
 from orderops.config.environment import Environment
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.resources.apigatewayv2_api import Apigatewayv2Api

@@ -8,9 +8,9 @@ class. So replicas grow before their primary, and shrink after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from orderops.config.capacity import memory_gib
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Outputs
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orderops.config.edit import with_values, write_file
 from orderops.config.environment import Environment
 from orderops.config.loader import Key, check_text
-from orderops.engine.quick_dataclass import dataclass
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from orderops.aws.documents import Bucket
@@ -12,7 +12,6 @@ from orderops.aws.ownership import Ownership
 from orderops.config.service import ServiceConfig
 from orderops.engine.destroy import destroy, holding, in_use, keep_with_needs
 from orderops.engine.inventory import Inventory, Key, Owned
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Leftover, Resource
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Step

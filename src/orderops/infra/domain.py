@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.infra.service import ServiceBase
 from orderops.resources.acm_certificate import AcmCertificate, certificate_name

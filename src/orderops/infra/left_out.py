@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from orderops.engine.decision import decide
 from orderops.engine.inventory import Inventory
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Outputs, Resource
 from orderops.engine.step import Action, Step
 from orderops.engine.terms import Terms

@@ -6,6 +6,7 @@ The names come from the stack itself, so that no resource can be forgotten.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment, load_environment, refuse
 from orderops.config.loader import Key, Mistake
 from orderops.engine.names import LONGEST_TAG_VALUE, NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.errors import UsageError
 from orderops.infra.service import release_of

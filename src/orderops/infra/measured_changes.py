@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket
 from orderops.aws.validation import Time
-from orderops.engine.quick_dataclass import dataclass
 
 READ = 10
 """Documents that are read, the newest first: `--dry-run` must not wait for years of history."""

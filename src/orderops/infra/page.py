@@ -7,12 +7,12 @@ import ssl
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from urllib.parse import urlsplit
 
-from orderops.engine.quick_dataclass import dataclass
 from orderops.infra.https import https_connection
 from orderops.text.durations import in_words
 from orderops.text.outside import plain

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from orderops.engine.destroy import destroy, holding, keep_with_needs, undeclared
 from orderops.engine.inventory import Inventory, Owned, environments_in_account
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Outputs, Resource
 from orderops.engine.scheduler import OnWait

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
-from orderops.engine.quick_dataclass import dataclass
 from orderops.resources.service_quotas import ADDRESSES, DATABASES, GATEWAYS, VCPUS, VPCS, Quota, Use
 
 CPU_UNITS = 1024

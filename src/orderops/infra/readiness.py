@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from orderops.config.environment import Environment
 from orderops.config.service import covers_all
-from orderops.engine.quick_dataclass import dataclass
 from orderops.infra.page import ANSWER_TIME, MOST_BYTES, NoAnswer, PageAnswer, ask_page
 from orderops.text.outside import plain
 

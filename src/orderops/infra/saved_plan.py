@@ -7,7 +7,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 from orderops.aws.redaction import masked, without_secrets
 from orderops.aws.validation import Malformed, Time, check_form, json_object, validated
 from orderops.config.files import replace_file
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import unknown_in
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment
 from orderops.config.render import file_text
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.infra.roles import role_of
 from orderops.infra.service import ServiceBase

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from orderops.config.environment import Environment, ServiceConfig
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Output, Resource
 from orderops.infra.alarms import Routes, alarms_of, detectors_of, watched_service
 from orderops.infra.network import ANYWHERE, Network, linked_role

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from orderops.config.environment import LONGEST_NAME, Environment, ServiceConfig
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.infra.network import Network
 from orderops.infra.roles import role_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -11,7 +11,6 @@ from orderops.aws.client import Aws
 from orderops.config.environment import Environment
 from orderops.database import iam_role, service_role
 from orderops.engine.inventory import Inventory
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
 from orderops.infra.alert_rule import Priority

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
 from orderops.engine.inventory import Inventory
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Resource
 from orderops.errors import OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory

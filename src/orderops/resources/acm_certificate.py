@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -12,7 +12,6 @@ from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.features import Feature
 from orderops.engine.inventory import tag_index
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.route53_zones import absolute, change_records, record_of, zone_id, zones_above
 

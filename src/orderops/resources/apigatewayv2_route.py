@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.features import Feature
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, Apigatewayv2Api, apis
 from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -10,7 +11,6 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, Ownership, Tags
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, arn_of
 from orderops.resources.ec2_security_group import Ec2SecurityGroup

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.cloudwatch_mark import described, marked, owner_of, unmarked

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
 from orderops.resources.ec2_vpc import Ec2Vpc

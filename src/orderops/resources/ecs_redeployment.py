@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.resources.ecs_service import EcsService
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Outputs
 from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup, is_named

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.inventory import tag_index
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs, OrderopsError
 from orderops.resources.elbv2_listener import Elbv2Listener, Redirect, action_of, listeners

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource
 from orderops.resources.iam_role import roles
 

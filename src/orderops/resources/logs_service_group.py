@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ENVIRONMENT, Ownership
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Leftover, Observed
 from orderops.resources.logs_group import LogsGroup, groups_named, observed_group
 

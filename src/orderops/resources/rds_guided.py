@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from orderops.aws.client import Aws
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Properties
 from orderops.resources.rds_instance import RdsInstance, modification
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, ROLE, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Properties, Resource, State
 from orderops.errors import OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.resources.rds_description import REPLICA_KIND, read_replicas
 from orderops.resources.rds_instance import RdsInstance

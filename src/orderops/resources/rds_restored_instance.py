@@ -7,14 +7,13 @@ afterwards. The instance is ready when all settings equal those of the source.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.names import NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.logs_service_group import LogsServiceGroup
 from orderops.resources.rds_description import IDENTIFIER, KIND, instances

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import OrderopsError
 from orderops.resources.rds_description import KIND, instances

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 
 FEATURE = Feature("scheduler")

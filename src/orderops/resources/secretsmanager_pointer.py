@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import UNKNOWN, Observed, Output, Outputs, Properties, Resource, State
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ENVIRONMENT, from_pairs
-from orderops.engine.quick_dataclass import dataclass
 
 MISSING = "NoSuchResourceException"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership
 from orderops.engine.features import Feature
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, unknown_in
 from orderops.errors import OrderopsError
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Effect, Observed, Output, Outputs, Properties, Resource
 from orderops.resources.wafv2_ip_set import Wafv2IpSet
 from orderops.resources.wafv2_listing import FEATURE, NAME_RULE, RETRYABLE, SCOPE, listed, tags_of
