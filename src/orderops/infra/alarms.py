@@ -10,7 +10,6 @@ from orderops.config.database import DatabaseConfig
 from orderops.config.environment import Environment
 from orderops.config.service import ServiceConfig
 from orderops.config.waf import WafConfig
-from orderops.engine.quick_dataclass import dataclass
 from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
 from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
