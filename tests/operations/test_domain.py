@@ -33,6 +33,10 @@ ADDED = [
     "elbv2-rule/orderops-dev-order-processor:443",
     f"route53-alias/{NAME}",
 ]
+ALARMS = [
+    "cloudwatch-alarm/orderops-dev-certificate-expires",
+    "cloudwatch-alarm/orderops-dev-certificate-not-renewed",
+]
 REDIRECTED = ["elbv2-listener/orderops-dev-balancer:80", "elbv2-rule/orderops-dev-order-processor:80"]
 
 
@@ -76,7 +80,7 @@ def test_a_name_is_added_before_http_is_redirected_and_taken_away_the_other_way_
 
     done = applied(named)
 
-    assert sorted(done) == sorted([*ADDED, *REDIRECTED, "ec2-security-group/orderops-dev-balancer"])
+    assert sorted(done) == sorted([*ADDED, *ALARMS, *REDIRECTED, "ec2-security-group/orderops-dev-balancer"])
     assert [address for address in done if address in ADDED] == ADDED
     assert max(map(done.index, ADDED)) < min(map(done.index, REDIRECTED))
     assert not make_plan(named, images=IMAGES).differs
@@ -85,7 +89,8 @@ def test_a_name_is_added_before_http_is_redirected_and_taken_away_the_other_way_
     without = workspace_of(dev.url, tmp_path / "without")
     assert sorted(applied(without)) == sorted(REDIRECTED)
     pruned = [step.address for step in Apply(without, IMAGES).prune()]
-    assert pruned == [ADDED[3], ADDED[2], ADDED[1], ADDED[0]]
+    assert [address for address in pruned if address not in ALARMS] == [ADDED[3], ADDED[2], ADDED[1], ADDED[0]]
+    assert set(pruned) == {*ADDED, *ALARMS}
     assert applied(without) == ["ec2-security-group/orderops-dev-balancer"]
     assert not make_plan(without, images=IMAGES).differs
     assert records(dev) == set()
@@ -112,7 +117,10 @@ def test_further_names_are_another_certificate_and_the_first_one_stays_until_it_
     # The listener changes over after the new certificate is issued.
     listener = "elbv2-listener/orderops-dev-balancer:443"
     assert done[0].startswith(f"acm-certificate/{NAME}+")
-    assert done[1:] == [listener, "route53-alias/shop.example.com"]
+    served = [address for address in done[1:] if address not in ALARMS]
+    assert served == [listener, "route53-alias/shop.example.com", "elbv2-rule/orderops-dev-names:80"]
+    # They watch the new one.
+    assert set(done) >= set(ALARMS)
     (undeclared,) = make_plan(more, images=IMAGES).undeclared
     assert undeclared.address == f"acm-certificate/{NAME}"
 

@@ -63,7 +63,8 @@ def test_records_to_make_by_hand_are_printed_and_waited_for_also_after_a_kill(
     assert [one["CertificateArn"] for one in client("acm").list_certificates()["CertificateSummaryList"]] == [
         summary["CertificateArn"]
     ]
-    assert len(redirects(client)) == 2
+    # Of the listener, of the service, and of the further name.
+    assert len(redirects(client)) == 3
     proxy.forget()
     orderops = Orderops(capsys, *where)
     planned = orderops("infra", "plan", "--json")

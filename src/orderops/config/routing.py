@@ -41,7 +41,7 @@ class Routing:
     def no_priorities(self, redirected: Collection[tuple[str, ...]]) -> Iterator[Mistake]:
         """Further names whose redirects find no priority before those of all services."""
         if redirected and self.services and min(self.before_all(len(redirected))) < 1:
-            rule = f"needs {len(redirected)} free priorities before all services, for redirects; set theirs higher"
+            rule = "are redirected by rules before those of all services, which leave no priority: set theirs higher"
             among = tuple(("services", name, "priority") for name in self.services)
             yield Mistake(("domain", "names"), [name for names in redirected for name in names], rule, among)
 
