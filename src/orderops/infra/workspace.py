@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +15,7 @@ from orderops.aws.client import Aws
 from orderops.config.environment import Environment
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
-from orderops.errors import OrderopsError
+from orderops.errors import AwsError, OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.infra.zones import zones_of
 from orderops.resources.ec2_zones import account_of
@@ -75,8 +76,12 @@ class Workspace:
     @cached_property
     def account(self) -> str:
         """The account of the environment; where none is pinned, its subnets name it, which are read anyway."""
-        named = "" if self.environment.account else account_of(self._read_with_zones, self.environment.name)
-        return named or self.aws.account
+        if not self.environment.account:
+            # Who may not read the subnets may still ask who they are.
+            with suppress(AwsError):
+                if named := account_of(self._read_with_zones, self.environment.name):
+                    return named
+        return self.aws.account
 
     @cached_property
     def zones(self) -> Sequence[str]:
