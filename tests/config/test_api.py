@@ -14,6 +14,7 @@ from support.repository import ENVIRONMENTS
 
 JWT = '[api.jwt]\nissuer = "https://login.example.com/"\naudience = ["orders"]\n'
 HTTP = '[api]\ntype = "http"\n'
+KEYS = "[api]\napi_keys = true\n"
 
 
 def loaded(folder: Path, api: str, more: str = "", env: str = "dev") -> Environment:
@@ -27,6 +28,42 @@ def loaded(folder: Path, api: str, more: str = "", env: str = "dev") -> Environm
 
 def test_without_a_type_there_is_no_api(tmp_path: Path) -> None:
     assert not loaded(tmp_path, "").api.declared
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "why"),
+    [
+        ("", "none", ""),
+        ("[api]\n", "none", ""),
+        (HTTP, "http", ""),
+        ('[api]\ntype = "rest"\n', "rest", ""),
+        ("[api]\nburst = 5\n", "http", "an HTTP API: nothing in [api] needs a REST API"),
+        (KEYS, "rest", "a REST API, for keys of clients, which no HTTP API has; it costs about 3.5 times as much"),
+        (f"{KEYS}validate_requests = true\n", "rest", "for keys of clients and the validation of requests"),
+    ],
+)
+def test_the_kind_of_the_api_follows_from_what_is_declared_and_is_explained(
+    tmp_path: Path, api: str, kind: str, why: str
+) -> None:
+    declared = loaded(tmp_path, api).api
+
+    assert (declared.kind, declared.declared) == (kind, kind != "none")
+    assert why in declared.choice
+    assert bool(why) == bool(declared.choice)
+
+
+def test_a_rest_api_ends_requests_after_29_seconds_and_an_http_api_after_30(tmp_path: Path) -> None:
+    assert loaded(tmp_path, KEYS).api.timeout_millis == 29_000
+    assert loaded(tmp_path, HTTP).api.timeout_millis == 30_000
+    assert loaded(tmp_path, f"{KEYS}timeout_seconds = 10\n").api.timeout_millis == 10_000
+
+
+def test_every_route_needs_a_key_but_those_that_stay_open_and_those_that_say_so(tmp_path: Path) -> None:
+    environment = loaded(tmp_path, f'{KEYS}[api.routes."GET /users"]\napi_key = false\n')
+
+    keyed = {route.key for route in environment.api.routes_of(environment.services) if route.needs_key}
+
+    assert keyed == {"GET /", "GET /orders", "GET /orders/{id}", "POST /orders"}
 
 
 def test_the_routes_are_those_of_the_services_openapi_document(tmp_path: Path) -> None:
@@ -76,10 +113,30 @@ def test_a_service_of_another_image_has_the_routes_of_the_file(tmp_path: Path) -
 
 
 MISTAKES: dict[str, tuple[str, str, str]] = {
-    "rest": ('[api]\ntype = "rest"\n', "api.type", "needs a REST API, which orderops does not offer"),
-    "keys": (f"{HTTP}api_keys = true\n", "api.api_keys", "an HTTP API knows its callers by jwt or iam"),
-    "validation": (f"{HTTP}validate_requests = true\n", "api.validate_requests", "answers a wrong order with 422"),
-    "no type": ("[api]\nburst = 5\n", "api.type", 'must be "http" with burst'),
+    "keys": (f"{HTTP}api_keys = true\n", "api.api_keys", "is of REST APIs (keys of clients): leave type out"),
+    "validation": (f"{HTTP}validate_requests = true\n", "api.validate_requests", "it costs about 3.5 times as much"),
+    "a plan": (f"{HTTP}[api.plan]\nquota = 5\n", "api.plan", "is of REST APIs (limits for each key)"),
+    "no api": ('[api]\ntype = "none"\nburst = 5\n', "api.type", 'must be "http" or "rest", or left out, with burst'),
+    "a plan without keys": ("[api.plan]\nquota = 5\n", "api.plan", "set api_keys = true"),
+    "half a plan": (f"{KEYS}[api.plan]\nburst = 5\n", "api.plan.requests_per_second", "takes the two limits together"),
+    "no quota": (f"{KEYS}[api.plan]\nquota = 0\n", "api.plan.quota", "must be 1 to"),
+    "tokens and keys": (f'{KEYS}authorization = "jwt"\n{JWT}', "api.authorization", "a REST API checks tokens only by a"),
+    "tokens of a route": (
+        f'{KEYS}[api.routes."GET /orders"]\nauthorization = "jwt"\n{JWT}',
+        "api.routes.GET /orders.authorization",
+        "take api_keys out",
+    ),
+    "a keyed probe": (
+        f'{KEYS}[api.routes."GET /ready"]\napi_key = true\n',
+        "api.routes.GET /ready.api_key",
+        "ask it as a client without a key",
+    ),
+    "a keyed route alone": (
+        f'{HTTP}[api.routes."GET /orders"]\napi_key = true\n',
+        "api.routes.GET /orders.api_key",
+        "needs api_keys = true",
+    ),
+    "too slow for REST": (f"{KEYS}timeout_seconds = 30\n", "api.timeout_seconds", "a REST API after 29 s"),
     "no issuer": (f'{HTTP}authorization = "jwt"\n', "api.jwt.issuer", 'is missing; authorization = "jwt" needs it'),
     "no audience": (
         f'{HTTP}authorization = "jwt"\n[api.jwt]\nissuer = "https://a.example.com/"\n',
@@ -108,12 +165,12 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a rate alone": (
         f'{HTTP}[api.routes."GET /orders"]\nrequests_per_second = 5\n',
         "api.routes.GET /orders.burst",
-        "API Gateway takes the two limits of a route together",
+        "API Gateway takes the two limits together",
     ),
     "a burst alone": (
         f'{HTTP}[api.routes."GET /orders"]\nburst = 5\n',
         "api.routes.GET /orders.requests_per_second",
-        "API Gateway takes the two limits of a route together",
+        "API Gateway takes the two limits together",
     ),
     "no burst": (f"{HTTP}burst = 0\n", "api.burst", "with 0, every call is answered with 429"),
     "too many": (f"{HTTP}requests_per_second = 10001\n", "api.requests_per_second", "must be 1 to 10000"),
@@ -146,6 +203,11 @@ AMONG: dict[str, tuple[str, str, str]] = {
         f'{HTTP}authorization = "jwt"\n{JWT}',
         '[services.order-processor]\ntoken_secret = "ORDERS_TOKEN"',
         "reads the header Authorization, which the API's jwt or iam uses",
+    ),
+    "requests of another image": (
+        f'[api]\nvalidate_requests = true\n[api.routes."GET /a"]\n',
+        '[services.order-processor]\nimage = "registry.example.com/shop:1"',
+        "knows the requests of the order processor only",
     ),
     "no routes": (
         HTTP,

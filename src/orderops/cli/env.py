@@ -69,12 +69,15 @@ def check(
     for checked in names:
         # Every file is read before the first error is raised: an operator fixes them all at once.
         try:
-            check_runs_here(read_environment(checked, environments), environments_folder(environments))
+            environment = read_environment(checked, environments)
+            check_runs_here(environment, environments_folder(environments))
         except UsageError as error:
             errors[checked] = error
         else:
             if not as_json:
                 console.data(f"{checked}: ok")
+                if choice := environment.api.choice:
+                    console.info(f"{checked}: [api] is {choice}")
     if as_json:
         found = {name: errors[name].lines if name in errors else [] for name in names}
         console.show_json([{"environment": name, "ok": not lines, "errors": lines} for name, lines in found.items()])

@@ -64,7 +64,7 @@ def api_of(environment: Environment, network: Network, link_group: Ec2SecurityGr
     declared, name = environment.api, f"{environment.prefix}-api"
     api = Apigatewayv2Api(name)
     link = Apigatewayv2VpcLink(name, network.private, (link_group,))
-    integration = Apigatewayv2Integration(f"{name}:services", api, link, inner, declared.timeout_seconds * 1000)
+    integration = Apigatewayv2Integration(f"{name}:services", api, link, inner, declared.timeout_millis)
     authorizer = _authorizer(environment, api)
     routes = declared.routes_of(environment.services)
     stage = Apigatewayv2Stage(
