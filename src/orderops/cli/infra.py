@@ -69,6 +69,14 @@ def _shown(workspace: Workspace, planned: Plan, *, alone: bool, as_json: bool, m
     else:
         _show(env, planned, alone=alone)
         _show_cost(priced)
+        _show_choice(workspace)
+
+
+def _show_choice(workspace: Workspace) -> None:
+    from orderops.ui import console
+
+    if choice := workspace.environment.api.choice:
+        console.info_folded(f"[api] is {choice}")
 
 
 def _cost(workspace: Workspace, planned: Plan) -> PlanCost:

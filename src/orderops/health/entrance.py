@@ -12,6 +12,7 @@ from orderops.health.laptop import explaining, repairing
 from orderops.infra.domain import public_url
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, asked_service, on_this_machine
 from orderops.infra.workspace import Workspace
+from orderops.resources.apigateway_rest_api import rest_apis
 from orderops.resources.apigatewayv2_api import apis
 from orderops.text.lists import joined
 
@@ -30,7 +31,8 @@ def read_entrance(workspace: Workspace) -> Mapping[str, Any] | None:
 
 
 def _api_url(workspace: Workspace) -> str:
-    found = apis(workspace.aws, Ownership(workspace.environment.name))
+    list_apis = rest_apis if workspace.environment.api.kind == "rest" else apis
+    found = list_apis(workspace.aws, Ownership(workspace.environment.name))
     return next((str(api.properties[API]) for api in found), "")
 
 

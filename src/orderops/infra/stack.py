@@ -28,11 +28,16 @@ from orderops.infra.network import (
     network_of,
 )
 from orderops.infra.pages import pages_of
+from orderops.infra.rest_api import RestFront, rest_api_of
 from orderops.infra.scheduled_rotation import rotation_of
 from orderops.infra.scheduled_task import ScheduledTask, scheduled_task_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_bases_of, service_group_of
 from orderops.infra.zones import nominal_zones
 from orderops.resources.acm_certificate import AcmCertificate
+from orderops.resources.apigateway_account import ApigatewayAccount
+from orderops.resources.apigateway_rest_api import ApigatewayRestApi
+from orderops.resources.apigateway_stage import ApigatewayStage
+from orderops.resources.apigateway_usage_plan import ApigatewayUsagePlan
 from orderops.resources.apigatewayv2_api import Apigatewayv2Api
 from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer
 from orderops.resources.apigatewayv2_integration import Apigatewayv2Integration
@@ -90,6 +95,10 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     Apigatewayv2Route,
     Apigatewayv2Stage,
     Apigatewayv2VpcLink,
+    ApigatewayAccount,
+    ApigatewayRestApi,
+    ApigatewayStage,
+    ApigatewayUsagePlan,
     AcmCertificate,
     CloudwatchAlarm,
     CloudwatchAnomalyDetector,
@@ -159,7 +168,7 @@ class Stack:
     shared: tuple[Resource, ...]
     scheduled: tuple[ScheduledTask, ...] = ()
     """What AWS runs again and again, as far as the file asks for it."""
-    api: ApiFront | None = None
+    api: ApiFront | RestFront | None = None
     """The API in front, with the internal load balancer."""
 
     @property
@@ -308,7 +317,7 @@ class _Front:
     entrance: Ec2SecurityGroup
     listener: Elbv2Listener
     bucket: S3Bucket
-    api: ApiFront | None = None
+    api: ApiFront | RestFront | None = None
     inner: Elbv2Listener | None = None
     """The listener of the internal load balancer, where the other one is public."""
 
@@ -321,7 +330,8 @@ def _front_of(environment: Environment, network: Network, account: str) -> _Fron
     if link_group is None:
         return _Front(entrance, public, bucket)
     inner = http_listener_of(environment, internal_of(environment, network, balancer))
-    api = api_of(environment, network, link_group, inner)
+    made = rest_api_of if environment.api.kind == "rest" else api_of
+    api = made(environment, network, link_group, inner)
     if environment.api.alone:
         return _Front(entrance, inner, bucket, api)
     return _Front(entrance, public, bucket, api, inner)
