@@ -69,6 +69,7 @@ PACKAGES = {
     "cyclonedx": {"images"},
     "httpx": {"local"},
     "jinja2": {"board"},
+    "jsonschema": {"local"},
     "moto": {"local"},
     "packageurl": {"images"},
     "platformdirs": {"local", "config", "aws", "database"},

@@ -120,7 +120,11 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a plan without keys": ("[api.plan]\nquota = 5\n", "api.plan", "set api_keys = true"),
     "half a plan": (f"{KEYS}[api.plan]\nburst = 5\n", "api.plan.requests_per_second", "takes the two limits together"),
     "no quota": (f"{KEYS}[api.plan]\nquota = 0\n", "api.plan.quota", "must be 1 to"),
-    "tokens and keys": (f'{KEYS}authorization = "jwt"\n{JWT}', "api.authorization", "a REST API checks tokens only by a"),
+    "tokens and keys": (
+        f'{KEYS}authorization = "jwt"\n{JWT}',
+        "api.authorization",
+        "a REST API checks tokens only by a",
+    ),
     "tokens of a route": (
         f'{KEYS}[api.routes."GET /orders"]\nauthorization = "jwt"\n{JWT}',
         "api.routes.GET /orders.authorization",
@@ -205,7 +209,7 @@ AMONG: dict[str, tuple[str, str, str]] = {
         "reads the header Authorization, which the API's jwt or iam uses",
     ),
     "requests of another image": (
-        f'[api]\nvalidate_requests = true\n[api.routes."GET /a"]\n',
+        '[api]\nvalidate_requests = true\n[api.routes."GET /a"]\n',
         '[services.order-processor]\nimage = "registry.example.com/shop:1"',
         "knows the requests of the order processor only",
     ),

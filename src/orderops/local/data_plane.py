@@ -11,6 +11,7 @@ from starlette.requests import Request as StarletteRequest
 
 from orderops.local.apigateway.account import ServedApi, linked_listeners, on_this_machine, served_apis, write_lines
 from orderops.local.apigateway.gateway import Gateways
+from orderops.local.apigateway.rest_account import rest_api_on_this_machine, rest_listeners, served_rest_apis
 from orderops.local.apigateway.signed_requests import may_invoke
 from orderops.local.directories import DataDirectory
 from orderops.local.ecs.api import EcsCalls
@@ -26,7 +27,7 @@ from orderops.local.elb.reach import lets_balancer_in
 from orderops.local.elb.targets import Targets
 from orderops.local.emulator.permissions import allows, key_holder, role
 from orderops.local.emulator.protocol import Request, Response
-from orderops.local.emulator.server import Emulator
+from orderops.local.emulator.server import Emulator, Instead
 from orderops.local.keys import OPERATOR_PREFIX, AccessKey
 from orderops.local.rds import api as rds_calls
 from orderops.local.rds.databases import Databases
@@ -92,8 +93,8 @@ class DataPlane:
             rds_calls.delete_expired_backups()
             instances = rds_calls.instances()
             in_use = rds_calls.folders_in_use()
-            listeners = elb_calls.routes(linked_listeners())
-            apis = served_apis()
+            listeners = elb_calls.routes(linked_listeners() | rest_listeners())
+            apis = [*served_apis(), *served_rest_apis()]
             write_lines(self._gateways.take_lines())
             self._balancers.firewall.acls = web_acls()
             self._targets.configure(elb_calls.checks())
@@ -119,13 +120,10 @@ class DataPlane:
 
     def _serve_new_apis(self) -> None:
         """Give each API that is created a port of this machine, before the answer names its host."""
-        create = self._emulator.instead["apigateway", "CreateApi"]
-
-        def create_here(request: Request) -> Response | None:
-            answer = create(request)
-            return on_this_machine(request.region, answer) if answer else None
-
-        self._emulator.instead["apigateway", "CreateApi"] = create_here
+        for action, served in (("CreateApi", on_this_machine), ("CreateRestApi", rest_api_on_this_machine)):
+            self._emulator.instead["apigateway", action] = _served_here(
+                self._emulator.instead["apigateway", action], served
+            )
 
     def _may_invoke(self, request: StarletteRequest, body: bytes, api: ServedApi) -> bool:
         return may_invoke(self._emulator.admission, self._permits, request, body, api)
@@ -253,6 +251,14 @@ class DataPlane:
                 cluster.running_tasks_count = sum(record.last_status == "RUNNING" for record in tasks)
                 cluster.pending_tasks_count = sum(record.last_status in ("PROVISIONING", "PENDING") for record in tasks)
                 cluster.active_services_count = sum(record.status == "ACTIVE" for record in services)
+
+
+def _served_here(create: Instead, served: Callable[[str, Response], Response]) -> Instead:
+    def create_here(request: Request) -> Response | None:
+        answer = create(request)
+        return served(request.region, answer) if answer else None
+
+    return create_here
 
 
 def _role(instance: Any) -> str:

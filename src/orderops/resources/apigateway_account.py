@@ -78,6 +78,7 @@ class ApigatewayAccount(Resource):
         found = [one.arn.rpartition("/")[2] for one in cls.listing(aws, owner) if one.arn.endswith(f"/{ROLE}")]
         command = (
             "aws apigateway update-account --patch-operations op=replace,path=/cloudwatchRoleArn,value= && "
-            f"aws iam delete-role-policy --role-name NAME --policy-name {POLICY} && aws iam delete-role --role-name NAME"
+            f"aws iam delete-role-policy --role-name NAME --policy-name {POLICY} && "
+            "aws iam delete-role --role-name NAME"
         )
         yield Leftover("role of the whole account", command, tuple(found))

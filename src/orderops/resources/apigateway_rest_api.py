@@ -89,9 +89,7 @@ class ApigatewayRestApi(Resource):
         return UNKNOWN if unknown_in(defined) else digest(defined)
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
-        aws.apigateway.create_rest_api(
-            name=self.name, endpointConfiguration={"types": ["REGIONAL"]}, tags=owner.tags
-        )
+        aws.apigateway.create_rest_api(name=self.name, endpointConfiguration={"types": ["REGIONAL"]}, tags=owner.tags)
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         whole = {**observed.properties, **changed}

@@ -53,9 +53,7 @@ class ApigatewayStage(Resource):
         api, _, _ = observed.id.partition("/")
         of = {"restApiId": api, "deploymentId": observed.properties["DeploymentId"]}
         found = if_found(aws.apigateway.get_deployment, "NotFoundException", **of)
-        return replace(
-            observed, properties={**observed.properties, "Deployment": (found or {}).get("description", "")}
-        )
+        return replace(observed, properties={**observed.properties, "Deployment": (found or {}).get("description", "")})
 
     def desired(self, outputs: Outputs) -> Properties:
         limits = {EVERY_METHOD: self.limit, **{_setting(key): limit for key, limit in sorted(self.limits.items())}}
@@ -65,14 +63,14 @@ class ApigatewayStage(Resource):
             "MethodSettings": {key: limit.settings() for key, limit in limits.items()},
             "AccessLogSettings": {
                 "destinationArn": outputs[self.log_group].arn,
-                "format": log_format(routeKey="$context.httpMethod $context.resourcePath", error="$context.error.message"),
+                "format": log_format(
+                    routeKey="$context.httpMethod $context.resourcePath", error="$context.error.message"
+                ),
             },
         }
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
-        aws.apigateway.create_deployment(
-            restApiId=desired["ApiId"], stageName=STAGE, description=desired["Deployment"]
-        )
+        aws.apigateway.create_deployment(restApiId=desired["ApiId"], stageName=STAGE, description=desired["Deployment"])
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         api, _, stage = observed.id.partition("/")
@@ -101,7 +99,9 @@ def _observed(aws: Aws, api: Observed, name: str, raw: Mapping[str, Any], tags: 
         "AccessLogSettings": {key: logs.get(key) for key in ("destinationArn", "format")},
     }
     id = f"{api.id}/{raw['stageName']}"
-    return Observed(id, properties, tags=tags, name=name, arn=arn_of(aws, f"restapis/{api.id}/stages/{raw['stageName']}"))
+    return Observed(
+        id, properties, tags=tags, name=name, arn=arn_of(aws, f"restapis/{api.id}/stages/{raw['stageName']}")
+    )
 
 
 def _setting(key: str) -> str:

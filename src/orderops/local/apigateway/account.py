@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local.apigateway.keys import KeyHolder
 from orderops.local.apigateway.matching import GatewayRoute
 from orderops.local.apigateway.store import HttpApi, Json, api_records, every_api, link_records, link_status
 from orderops.local.elb.reach import lets_groups_in
@@ -32,6 +33,10 @@ class ServedApi:
     routes: tuple[GatewayRoute, ...]
     log_group: str
     log_format: str
+    stage: str = ""
+    """The stage of a REST API, which is the first part of the path; "" for an HTTP API."""
+    holders: Mapping[str, KeyHolder] = field(default_factory=dict)
+    """The holders of API keys by their values."""
 
 
 def served_apis() -> list[ServedApi]:
@@ -92,7 +97,7 @@ def _routes(api: HttpApi, stage: Json) -> Iterator[GatewayRoute]:
             audience=frozenset(jwt.get("audience", ())),
             scopes=frozenset(route.get("authorizationScopes", ())),
             listener=integration["integrationUri"],
-            reachable=_reachable(api.region, integration),
+            reachable=reachable(api.region, integration["integrationUri"], integration["connectionId"]),
             headers={form[1]: integration["requestParameters"][form[0]] for form in found if form},
             timeout=integration["timeoutInMillis"] / 1000,
             rate=limits.get("throttlingRateLimit"),
@@ -100,9 +105,10 @@ def _routes(api: HttpApi, stage: Json) -> Iterator[GatewayRoute]:
         )
 
 
-def _reachable(region: str, integration: Json) -> bool:
-    link = link_records(region).get(integration["connectionId"])
-    found = _listener(region, integration["integrationUri"])
+def reachable(region: str, listener: str, link_id: str) -> bool:
+    """Tell whether a link is available, and the load balancer of a listener admits it."""
+    link = link_records(region).get(link_id)
+    found = _listener(region, listener)
     if link is None or found is None or link_status(link) != "AVAILABLE":
         return False
     balancer, port = found

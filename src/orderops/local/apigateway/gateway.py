@@ -1,4 +1,4 @@
-"""HTTP APIs on ports of this machine: they find the route, check the caller, and forward to a load balancer."""
+"""APIs on ports of this machine: they find the route, check the caller, and forward to a load balancer."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from orderops.local.apigateway.account import ServedApi
+from orderops.local.apigateway.bodies import is_valid
+from orderops.local.apigateway.keys import KeyUse
 from orderops.local.apigateway.log_lines import line_of
 from orderops.local.apigateway.matching import GatewayRoute, route_for
 from orderops.local.apigateway.throttle import Throttle
 from orderops.local.apigateway.tokens import JwtCheck, MissingScope, WrongToken
+from orderops.local.apigateway.wording import path_in, wording_of
 from orderops.local.elb.balancer import HOP_BY_HOP
 from orderops.local.ports import HOST, listen, taken_text
 
@@ -99,7 +102,7 @@ class _ApiServer:
     ) -> None:
         self.api = api
         self._find_port, self._may_invoke, self._logged = find_port, may_invoke, logged
-        self._tokens, self._throttle = JwtCheck(), Throttle()
+        self._tokens, self._throttle, self._keys = JwtCheck(), Throttle(), KeyUse()
         listening = listen(api.port)
         config = uvicorn.Config(self._handle, interface="asgi3", lifespan="off", ws="none", log_config=None)
         config.access_log = config.server_header = config.date_header = config.proxy_headers = False
@@ -129,15 +132,16 @@ class _ApiServer:
         if name not in NAMES:
             # On AWS the host is the API's own. Here, a name that resolves to this machine may be that of a web page.
             return _message(403, "Forbidden")
-        route = exchange.route = route_for(self.api.routes, request.method, unquote(request.url.path))
-        if route is None:
-            return _message(404, "Not Found")
+        words, path = wording_of(self.api), path_in(self.api, request.scope["raw_path"].decode("latin-1"))
+        route = exchange.route = None if path is None else route_for(self.api.routes, request.method, unquote(path))
+        if path is None or route is None:
+            return _message(*words.no_route)
         if not self._throttle.admits(route.key, route.rate, route.burst):
             return _message(429, "Too Many Requests")
         body = await request.body()
         if len(body) > LARGEST:
             return _message(413, "Request Entity Too Large")
-        return await self._refusal(exchange, route, body) or await self._forwarded(exchange, route, body)
+        return await self._refusal(exchange, route, body) or await self._forwarded(exchange, route, path, body)
 
     async def _refusal(self, exchange: Exchange, route: GatewayRoute, body: bytes) -> Response | None:
         request = exchange.request
@@ -156,17 +160,22 @@ class _ApiServer:
         if signed and not await asyncio.to_thread(self._may_invoke, request, body, self.api):
             exchange.problem = "the signature is missing or wrong, or its identity may not invoke the route"
             return _message(403, "Forbidden")
+        if route.needs_key and (refused := self._keys.refusal(self.api.holders, request.headers.get("x-api-key", ""))):
+            exchange.problem = f"API key: {refused[1]}"
+            return _message(*refused)
+        if not is_valid(route.schema, request.headers.get("content-type", ""), body):
+            exchange.problem = "Invalid request body"
+            return _message(400, "Invalid request body")
         return None
 
-    async def _forwarded(self, exchange: Exchange, route: GatewayRoute, body: bytes) -> Response:
-        port = self._find_port(route.listener)
+    async def _forwarded(self, exchange: Exchange, route: GatewayRoute, path: str, body: bytes) -> Response:
+        words, port = wording_of(self.api), self._find_port(route.listener)
         if port is None or not route.reachable:
             exchange.problem = "the load balancer cannot be reached by the VPC link"
-            return _message(503, "Service Unavailable")
+            return _message(*words.no_way)
         request = exchange.request
-        raw = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
-        url = f"http://{HOST}:{port}{raw}" + (f"?{query}" if query else "")
+        url = f"http://{HOST}:{port}{route.target_path(path)}" + (f"?{query}" if query else "")
         try:
             async with httpx.AsyncClient(timeout=route.timeout, trust_env=False) as client:
                 client.headers.clear()
@@ -174,7 +183,7 @@ class _ApiServer:
                 answer = await client.send(sent)
         except httpx.HTTPError as error:
             exchange.problem = str(error) or type(error).__name__
-            return _message(503, "Service Unavailable")
+            return _message(*(words.late if isinstance(error, httpx.TimeoutException) else words.no_way))
         exchange.integration_status = answer.status_code
         response = Response(answer.content, answer.status_code)
         kept = [(k, v) for k, v in answer.headers.raw if k.decode().lower() not in HOP_BY_HOP | {"content-encoding"}]
@@ -204,12 +213,15 @@ def _message(status: int, text: str, headers: dict[str, str] | None = None) -> R
 
 def _context(exchange: Exchange, status: int, length: int) -> dict[str, str]:
     took = str(round((time.monotonic() - exchange.began) * 1000))
-    refused = status in (401, 403)
+    refused, key = status in (401, 403), exchange.route.key if exchange.route else ""
     return {
         "requestId": exchange.id,
         "ip": _client(exchange.request),
         "requestTime": datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
-        "routeKey": exchange.route.key if exchange.route else "-",
+        "routeKey": key or "-",
+        "httpMethod": exchange.request.method,
+        "resourcePath": key.partition(" ")[2] or "-",
+        "error.message": exchange.problem or "-",
         "status": str(status),
         "responseLength": str(length),
         "responseLatency": took,

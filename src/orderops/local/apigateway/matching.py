@@ -1,11 +1,13 @@
-"""Routes of an HTTP API, and which of them a request takes."""
+"""Routes of an API, and which of them a request takes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
+from urllib.parse import quote, unquote
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,13 @@ class GatewayRoute:
     """Seconds."""
     rate: float | None
     burst: int | None
+    needs_key: bool = False
+    schema: dict[str, Any] | None = None
+    """What a JSON body is validated by; None for any body."""
+    target: str = ""
+    """The path that the load balancer gets, with variables; "" for the path of the request."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Names of the variables of `target`, and of the route's own that they are filled with."""
 
     @property
     def weight(self) -> tuple[bool, int, int, bool]:
@@ -41,6 +50,16 @@ class GatewayRoute:
         if self.key == "$default":
             return True
         return self._method in ("ANY", method) and self._pattern.fullmatch(path) is not None
+
+    def target_path(self, raw: str) -> str:
+        """Return the path that the load balancer gets for this one, both encoded."""
+        found = self._pattern.fullmatch(unquote(raw))
+        if not self.target or found is None:
+            return raw
+        names = [name.strip("{}+") for name in re.findall(r"\{[^}]+\}", self._path)]
+        values = dict(zip(names, found.groups(), strict=True))
+        filled = {name: quote(values.get(source, ""), safe="/") for name, source in self.variables.items()}
+        return re.sub(r"\{([^}]+)\}", lambda variable: filled.get(variable[1], ""), self.target)
 
     @property
     def _method(self) -> str:
@@ -64,4 +83,4 @@ def route_for(routes: Sequence[GatewayRoute], method: str, path: str) -> Gateway
 def _expression(piece: str) -> str:
     if not piece.startswith("{"):
         return re.escape(piece)
-    return ".+" if piece.endswith("+}") else "[^/]+"
+    return "(.+)" if piece.endswith("+}") else "([^/]+)"

@@ -11,6 +11,7 @@ from moto.utilities.utils import get_partition
 from starlette.requests import Request as StarletteRequest
 
 from orderops.local.apigateway.account import DEFAULT, ServedApi
+from orderops.local.apigateway.wording import path_in
 from orderops.local.emulator import signatures
 from orderops.local.emulator.admission import Admission, received_request
 from orderops.local.emulator.protocol import RAW_HEADERS, ApiError, Request
@@ -33,7 +34,7 @@ def may_invoke(
     except ApiError:
         return False
     partition = get_partition(api.region)
-    place = f"{api.id}/{DEFAULT}/{request.method}{request.url.path}"
+    place = f"{api.id}/{api.stage or DEFAULT}/{request.method}{path_in(api, request.url.path)}"
     arn = f"arn:{partition}:{SERVICE}:{api.region}:{DEFAULT_ACCOUNT_ID}:{place}"
     return permits(claim.key_id, f"{SERVICE}:Invoke", arn)
 

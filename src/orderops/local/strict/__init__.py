@@ -23,6 +23,7 @@ from orderops.local.strict import (
     sts,
     tagging,
 )
+from orderops.local.strict.apigateway import hooks as apigateway
 from orderops.local.strict.apigatewayv2 import hooks as apigatewayv2
 from orderops.local.strict.cloudtrail import hooks as cloudtrail
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
@@ -41,6 +42,8 @@ from orderops.local.strict.wafv2 import hooks as wafv2
 DEFAULT_DELAYS = Delays()
 PATCHES: tuple[Callable[[Emulator], None], ...] = (
     apigatewayv2.patch,
+    # After those of HTTP APIs, which it goes beside.
+    apigateway.patch,
     autoscaling.patch,
     ec2_descriptions.patch,
     elbv2_listeners.patch,
@@ -49,6 +52,7 @@ PATCHES: tuple[Callable[[Emulator], None], ...] = (
 )
 REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     acm.register,
+    apigateway.register,
     apigatewayv2.register,
     autoscaling.register,
     cloudtrail.register,

@@ -47,6 +47,10 @@ class Delays:
 
     link: float = 0.2
     """Until a VPC link is available, or deleted (2 to 10 min on AWS)."""
+
+    rest_api: float = 0.3
+    """Until a further REST API of the account may be deleted (30 s on AWS)."""
+
     certificate: float = 0.2
     """Until a new certificate shows the records to make, and until one whose records exist is issued (minutes)."""
 
