@@ -38,8 +38,8 @@ def test_without_a_type_there_is_no_api(tmp_path: Path) -> None:
         (HTTP, "http", ""),
         ('[api]\ntype = "rest"\n', "rest", ""),
         ("[api]\nburst = 5\n", "http", "an HTTP API: nothing in [api] needs a REST API"),
-        (KEYS, "rest", "a REST API, for keys of clients, which no HTTP API has; it costs about 3.5 times as much"),
-        (f"{KEYS}validate_requests = true\n", "rest", "for keys of clients and the validation of requests"),
+        (KEYS, "rest", "a REST API, for keys of clients, which no HTTP API has; cost almost three times as much"),
+        (f"{KEYS}validate_requests = true\n", "rest", "for keys of clients, the validation of requests, which"),
     ],
 )
 def test_the_kind_of_the_api_follows_from_what_is_declared_and_is_explained(
@@ -114,7 +114,7 @@ def test_a_service_of_another_image_has_the_routes_of_the_file(tmp_path: Path) -
 
 MISTAKES: dict[str, tuple[str, str, str]] = {
     "keys": (f"{HTTP}api_keys = true\n", "api.api_keys", "is of REST APIs (keys of clients): leave type out"),
-    "validation": (f"{HTTP}validate_requests = true\n", "api.validate_requests", "it costs about 3.5 times as much"),
+    "validation": (f"{HTTP}validate_requests = true\n", "api.validate_requests", "cost almost three times as much"),
     "a plan": (f"{HTTP}[api.plan]\nquota = 5\n", "api.plan", "is of REST APIs (limits for each key)"),
     "no api": ('[api]\ntype = "none"\nburst = 5\n', "api.type", 'must be "http" or "rest", or left out, with burst'),
     "a plan without keys": ("[api.plan]\nquota = 5\n", "api.plan", "set api_keys = true"),
@@ -139,6 +139,11 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         f'{HTTP}[api.routes."GET /orders"]\napi_key = true\n',
         "api.routes.GET /orders.api_key",
         "needs api_keys = true",
+    ),
+    "two variables": (
+        f'{KEYS}[api.routes."GET /a/{{b}}"]\n[api.routes."GET /a/{{c}}/d"]\n',
+        "api.routes.GET /a/{c}/d",
+        "has {c} where another route has {b}",
     ),
     "too slow for REST": (f"{KEYS}timeout_seconds = 30\n", "api.timeout_seconds", "a REST API after 29 s"),
     "no issuer": (f'{HTTP}authorization = "jwt"\n', "api.jwt.issuer", 'is missing; authorization = "jwt" needs it'),

@@ -19,6 +19,8 @@ from orderops.resources.rds_restored_instance import RdsRestoredInstance
 
 # The longest name of each kind that has names of its own, from the API reference of its service.
 LONGEST = {
+    "apigateway-rest-api": 255,
+    "apigateway-usage-plan": 255,
     "apigatewayv2-api": 128,
     "apigatewayv2-authorizer": 128,
     "apigatewayv2-vpc-link": 128,
@@ -53,6 +55,8 @@ LONGEST = {
 }
 # Their names are tags, or contain the name of another resource.
 UNNAMED = {
+    "apigateway-account",
+    "apigateway-stage",
     "apigatewayv2-integration",
     "apigatewayv2-route",
     "apigatewayv2-stage",

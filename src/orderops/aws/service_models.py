@@ -26,6 +26,7 @@ RECORDED_CALLS = Path(__file__).parents[1] / "iam" / "recorded_calls.json"
 # botocore's name of each service; then the names by which endpoints.json, events, and the recorded calls know it.
 SERVICES = {
     "acm": ("acm", "acm", "acm"),
+    "apigateway": ("apigateway", "api-gateway", "apigateway"),
     "apigatewayv2": ("apigateway", "apigatewayv2", "apigateway"),
     "application-autoscaling": ("application-autoscaling", "application-auto-scaling", "application-autoscaling"),
     "cloudtrail": ("cloudtrail", "cloudtrail", "cloudtrail"),

@@ -30,6 +30,7 @@ GROUPS = (
     "database",
     "restore",
     "waf",
+    "api",
     "env",
     "ci",
     "local",

@@ -14,10 +14,11 @@ from orderops.config.api_routes import ORDER_PROCESSOR_ROUTES, PROBED, UNAUTHORI
 from orderops.config.loader import Key, Mistake, TomlTable
 from orderops.config.service import ServiceConfig
 from orderops.config.types import between, counted
+from orderops.text.lists import joined
 
 Authorization = Literal["none", "jwt", "iam"]
 ApiKind = Literal["none", "http", "rest"]
-PRICE = "it costs about 3.5 times as much for each request as an HTTP API"
+PRICE = "its requests cost almost three times as much as those of an HTTP API"
 ONLY_REST = {
     "api_keys": "keys of clients",
     "plan": "limits for each key",
@@ -129,8 +130,8 @@ class ApiConfig(TomlTable):
         if self.type is not None or not self.declared:
             return ""
         if needs := self._needs_rest():
-            return f"a REST API, for {' and '.join(needs)}, which no HTTP API has; {PRICE}"
-        return "an HTTP API: nothing in [api] needs a REST API, which costs about 3.5 times as much for each request"
+            return f"a REST API, for {joined(needs)}, which no HTTP API has; {PRICE}"
+        return "an HTTP API: nothing in [api] needs a REST API, whose requests cost almost three times as much"
 
     @property
     def declared(self) -> bool:
@@ -222,6 +223,18 @@ class ApiConfig(TomlTable):
         for key, route in self.routes.items():
             if route.authorization == "jwt":
                 yield Mistake(("routes", key, "authorization"), "jwt", rule.format(rest), (("type",),))
+        yield from self._variable_mistakes()
+
+    def _variable_mistakes(self) -> Iterator[Mistake]:
+        """Check that paths have one name for the variable of one place, as the tree of a REST API has."""
+        names: dict[str, str] = {}
+        for key in self.routes:
+            above = ""
+            for part in key.partition(" ")[2].strip("/").split("/"):
+                if part.startswith("{") and (other := names.setdefault(above, part)) != part:
+                    rule = f"has {part} where another route has {other}: a REST API takes one variable in a place"
+                    yield Mistake(("routes", key), {}, rule)
+                above += f"/{part}"
 
     def _service_misfits(self, services: Mapping[str, ServiceConfig]) -> Iterator[Mistake]:
         guarded = any(route.authorization != "none" for route in self.routes_of(services))

@@ -128,6 +128,10 @@ def _api(resource: Priced) -> Iterator[Line]:
     yield _of_requests(resource, "http-api")
 
 
+def _rest_api(resource: Priced) -> Iterator[Line]:
+    yield _of_requests(resource, "rest-api")
+
+
 def _of_requests(resource: Priced, item: str) -> Line:
     price, traffic = resource.prices[item], resource.traffic
     if traffic is None:
@@ -154,6 +158,10 @@ NO_CHARGE = _free("no charge of its own")
 WITH_THE_API = _free("charged with the requests to the API")
 FORMULAS: Mapping[str, Formula] = {
     "acm-certificate": _free("public certificates cost nothing"),
+    "apigateway-account": NO_CHARGE,
+    "apigateway-rest-api": _rest_api,
+    "apigateway-stage": WITH_THE_API,
+    "apigateway-usage-plan": WITH_THE_API,
     "apigatewayv2-api": _api,
     "apigatewayv2-authorizer": WITH_THE_API,
     "apigatewayv2-integration": WITH_THE_API,

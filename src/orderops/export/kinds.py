@@ -59,6 +59,15 @@ KINDS: Mapping[str, Parts] = {
 }
 NO_EQUIVALENT: Mapping[str, str] = {
     "cloudwatch-anomaly-detector": "the AWS provider has no resource for it; CloudWatch keeps it without one",
+    **{
+        kind: f"orderops does not write {target} yet; it stays in AWS: declare and import it by hand"
+        for kind, target in {
+            "apigateway-account": "aws_api_gateway_account",
+            "apigateway-rest-api": "aws_api_gateway_rest_api",
+            "apigateway-stage": "aws_api_gateway_stage",
+            "apigateway-usage-plan": "aws_api_gateway_usage_plan",
+        }.items()
+    },
 }
 """Kinds that are not written, with the reason."""
 KNOWN_BY_ANOTHER = frozenset({"wafv2-association", "wafv2-logging"})

@@ -42,7 +42,11 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ec2:CreateFlowLogs": ("ec2:CreateTags", "iam:PassRole"),
     # SAR of API Gateway Management V2: tags in a create need TagResource, and a call for tags the method besides
     **{f"apigateway:Create{name}": ("apigateway:TagResource",) for name in ("Api", "Stage", "VpcLink")},
-    "apigateway:TagResource": ("apigateway:POST", "apigateway:TagResource"),
+    **{f"apigateway:Create{name}": ("apigateway:TagResource",) for name in ("ApiKey", "RestApi", "UsagePlan")},
+    # POST for HTTP APIs, PUT for REST APIs
+    "apigateway:TagResource": ("apigateway:POST", "apigateway:PUT", "apigateway:TagResource"),
+    # the role for the logs of REST APIs is passed to API Gateway
+    "apigateway:UpdateAccount": ("iam:PassRole",),
     # API Gateway guide, "Configure logging for HTTP APIs": the caller's permissions deliver the access log
     **{f"apigateway:{name}Stage": ("apigateway:TagResource", *LOG_DELIVERY) for name in ("Create", "Update")},
     "apigateway:DeleteStage": ("logs:DeleteLogDelivery",),

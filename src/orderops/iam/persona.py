@@ -22,6 +22,7 @@ READING = (
     "service logs",
     "service releases",
     "waf report",
+    "api keys list",
 )
 RELEASING = (
     "up",
@@ -39,6 +40,7 @@ ROTATING = ("database rotate",)
 CHANGING_DATABASE = ("database analyze", "database extensions", "database scale", "database upgrade")
 ENTERING = ("service exec",)
 DRILLING = ("alerts fire-drill",)
+API_KEYS = ("api keys create", "api keys revoke")
 QUEUES = ("queue peek", "queue dlq list", "queue dlq show", "queue dlq replay", "queue dlq purge")
 # A viewer may make a board too, whose sample is then not kept.
 BOARD = ("board", "board publish")
@@ -75,6 +77,7 @@ class Persona(StrEnum):
                 *CHANGING_DATABASE,
                 *ENTERING,
                 *DRILLING,
+                *API_KEYS,
                 *QUEUES,
                 *BOARD,
                 *INCIDENTS,

@@ -64,7 +64,8 @@ class _Question:
     def __init__(self, url: str, path: str, within: timedelta) -> None:
         parts = urlsplit(url)
         self.answer: PageAnswer | None = None
-        self._url, self._path = f"{url}{path}", path
+        # The URL of a REST API has a path of its own: its stage.
+        self._url, self._path = f"{url}{path}", f"{parts.path.rstrip('/')}{path}"
         self._host = parts.hostname or ""
         self._within = within
         limit = within.total_seconds()

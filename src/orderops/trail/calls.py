@@ -57,6 +57,23 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         _deletes("DeleteCertificate", "certificateArn"),
         *_tags("certificateArn", "RemoveTagsFromCertificate", "AddTagsToCertificate"),
     ),
+    "apigateway-account": (Setter("UpdateAccount", "patchOperations", (ALL,)),),
+    "apigateway-rest-api": (
+        Setter("PutRestApi", "restApiId", ("Integration", "Routes", "Version", "Name")),
+        Setter("UpdateRestApi", "restApiId", (ALL,)),
+        _deletes("DeleteRestApi", "restApiId"),
+        *_tags("resourceArn", *TAG_CALLS),
+    ),
+    "apigateway-stage": (
+        Setter("CreateDeployment", "restApiId", ("Deployment",)),
+        Setter("UpdateStage", "restApiId", (ALL,)),
+        _deletes("DeleteStage", "restApiId"),
+    ),
+    "apigateway-usage-plan": (
+        Setter("UpdateUsagePlan", "usagePlanId", (ALL,)),
+        _deletes("DeleteUsagePlan", "usagePlanId"),
+        *_tags("resourceArn", *TAG_CALLS),
+    ),
     "apigatewayv2-api": (
         Setter("UpdateApi", "apiId", (ALL,)),
         _deletes("DeleteApi", "apiId"),

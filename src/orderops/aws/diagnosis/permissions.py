@@ -36,8 +36,8 @@ ACTIONS = {
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
 }
-# Service Authorization Reference, "Actions defined by Amazon API Gateway Management V2".
-METHODS = {"Create": "POST", "Delete": "DELETE", "Get": "GET", "Update": "PATCH"}
+# Service Authorization Reference, "Actions defined by Amazon API Gateway Management" and its V2.
+METHODS = {"Create": "POST", "Delete": "DELETE", "Get": "GET", "Put": "PUT", "Update": "PATCH"}
 
 
 def action_of(service: str, operation: str) -> str:
