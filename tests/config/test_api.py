@@ -38,7 +38,7 @@ def test_without_a_type_there_is_no_api(tmp_path: Path) -> None:
         (HTTP, "http", ""),
         ('[api]\ntype = "rest"\n', "rest", ""),
         ("[api]\nburst = 5\n", "http", "an HTTP API: nothing in [api] needs a REST API"),
-        (KEYS, "rest", "a REST API, for keys of clients, which no HTTP API has; cost almost three times as much"),
+        (KEYS, "rest", "a REST API, for keys of clients, which no HTTP API has; its requests cost almost three"),
         (f"{KEYS}validate_requests = true\n", "rest", "for keys of clients, the validation of requests, which"),
     ],
 )

@@ -451,7 +451,10 @@ def _apis(call: Request) -> Iterator[Question]:
     if call.json.get("tags") and call.action.startswith("Create"):
         yield Question("apigateway:TagResource", resource)
     yield Question(f"apigateway:{call.method}", resource)
-    if call.action == "DeleteStage":
+    for patch in call.json.get("patchOperations", ()) if call.action == "UpdateAccount" else ():
+        yield Question("iam:PassRole", patch["value"], {"iam:PassedToService": "apigateway.amazonaws.com"})
+    # With a REST API, a role of the account writes the log.
+    if call.action == "DeleteStage" and call.path.startswith("/v2/"):
         yield Question("logs:DeleteLogDelivery")
     if call.action in ("CreateStage", "UpdateStage") and call.json.get("accessLogSettings"):
         for action in API_LOG_DELIVERY:

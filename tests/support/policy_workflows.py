@@ -164,6 +164,19 @@ audience = ["orders"]
 """
 
 
+REST_API = """
+[api]
+balancer = "both"
+api_keys = true
+validate_requests = true
+[api.plan]
+quota = 1000
+[api.routes."GET /orders"]
+requests_per_second = 5
+burst = 10
+"""
+
+
 def shipped(env: str) -> str:
     """A file as shipped; dev also has what it leaves out to save money."""
     text = (ENVIRONMENTS / f"{env}.toml").read_text()
@@ -188,6 +201,7 @@ def run_all_workflows(operator: Operator) -> None:
     replicate(operator)
     change_the_database(operator)
     put_an_api_in_front(operator)
+    put_a_rest_api_in_front(operator)
     destroy(operator)
     create_again(operator)
     operate_prod(operator)
@@ -449,6 +463,43 @@ def put_an_api_in_front(operator: Operator) -> None:
 def export(operator: Operator) -> None:
     """Write what exists as a configuration."""
     operator("infra", "export", "--out", str(operator.folder / "export"), "--force")
+
+
+def put_a_rest_api_in_front(operator: Operator) -> None:
+    """Add a REST API with keys, change it by hand, repair it, and take it away with the keys that are left."""
+    text = (operator.folder / "dev.toml").read_text()
+    operator.write("dev", text + REST_API)
+    operator("infra", "plan", expect=3)
+    operator("infra", "apply", "--yes")
+    operator("up", "--yes", "--image", IMAGE)
+    for name in ("shop", "till"):
+        operator("api", "keys", "create", name, "--yes")
+    operator("api", "keys", "list")
+    operator("api", "keys", "revoke", "till", "--yes")
+    damage_the_rest_api(operator)
+    operator("status", expect=None)
+    operator("infra", "drift", expect=3)
+    operator("up", "--yes", "--image", IMAGE)
+    for number in range(1, 12):
+        # Beyond ten, an old deployment is deleted.
+        operator.write("dev", text + REST_API.replace("[api.plan]", f"timeout_seconds = {number}\n[api.plan]"))
+        operator("infra", "apply", "--yes")
+    operator.write("dev", text)
+    operator("up", "--yes", "--image", IMAGE)
+    operator("infra", "apply", "--yes", "--prune")
+
+
+def damage_the_rest_api(operator: Operator) -> None:
+    """Change each part of the REST API by hand."""
+    apis = operator.client("apigateway")
+    [api] = apis.get_rest_apis()["items"]
+    disabled = {"op": "replace", "path": "/disableExecuteApiEndpoint", "value": "true"}
+    apis.update_rest_api(restApiId=api["id"], patchOperations=[disabled])
+    apis.untag_resource(resourceArn=f"arn:aws:apigateway:ap-southeast-2::/restapis/{api['id']}", tagKeys=["Name"])
+    limit = {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "1"}
+    apis.update_stage(restApiId=api["id"], stageName="live", patchOperations=[limit])
+    [plan] = apis.get_usage_plans()["items"]
+    apis.update_usage_plan(usagePlanId=plan["id"], patchOperations=[{"op": "remove", "path": "/quota"}])
 
 
 def damage_the_api(operator: Operator) -> None:

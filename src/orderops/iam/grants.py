@@ -22,6 +22,7 @@ TAGGED_IN_REQUEST = {REQUEST_TAG: "{environment}"}
 TAGGED = {RESOURCE_TAG: "{environment}"}
 ROLES = "arn:{partition}:iam::{account}:role/"
 OUR_ROLES = ("arn:{partition}:iam::{account}:role{role_path}" + PREFIX + "*",)
+API_LOG_ROLE = (f"{ROLES}orderops-ApiGatewayLogs",)
 RECORD = "arn:{partition}:s3:::orderops-{account}-{region}"
 """The bucket of leases and run records."""
 
@@ -304,6 +305,22 @@ NARROW = (
         OUR_ROLES,
         {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}},
         bounded=True,
+    ),
+    # One for the account, by which API Gateway writes the access logs of REST APIs.
+    Grant("ApiLogRole", ("iam:CreateRole", "iam:PutRolePolicy", "iam:TagRole"), API_LOG_ROLE, bounded=False),
+    Grant("TagApiLogRole", ("iam:TagRole",), API_LOG_ROLE, bounded=True),
+    Grant(
+        "BoundedApiLogRole",
+        ("iam:CreateRole", "iam:PutRolePolicy"),
+        API_LOG_ROLE,
+        {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}},
+        bounded=True,
+    ),
+    Grant(
+        "PassApiLogRole",
+        ("iam:PassRole",),
+        API_LOG_ROLE,
+        {"StringEquals": {"iam:PassedToService": ("apigateway.amazonaws.com",)}},
     ),
     Grant(
         "PassRoles",

@@ -9,6 +9,7 @@ from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership
+from orderops.errors import AwsError
 from orderops.resources.apigateway_usage_plan import ApigatewayUsagePlan, keys_of
 
 KIND = "apigateway-api-key"
@@ -53,11 +54,16 @@ def api_keys(aws: Aws, environment: str, plan: str | None) -> list[ApiKey]:
 def create_key(aws: Aws, environment: str, name: str, plan: str) -> tuple[str, str]:
     """Make a key that belongs to a plan; return its id and its value, which nothing keeps.
 
-    Until the second call, the key opens nothing: `api_keys` shows it as unfinished.
+    Until the second call, the key opens nothing: `api_keys` shows it as unfinished. An answer to that call that is lost
+    is no reason to lose the value.
     """
     tags = Ownership(environment, f"{KIND}/{name}", name).tags
     made = aws.once.apigateway.create_api_key(name=name, enabled=True, tags=tags)
-    aws.once.apigateway.create_usage_plan_key(usagePlanId=plan, keyId=made["id"], keyType="API_KEY")
+    try:
+        aws.once.apigateway.create_usage_plan_key(usagePlanId=plan, keyId=made["id"], keyType="API_KEY")
+    except AwsError:
+        if made["id"] not in (key["id"] for key in _in_plan(aws, plan)):
+            raise
     return str(made["id"]), str(made["value"])
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from orderops.local.apigateway.account import ServedApi
 from orderops.local.apigateway.gateway import Gateways
+from orderops.local.apigateway.keys import KeyHolder, PlanLimits
 from orderops.local.apigateway.matching import GatewayRoute
 from orderops.local.ports import free_port
 from support.laptop import until
@@ -244,3 +245,92 @@ def test_each_request_is_a_line_of_the_access_log(gateways: Gateways, serve: Ser
         {"route": "GET /version", "status": "401", "why": "this is no token"},
         {"route": "-", "status": "404", "why": "-"},
     ]
+
+
+SCHEMA = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+UNLIMITED = PlanLimits(None, None, None, "MONTH")
+
+
+@pytest.fixture
+def serve_rest(gateways: Gateways) -> Callable[..., str]:
+    def start(*routes: GatewayRoute, limits: PlanLimits = UNLIMITED) -> str:
+        port, holders = free_port(), {"right": KeyHolder("k", "p", limits)}
+        gateways.update([ServedApi("rest1", "ap-southeast-2", port, routes, "/group", FORMAT, "live", holders)])
+        return f"http://127.0.0.1:{port}"
+
+    return start
+
+
+def test_a_rest_api_answers_under_its_stage_alone(serve_rest: Callable[..., str], service: Service) -> None:
+    url = serve_rest(replace(OPEN, target="/version"))
+
+    assert ask(f"{url}/live/version?x=1") == (201, "ok")
+    assert service.seen[-1][1] == "/version?x=1"
+    for path in ("/version", "/lively/version", "/other/version", "/live/nothing"):
+        assert ask(f"{url}{path}") == (403, {"message": "Missing Authentication Token"})
+
+
+def test_the_load_balancer_gets_the_path_of_the_integration(serve_rest: Callable[..., str], service: Service) -> None:
+    variables = {"id": "name", "rest": "more"}
+    url = serve_rest(replace(OPEN, key="GET /a/{name}/{more+}", target="/inner/{id}/{rest}", variables=variables))
+
+    ask(f"{url}/live/a/x%20y/b/c")
+
+    assert service.seen[-1][1] == "/inner/x%20y/b/c"
+
+
+def test_a_request_without_a_key_of_the_plan_never_reaches_the_service(
+    serve_rest: Callable[..., str], service: Service
+) -> None:
+    url = serve_rest(replace(OPEN, needs_key=True))
+    before = len(service.seen)
+
+    assert ask(f"{url}/live/version") == (403, {"message": "Forbidden"})
+    assert ask(f"{url}/live/version", X_Api_Key="wrong") == (403, {"message": "Forbidden"})
+    assert len(service.seen) == before
+    assert ask(f"{url}/live/version", X_Api_Key="right") == (201, "ok")
+
+
+def test_a_key_is_refused_above_the_limit_and_above_the_quota_of_its_plan(serve_rest: Callable[..., str]) -> None:
+    route = replace(OPEN, needs_key=True)
+
+    fast = serve_rest(route, limits=PlanLimits(0.001, 1, None, "DAY"))
+    assert [ask(f"{fast}/live/version", X_Api_Key="right")[0] for _ in range(2)] == [201, 429]
+
+
+def test_a_quota_that_is_used_up_is_said(serve_rest: Callable[..., str]) -> None:
+    url = serve_rest(replace(OPEN, needs_key=True), limits=PlanLimits(None, None, 1, "DAY"))
+
+    assert ask(f"{url}/live/version", X_Api_Key="right") == (201, "ok")
+    assert ask(f"{url}/live/version", X_Api_Key="right") == (429, {"message": "Limit Exceeded"})
+
+
+BODIES: dict[str, tuple[bytes, str, int]] = {
+    "right": (b'{"a": 1}', "application/json", 201),
+    "with a character set": (b'{"a": 1}', "application/json; charset=utf-8", 201),
+    "wrong": (b'{"a": "1"}', "application/json", 400),
+    "no JSON": (b"{", "application/json", 400),
+    "empty": (b"", "application/json", 400),
+    "of a type without a model": (b"a=1", "text/plain", 201),
+}
+
+
+@pytest.mark.parametrize(("body", "content_type", "status"), BODIES.values(), ids=BODIES)
+def test_a_body_is_judged_by_the_schema_before_the_service_gets_it(
+    serve_rest: Callable[..., str], service: Service, body: bytes, content_type: str, status: int
+) -> None:
+    url = serve_rest(replace(OPEN, key="POST /orders", schema=SCHEMA))
+    before = len(service.seen)
+
+    answered = ask(f"{url}/live/orders", "POST", body, Content_Type=content_type)
+
+    assert answered[0] == status
+    assert len(service.seen) - before == (status == 201)
+    if status == 400:
+        assert answered[1] == {"message": "Invalid request body"}
+
+
+def test_a_rest_api_says_in_its_own_words_that_nobody_answers(serve_rest: Callable[..., str]) -> None:
+    url = serve_rest(replace(OPEN, reachable=False))
+
+    assert ask(f"{url}/live/version") == (500, {"message": "Internal server error"})
