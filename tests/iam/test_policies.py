@@ -91,7 +91,7 @@ def test_every_permission_is_in_some_grant() -> None:
 def test_every_grant_is_used_by_the_operator(dev: Environment) -> None:
     given = {statement["Sid"] for statement in statements(dev, ACCOUNT, Persona.OPERATOR)}
 
-    assert given == {grant.sid for grant in (ANYTHING, *NARROW)} - {"BoundedRoles"}
+    assert given == {grant.sid for grant in (ANYTHING, *NARROW)} - {"BoundedRoles", "BoundedApiLogRole"}
     bounded = dev.model_copy(update={"iam": IamConfig(permissions_boundary=f"arn:aws:iam::{ACCOUNT}:policy/b")})
     given = {statement["Sid"] for statement in statements(bounded, ACCOUNT, Persona.OPERATOR)}
     assert given == {grant.sid for grant in (ANYTHING, *NARROW)}
@@ -106,10 +106,9 @@ def test_roles_are_created_only_within_the_boundary_of_the_environment(dev: Envi
     given = statements(bounded, ACCOUNT, persona)
 
     creating = [statement for statement in given if "iam:CreateRole" in statement["Action"]]
-    assert [statement["Condition"] for statement in creating] == [
-        {"StringEquals": {"iam:PermissionsBoundary": boundary}}
-    ]
-    assert "iam:PutRolePermissionsBoundary" in creating[0]["Action"]
+    within = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    assert [statement["Condition"] for statement in creating] == [within, within]
+    assert any("iam:PutRolePermissionsBoundary" in statement["Action"] for statement in creating)
     assert not any("iam:DeleteRolePermissionsBoundary" in statement["Action"] for statement in given)
     on_roles = {
         arn
@@ -117,7 +116,12 @@ def test_roles_are_created_only_within_the_boundary_of_the_environment(dev: Envi
         for arn in statement["Resource"]
         if ":role/" in arn and statement["Sid"] not in ("LinkedRoles", "OwnPermissions")
     }
-    assert on_roles == {f"arn:aws:iam::{ACCOUNT}:role/team/orderops-dev-*"}
+    # The second is one for the account, by which API Gateway writes access logs.
+    own, logs = (
+        f"arn:aws:iam::{ACCOUNT}:role/team/orderops-dev-*",
+        f"arn:aws:iam::{ACCOUNT}:role/orderops-ApiGatewayLogs",
+    )
+    assert on_roles == {own, logs}
 
 
 def test_the_pipeline_may_delete_nothing_that_holds_data() -> None:
@@ -238,9 +242,13 @@ def test_direct_database_access_adds_the_passwords_of_the_environment(
     )
 
 
-def test_roles_may_be_passed_to_four_services_only(dev: Environment) -> None:
+def test_roles_may_be_passed_to_five_services_only(dev: Environment) -> None:
     pipeline = statements(dev, ACCOUNT, Persona.PIPELINE)
-    [passing] = [statement for statement in pipeline if "iam:PassRole" in statement["Action"]]
+    passed = [statement for statement in pipeline if "iam:PassRole" in statement["Action"]]
+    passing, logs = sorted(passed, key=lambda statement: statement["Sid"] == "PassApiLogRole")
+
+    assert logs["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/orderops-ApiGatewayLogs"]
+    assert logs["Condition"] == {"StringEquals": {"iam:PassedToService": ["apigateway.amazonaws.com"]}}
 
     assert passing["Resource"] == [f"arn:aws:iam::{ACCOUNT}:role/orderops-dev-*"]
     services = ["ecs-tasks", "ecs", "scheduler", "vpc-flow-logs"]

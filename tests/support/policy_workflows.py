@@ -75,7 +75,13 @@ class Operator:
     key: tuple[str, str] = ("testing", "testing")
 
     def __call__(self, *argv: str, env: str = "dev", expect: int | None = 0) -> Said:
-        words = 3 if argv[:2] in (("queue", "dlq"), ("board", "incident")) else 2 if argv[0] in GROUPS else 1
+        words = (
+            3
+            if argv[:2] in (("queue", "dlq"), ("board", "incident"), ("api", "keys"))
+            else 2
+            if argv[0] in GROUPS
+            else 1
+        )
         command = [*argv[:words]]
         command = [argument for argument in command if not argument.startswith("-")]
         self.account.command = " ".join([*command, *(argument for argument in argv if argument == "--prune")])

@@ -22,7 +22,7 @@ TAGGED_IN_REQUEST = {REQUEST_TAG: "{environment}"}
 TAGGED = {RESOURCE_TAG: "{environment}"}
 ROLES = "arn:{partition}:iam::{account}:role/"
 OUR_ROLES = ("arn:{partition}:iam::{account}:role{role_path}" + PREFIX + "*",)
-API_LOG_ROLE = (f"{ROLES}orderops-ApiGatewayLogs",)
+API_LOG_ROLE = (f"{ROLES}orderops-ApiGatewayLogs",)  # One for the account, for the access logs of REST APIs.
 RECORD = "arn:{partition}:s3:::orderops-{account}-{region}"
 """The bucket of leases and run records."""
 
@@ -306,9 +306,8 @@ NARROW = (
         {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}},
         bounded=True,
     ),
-    # One for the account, by which API Gateway writes the access logs of REST APIs.
     Grant("ApiLogRole", ("iam:CreateRole", "iam:PutRolePolicy", "iam:TagRole"), API_LOG_ROLE, bounded=False),
-    Grant("TagApiLogRole", ("iam:TagRole",), API_LOG_ROLE, bounded=True),
+    Grant("ApiLogRole", ("iam:TagRole",), API_LOG_ROLE, bounded=True),
     Grant(
         "BoundedApiLogRole",
         ("iam:CreateRole", "iam:PutRolePolicy"),

@@ -41,6 +41,7 @@ ANSWERS: Mapping[str, Answer] = {
     "TagResource": apis.tag_resource,
     "UntagResource": apis.untag_resource,
     "UpdateAccount": apis.update_account,
+    "UpdateApiKey": plans.update_api_key,
     "UpdateRestApi": apis.update_rest_api,
     "UpdateStage": stages.update_stage,
     "UpdateUsagePlan": plans.update_usage_plan,

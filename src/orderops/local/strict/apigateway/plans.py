@@ -124,6 +124,15 @@ def get_api_keys(request: Request) -> Response:
     return listed(request, [_shown(key, values=asked.get("includeValues") == "true") for key in found])
 
 
+def update_api_key(request: Request) -> Response:
+    key = _key(request)
+    for op, pieces, value in patches(request):
+        if (op, pieces) != ("replace", ["enabled"]):
+            raise wrong_patch(op, pieces)
+        key["enabled"] = value == "true"
+    return answer(key)
+
+
 def delete_api_key(request: Request) -> Response:
     id = _key(request)["id"]
     del api_keys(request.region)[id]
