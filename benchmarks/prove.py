@@ -53,6 +53,8 @@ NAMES = (
     "api",
     "api alone",
     "api off",
+    "rest",
+    "rest off",
     "https",
     "https off",
     "replicas",

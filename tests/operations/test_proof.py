@@ -71,6 +71,26 @@ def test_anomaly_detection_switched_on_or_off_survives_a_kill(
 @pytest.mark.parametrize(
     ("name", "action", "fate"),
     [
+        ("rest", "apigateway.CreateRestApi", Fate.UNANSWERED),
+        ("rest", "apigateway.PutRestApi", Fate.UNANSWERED),
+        ("rest", "apigateway.CreateDeployment", Fate.UNDONE),
+        ("rest", "apigateway.UpdateStage", Fate.UNDONE),
+        ("rest", "apigateway.CreateUsagePlan", Fate.UNANSWERED),
+        ("rest", "apigateway.UpdateAccount", Fate.UNDONE),
+        ("rest off", "apigateway.UpdateUsagePlan", Fate.UNANSWERED),
+        ("rest off", "apigateway.DeleteStage", Fate.UNDONE),
+        ("rest off", "apigateway.DeleteRestApi", Fate.UNANSWERED),
+    ],
+)
+def test_a_rest_api_added_or_taken_away_survives_a_kill(
+    proof: Proof, known: dict[str, Workflow], name: str, action: str, fate: Fate
+) -> None:
+    check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "fate"),
+    [
         ("waf", "wafv2.CreateWebACL", Fate.UNANSWERED),
         ("waf", "wafv2.AssociateWebACL", Fate.UNDONE),
         ("waf change", "wafv2.UpdateWebACL", Fate.UNANSWERED),

@@ -50,7 +50,12 @@ def test_what_all_methods_share_is_told_once() -> None:
 
 
 def test_one_method_that_leads_elsewhere_or_drops_the_callers_address_is_told() -> None:
-    for changed in ({"uri": "http://lb:80/other"}, {"requestParameters": {}}, {"timeoutInMillis": 50}):
+    elsewhere: tuple[dict[str, Any], ...] = (
+        {"uri": "http://lb:80/other"},
+        {"requestParameters": {}},
+        {"timeoutInMillis": 50},
+    )
+    for changed in elsewhere:
         found = observed_definition([resource(GET=method(), POST=method(**changed))])
         assert found["Integration"].keys() == {"GET /orders/{id}", "POST /orders/{id}"}
         assert found["Integration"]["GET /orders/{id}"] == INTEGRATION

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orderops.aws.client import Aws
+from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
 from orderops.resources.apigateway_usage_plan import KeyQuota
 from orderops.resources.apigatewayv2_stage import RouteLimit
@@ -62,3 +63,14 @@ def test_a_plan_is_deleted_with_the_keys_of_its_environment_and_no_others(aws: A
     remove(PLAN, aws)
 
     assert sorted(key["name"] for key in aws.apigateway.get_api_keys()["items"]) == ["theirs", "x"]
+
+
+def test_a_plan_holds_the_keys_of_its_environment(aws: Aws, up: Up) -> None:
+    up(PLAN)
+    [found] = type(PLAN).listing(aws, Ownership("dev"))
+    assert type(PLAN).holds(aws, found) == ""
+
+    for name, environment in (("a", "dev"), ("b", "dev"), ("c", "qa")):
+        aws.apigateway.create_api_key(name=name, tags={"orderops:environment": environment})
+
+    assert type(PLAN).holds(aws, found) == "2 API keys"

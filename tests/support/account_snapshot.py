@@ -30,6 +30,9 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "database subnets": ("rds", "describe_db_subnet_groups", "DBSubnetGroups", {}, "DBSubnetGroupName"),
     "parameters": ("rds", "describe_db_parameter_groups", "DBParameterGroups", {}, "DBParameterGroupName"),
     "api": ("apigatewayv2", "get_apis", "Items", {}, "Name"),
+    "rest api": ("apigateway", "get_rest_apis", "items", {}, "name"),
+    "usage plan": ("apigateway", "get_usage_plans", "items", {}, "name"),
+    "api key": ("apigateway", "get_api_keys", "items", {}, "name"),
     "vpc link": ("apigatewayv2", "get_vpc_links", "Items", {}, "Name"),
     "queue": ("sqs", "list_queues", "QueueUrls", {}, ""),
     "topic": ("sns", "list_topics", "Topics", {}, "TopicArn"),
@@ -77,6 +80,8 @@ def take_snapshot(client: Client) -> AccountSnapshot:
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
     there["web ACL of a balancer"] = list(_guarded(client))
     there |= {kind: list(_of_apis(client, kind, name)) for kind, name in OF_APIS.items()}
+    there["rest api route"] = list(_rest_routes(client))
+    there["rest api stage"] = list(_rest_stages(client))
     there["record"] = list(_records(client))
     there["cluster"] = [cluster["clusterName"] for cluster in _clusters(client)]
     there["service"] = list(_services(client))
@@ -121,6 +126,22 @@ def _of_apis(client: Client, kind: str, name: str) -> Iterator[str]:
     for api in _every(apis, "get_apis", "Items"):
         for part in _every(apis, f"get_{kind.removeprefix('api ')}s", "Items", ApiId=api["ApiId"]):
             yield str(part[name])
+
+
+def _rest_routes(client: Client) -> Iterator[str]:
+    apis = client("apigateway")
+    for api in _every(apis, "get_rest_apis", "items"):
+        for resource in _every(apis, "get_resources", "items", restApiId=api["id"]):
+            yield from (f"{method} {resource['path']}" for method in resource.get("resourceMethods", {}))
+
+
+def _rest_stages(client: Client) -> Iterator[str]:
+    """Stages with what they have deployed."""
+    apis = client("apigateway")
+    for api in _every(apis, "get_rest_apis", "items"):
+        for stage in apis.get_stages(restApiId=api["id"])["item"]:
+            deployed = apis.get_deployment(restApiId=api["id"], deploymentId=stage["deploymentId"])
+            yield f"{stage['stageName']} {bool(deployed['description'])}"
 
 
 def _records(client: Client) -> Iterator[str]:

@@ -492,7 +492,10 @@ def put_a_rest_api_in_front(operator: Operator) -> None:
         operator("infra", "apply", "--yes")
     operator.write("dev", text)
     operator("up", "--yes", "--image", IMAGE)
+    # The plan stays as long as it has a key.
     operator("infra", "apply", "--yes", "--prune")
+    plan = "orderops-dev-api"
+    operator("down", "--yes", "--only", f"apigateway-usage-plan/{plan}", "--confirm", plan)
 
 
 def damage_the_rest_api(operator: Operator) -> None:

@@ -109,6 +109,7 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     guarded, blocking = (_with_a_firewall(folder / f"firewall-{mode}", mode) for mode in ("count", "block"))
     guard = ("infra", "apply", *guarded)
     both, alone = (("up", *_with_api(folder / f"api-{to}", to), "--image", FIRST) for to in ("both", "internal"))
+    rest = ("up", *_with_a_rest_api(folder / "rest-api"), "--image", FIRST)
     named = ("up", "--env", "dev", "--environments", str(_with_a_name(folder / "https")), "--yes", "--image", FIRST)
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
@@ -128,6 +129,8 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "api": Workflow("api", both, [up]),
         "api alone": Workflow("api alone", (*alone, "--prune"), [up, both]),
         "api off": Workflow("api off", (*up, "--prune"), [up, both]),
+        "rest": Workflow("rest", rest, [up]),
+        "rest off": Workflow("rest off", (*up, "--prune"), [up, rest]),
         "bands": Workflow("bands", bands, [up]),
         "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
         "https": Workflow("https", named, [up], zone="example.com"),
@@ -243,6 +246,15 @@ def _with_api(folder: Path, balancer: str) -> tuple[str, ...]:
     jwt = 'issuer = "https://login.example.com/"\naudience = ["orders"]\n'
     limits = "requests_per_second = 5\nburst = 10\n"
     file.write_text(f'{file.read_text()}\n[api]\n{table}[api.jwt]\n{jwt}[api.routes."POST /orders"]\n{limits}')
+    return ("--env", "dev", "--environments", str(folder), "--yes")
+
+
+def _with_a_rest_api(folder: Path) -> tuple[str, ...]:
+    """Copy the environments; dev has a REST API beside its public load balancer, with keys, a plan and validation."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file = folder / "dev.toml"
+    table = 'balancer = "both"\napi_keys = true\nvalidate_requests = true\n[api.plan]\nquota = 1000\n'
+    file.write_text(f"{file.read_text()}\n[api]\n{table}")
     return ("--env", "dev", "--environments", str(folder), "--yes")
 
 

@@ -95,7 +95,7 @@ class ApigatewayRestApi(Resource):
         whole = {**observed.properties, **changed}
         if changed.keys() & set(DEFINED):
             body = json.dumps(document(self.name, self.routes, whole["Integration"], whole["Version"])).encode()
-            aws.apigateway.put_rest_api(restApiId=observed.id, mode="overwrite", failOnWarnings=True, body=body)
+            aws.apigateway.put_rest_api(restApiId=observed.id, mode="overwrite", body=body)
         values = {"Name": whole["Name"], "DisableExecuteApiEndpoint": str(whole["DisableExecuteApiEndpoint"]).lower()}
         patches = [
             {"op": "replace", "path": f"/{key[0].lower()}{key[1:]}", "value": value}

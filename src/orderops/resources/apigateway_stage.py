@@ -38,7 +38,8 @@ class ApigatewayStage(Resource):
     kind: ClassVar[str] = "apigateway-stage"
     # The call that makes it takes no tags; the API that it belongs to has them.
     untagged: ClassVar[bool] = True
-    retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
+    # The role of the account, where it was set a moment ago.
+    retryable_errors: ClassVar[frozenset[str]] = RETRYABLE | {"BadRequestException: CloudWatch Logs role"}
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:

@@ -14,6 +14,7 @@ from orderops.resources.apigateway_rest_api import STAGE, ApigatewayRestApi
 from orderops.resources.apigateway_stage import ApigatewayStage
 from orderops.resources.apigatewayv2_api import RETRYABLE, arn_of
 from orderops.resources.apigatewayv2_stage import RouteLimit
+from orderops.text.lists import counted
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,10 @@ class KeyQuota:
 
 @dataclass(frozen=True, eq=False)
 class ApigatewayUsagePlan(Resource):
-    """Found by its tags, as names are not unique. The keys of the environment belong to it, and are deleted with it."""
+    """Found by its tags, as names are not unique.
+
+    The keys of the environment belong to it. It is deleted with them, and only by its name while there are any.
+    """
 
     api: ApigatewayRestApi
     stage: ApigatewayStage
@@ -76,6 +80,11 @@ class ApigatewayUsagePlan(Resource):
         if stages:
             aws.apigateway.update_usage_plan(usagePlanId=observed.id, patchOperations=stages)
         aws.apigateway.delete_usage_plan(usagePlanId=observed.id)
+
+    @classmethod
+    def holds(cls, aws: Aws, observed: Observed) -> str:
+        number = sum(1 for _ in keys_of(aws, (observed.tags or {}).get(ENVIRONMENT, "")))
+        return counted(number, "API key") if number else ""
 
 
 def keys_of(aws: Aws, environment: str) -> Iterator[dict[str, Any]]:
