@@ -23,6 +23,8 @@ TAGGED = {RESOURCE_TAG: "{environment}"}
 ROLES = "arn:{partition}:iam::{account}:role/"
 OUR_ROLES = ("arn:{partition}:iam::{account}:role{role_path}" + PREFIX + "*",)
 API_LOG_ROLE = (f"{ROLES}orderops-ApiGatewayLogs",)  # One for the account, for the access logs of REST APIs.
+TO_API_GATEWAY = {"StringEquals": {"iam:PassedToService": ("apigateway.amazonaws.com",)}}
+WITHIN_BOUNDARY = {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}}
 RECORD = "arn:{partition}:s3:::orderops-{account}-{region}"
 """The bucket of leases and run records."""
 
@@ -303,24 +305,13 @@ NARROW = (
         "BoundedRoles",
         ("iam:CreateRole", "iam:PutRolePermissionsBoundary"),
         OUR_ROLES,
-        {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}},
+        WITHIN_BOUNDARY,
         bounded=True,
     ),
     Grant("ApiLogRole", ("iam:CreateRole", "iam:PutRolePolicy", "iam:TagRole"), API_LOG_ROLE, bounded=False),
     Grant("ApiLogRole", ("iam:TagRole",), API_LOG_ROLE, bounded=True),
-    Grant(
-        "BoundedApiLogRole",
-        ("iam:CreateRole", "iam:PutRolePolicy"),
-        API_LOG_ROLE,
-        {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}},
-        bounded=True,
-    ),
-    Grant(
-        "PassApiLogRole",
-        ("iam:PassRole",),
-        API_LOG_ROLE,
-        {"StringEquals": {"iam:PassedToService": ("apigateway.amazonaws.com",)}},
-    ),
+    Grant("BoundedApiLogRole", ("iam:CreateRole", "iam:PutRolePolicy"), API_LOG_ROLE, WITHIN_BOUNDARY, bounded=True),
+    Grant("PassApiLogRole", ("iam:PassRole",), API_LOG_ROLE, TO_API_GATEWAY),
     Grant(
         "PassRoles",
         ("iam:PassRole",),
