@@ -145,6 +145,7 @@ GROUPS = {
     "database",
     "restore",
     "waf",
+    "api",
     "env",
     "ci",
     "local",

@@ -16,7 +16,10 @@ Repeated = Callable[[Command], Sequence[tuple[str, str]]]
 """The options that are repeated in a command, with their values."""
 
 REPEATED = {"--env": "--env", "-e": "--env", "--environments": "--environments", "--sql": "--sql"}
-GROUPS = r"(?:alerts|board(?: incident)?|ci|database|env|infra|local|migrate|queue(?: dlq)?|report|restore|service|waf)"
+GROUPS = (
+    r"(?:alerts|api(?: keys)?|board(?: incident)?|ci|database|env|infra|local|migrate|queue(?: dlq)?|report|restore|service"
+    r"|waf)"
+)
 # The command, then everything up to where it ends in a sentence at the latest.
 COMMAND = re.compile(
     rf"\borderops (?P<words>{GROUPS}(?: [a-z]+(?:-[a-z]+)*)?|up|down|status|history|doctor)(?![\w-])"

@@ -43,8 +43,8 @@ def answer(value: Mapping[str, Any], status: int = 200) -> Response:
 
 def listed(request: Request, items: Iterable[Mapping[str, Any]]) -> Response:
     """Answer with one page of a listing."""
-    asked = query(request)
-    start, size = int(asked.get("position", "0")), min(500, int(asked.get("limit", PAGE)))
+    wanted = query(request)
+    start, size = int(wanted.get("position", "0")), min(500, int(wanted.get("limit", PAGE)))
     shown = [{key: value for key, value in item.items() if not key.startswith("_")} for item in items]
     document: Json = {"item": shown[start : start + size]}
     if start + size < len(shown):

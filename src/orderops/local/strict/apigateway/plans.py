@@ -119,9 +119,9 @@ def get_api_key(request: Request) -> Response:
 
 
 def get_api_keys(request: Request) -> Response:
-    asked = query(request)
-    found = [key for key in api_keys(request.region).values() if key["name"].startswith(asked.get("name", ""))]
-    return listed(request, [_shown(key, values=asked.get("includeValues") == "true") for key in found])
+    wanted = query(request)
+    found = [key for key in api_keys(request.region).values() if key["name"].startswith(wanted.get("name", ""))]
+    return listed(request, [_shown(key, values=wanted.get("includeValues") == "true") for key in found])
 
 
 def update_api_key(request: Request) -> Response:
