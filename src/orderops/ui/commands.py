@@ -17,8 +17,8 @@ Repeated = Callable[[Command], Sequence[tuple[str, str]]]
 
 REPEATED = {"--env": "--env", "-e": "--env", "--environments": "--environments", "--sql": "--sql"}
 GROUPS = (
-    r"(?:alerts|api(?: keys)?|board(?: incident)?|ci|database|env|infra|local|migrate|queue(?: dlq)?|report|restore|service"
-    r"|waf)"
+    r"(?:alerts|api(?: keys)?|board(?: incident)?|ci|database|env|infra|local|migrate|queue(?: dlq)?|report|restore"
+    r"|service|waf)"
 )
 # The command, then everything up to where it ends in a sentence at the latest.
 COMMAND = re.compile(

@@ -71,7 +71,8 @@ def routes(inner: Collection[str] = ()) -> list[Listener]:
         for balancer in balancers()
         for listener in balancer.listeners.values()
         # A port that no rule opens answers nobody.
-        # One behind a VPC link has no clients but the API, which asks the security groups itself.
+        # One behind a VPC link has no clients but the API, which asks the security groups itself. Without a link, an
+        # internal balancer has no clients here, and must not take the port of a public one.
         if listener.port and (listener.arn in inner or _lets_clients_in(balancer, int(listener.port)))
     ]
 
@@ -94,7 +95,7 @@ def checks() -> dict[str, HealthCheck]:
 
 
 def _lets_clients_in(balancer: Any, port: int) -> bool:
-    return lets_clients_in(_region(balancer), balancer.security_groups or (), port)
+    return balancer.scheme != "internal" and lets_clients_in(_region(balancer), balancer.security_groups or (), port)
 
 
 def _certificates(balancer: Any, listener: Any) -> Iterator[tuple[str, ...]]:
