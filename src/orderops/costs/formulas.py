@@ -193,6 +193,7 @@ FORMULAS: Mapping[str, Formula] = {
     "iam-service-linked-role": NO_CHARGE,
     "logs-group": _logs,
     "logs-service-group": _logs,
+    "rds-blue-green-deployment": NO_CHARGE,  # its green instance is charged as an instance
     "rds-instance": instance,
     "rds-parameter-group": NO_CHARGE,
     "rds-read-replica": replica,
