@@ -10,6 +10,8 @@ import pytest
 from orderops.config.environment import Environment, load_environment
 from orderops.engine.resource import Observed, Outputs
 from orderops.errors import UsageError
+from orderops.infra.domain import public_url
+from orderops.infra.readiness import asked_service
 from orderops.infra.stack import Stack, stack
 from orderops.local.elb.routing import HttpRequest, Listener, RoutingRule, redirect_to
 from orderops.resources.elbv2_rule import Elbv2Rule
@@ -90,3 +92,21 @@ def test_names_without_a_free_priority_before_all_services_are_a_mistake_in_the_
 
     (tmp_path / "dev.toml").write_text(text.replace(head, f"{head}priority = 2\n") + domain)
     assert load_environment("dev", tmp_path).domain.names == ["shop.example.com"]
+
+
+@pytest.mark.parametrize("strategy", ["rolling", "blue-green"])
+def test_a_service_with_a_name_of_its_own_gets_only_the_requests_for_it(strategy: str) -> None:
+    found = declared(["shop.example.com"], hosts=["shop.example.com"], strategy=strategy)
+
+    rules = {one.name: one for one in found.infra if isinstance(one, Elbv2Rule) and one.listener.certificate}
+    assert {name: rule.hosts for name, rule in rules.items() if "shop" in name} == {
+        name: ("shop.example.com",) for name in rules if "shop" in name
+    }
+    assert rules["orderops-dev-invoices:8443"].hosts == ()
+    assert public_url(found.environment, AWS_NAME) == "https://orders.example.com:8443"
+    assert public_url(found.environment, AWS_NAME, "shop") == "https://shop.example.com:8443"
+    assert public_url(found.environment, AWS_NAME, "invoices") == "https://orders.example.com:8443"
+    assert asked_service(found.environment) is None
+    assert location(["shop.example.com"], "shop.example.com", "/a", hosts=["shop.example.com"]) == (
+        "https://shop.example.com:8443/a?a=b"
+    )

@@ -316,6 +316,7 @@ class Environment(TomlTable):
         yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs), emulated=self.emulated)
         yield from self._workers()
         yield from (*self.routing.mistakes(), *self.routing.no_priorities(self.domain.redirected))
+        yield from self.routing.unknown_hosts(self.domain.all_names)
         yield from self._without_tokens()
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)

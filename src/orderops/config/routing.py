@@ -55,6 +55,15 @@ class Routing:
         for service in self._with_second_group():
             yield from self._second_group_mistakes(service)
 
+    def unknown_hosts(self, names: Collection[str]) -> Iterator[Mistake]:
+        """Names of services that are none of the environment's."""
+        for service, declared in self.services.items():
+            for index, host in enumerate(declared.hosts):
+                if host not in names:
+                    way = "add it to names" if names else "declare it as name"
+                    rule = f"is no name of the environment: {way} under [domain]"
+                    yield Mistake(("services", service, "hosts", index), host, rule, (("domain",),))
+
     def _with_second_group(self) -> list[str]:
         return [name for name, declared in self.services.items() if declared.strategy != "rolling"]
 
@@ -81,6 +90,10 @@ class Routing:
         if self.priority(earlier) == self.priority(service):
             rule = f"is also the priority of {earlier}; must be 1 to 50000, different for each service"
             yield Mistake((*key, "priority"), self.priority(service), rule, ((*other, "priority"),))
+        hosts, earlier_hosts = (set(self.services[name].hosts) for name in (service, earlier))
+        if earlier_hosts and not (hosts and hosts <= earlier_hosts):
+            # Under another name at least, the later one gets its requests.
+            return
         if shared := [pattern for pattern in paths if pattern in earlier_paths]:
             rule = f"is also a path of {earlier}"
             yield Mistake((*key, "paths", paths.index(shared[0])), shared[0], rule, ((*other, "paths"),))

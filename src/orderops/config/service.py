@@ -66,6 +66,7 @@ NOT_OF_A_WORKER = {
     **dict.fromkeys(
         (
             "paths",
+            "hosts",
             "priority",
             "token_secret",
             "demonstration",
@@ -84,8 +85,8 @@ NOT_OF_A_WORKER = {
 WHOLE_TABLE = ((),)
 # Seconds after which ECS counts failed checks of a container in any case (HealthCheck, startPeriod).
 LONGEST_START = 300
-# A listener rule has at most five condition values; one of them is the header of a test.
-MOST_TESTED_PATHS = 4
+MOST_CONDITIONS = 5
+"""Values that the conditions of a listener rule have at most: paths, names, and the header of a test."""
 # A task definition has at most 64 KiB (ECS quotas); the rest of ours takes less than 14.
 VARIABLES_SIZE = 50 * 1024
 
@@ -172,6 +173,8 @@ class ServiceConfig(TomlTable):
     # A listener rule has at most five condition values.
     paths: Annotated[list[values.PathPattern], counted(1, 5)] = Field(["/*"])
     """Path patterns of requests that the load balancer routes to this service."""
+    hosts: Annotated[list[values.DomainName], counted(0, 4)] = Field(default_factory=list)
+    """Names of [domain] under which the service gets these paths; when left out, under every name."""
     priority: Annotated[int, between(1, 50000)] | None = None
     """Priority of the routing rule, lowest first; when left out, 100, 200 … in the order of the file."""
     role: Literal["both", "web", "worker"] = "both"
@@ -239,9 +242,20 @@ class ServiceConfig(TomlTable):
             if getattr(self, key) != type(self).model_fields[key].default and self.strategy != "canary":
                 rule = f'is for strategy = "canary"; this service has "{self.strategy}"'
                 yield Mistake((key,), getattr(self, key), rule, (("strategy",),))
-        if self.strategy != "rolling" and len(self.paths) > MOST_TESTED_PATHS:
-            rule = f"may be at most {MOST_TESTED_PATHS} with strategy {self.strategy}, whose tests need a header, too"
-            yield Mistake(("paths",), self.paths, rule, (("strategy",),))
+        yield from self._too_many_conditions()
+
+    def _too_many_conditions(self) -> Iterator[Mistake]:
+        tested = self.strategy != "rolling"
+        most = MOST_CONDITIONS - tested
+        if len(self.paths) + len(self.hosts) <= most:
+            return
+        beside = f" with strategy {self.strategy}, whose tests need a header, too" if tested else ""
+        among = (("strategy",),) if tested else ()
+        if self.hosts:
+            rule = f"and paths may be at most {most} together{beside}"
+            yield Mistake(("hosts",), self.hosts, rule, (("paths",), *among))
+        else:
+            yield Mistake(("paths",), self.paths, f"may be at most {most}{beside}", among)
 
     def _variable_mistakes(self) -> Iterator[Mistake]:
         for name, value in self.variables.items():

@@ -8,16 +8,16 @@ from orderops.infra.service import ServiceBase
 from orderops.infra.stack import Stack
 
 
-def service_url(stack: Stack, outputs: Outputs) -> str:
-    """What callers open: the API where there is one."""
+def service_url(stack: Stack, outputs: Outputs, service: str | None = None) -> str:
+    """What callers open, or those of a service that has names of its own: the API where there is one."""
     if stack.api and stack.api.api in outputs:
         return str(outputs[stack.api.api].properties["ApiEndpoint"])
-    return load_balancer_url(stack, outputs)
+    return load_balancer_url(stack, outputs, service)
 
 
-def load_balancer_url(stack: Stack, outputs: Outputs) -> str:
+def load_balancer_url(stack: Stack, outputs: Outputs, service: str | None = None) -> str:
     """Where the load balancer listens; an internal one is reached from inside the VPC only."""
-    return public_url(stack.environment, outputs[stack.balancer].properties["DNSName"])
+    return public_url(stack.environment, outputs[stack.balancer].properties["DNSName"], service)
 
 
 def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:

@@ -98,10 +98,12 @@ def check_zone(aws: Aws, environment: Environment) -> None:
         zone_id(aws, environment.domain.hosted_zone)
 
 
-def public_url(environment: Environment, host: str) -> str:
-    """The URL for clients of a load balancer with this host name."""
+def public_url(environment: Environment, host: str, service: str | None = None) -> str:
+    """The URL for clients of a load balancer with this host name, or of one of its services."""
     domain = environment.domain
+    hosts = environment.services[service].hosts if service else ()
     if domain.name:
-        return f"https://{domain.name}" + ("" if domain.port == 443 else f":{domain.port}")
+        name = domain.name if not hosts or domain.name in hosts else hosts[0]
+        return f"https://{name}" + ("" if domain.port == 443 else f":{domain.port}")
     port = environment.balancer.port
     return f"http://{host}" if port == 80 else f"http://{host}:{port}"

@@ -92,9 +92,14 @@ def ask_ready(url: str, *, within: timedelta = ANSWER_TIME) -> ReadyAnswer:
 
 
 def asked_service(environment: Environment) -> str | None:
-    """The service to which the load balancer routes /ready; None if it routes it to none."""
+    """The service to which the load balancer routes /ready under the first name; None if it routes it to none."""
     by_priority = sorted(environment.entries, key=environment.routing.priority)
-    return next((name for name in by_priority if covers_all(environment.services[name].paths, [PATH])), None)
+    return next((name for name in by_priority if _answers(environment, name)), None)
+
+
+def _answers(environment: Environment, service: str) -> bool:
+    declared, name = environment.services[service], environment.domain.name
+    return covers_all(declared.paths, [PATH]) and (not declared.hosts or name in declared.hosts)
 
 
 def on_this_machine(url: str) -> bool:

@@ -60,13 +60,14 @@ def _routing_of(environment: Environment, network: Network, listener: Elbv2Liste
     # A target group belongs to one load balancer, so the internal one has groups of its own.
     behind = "-int" if listener.load_balancer.internal else ""
     name = _named(environment, key, behind)
-    priority, paths = environment.routing.priority(key), tuple(declared.paths)
+    priority, paths, hosts = environment.routing.priority(key), tuple(declared.paths), tuple(declared.hosts)
     target_group = _target_group(name, network, declared)
     rule_name = f"{name}:{listener.port}"
     if declared.strategy == "rolling":
-        return ServiceRouting(target_group, Elbv2Rule(rule_name, listener, target_group, priority, paths))
+        rule = Elbv2Rule(rule_name, listener, target_group, priority, paths, hosts=hosts)
+        return ServiceRouting(target_group, rule)
     alternate = _target_group(_named(environment, key, f"{behind}-alt"), network, declared)
-    rule = Elbv2Rule(rule_name, listener, target_group, priority, paths, alternate)
+    rule = Elbv2Rule(rule_name, listener, target_group, priority, paths, alternate, hosts=hosts)
     test_rule = Elbv2Rule(
         f"{name}-candidate:{listener.port}",
         listener,
@@ -75,6 +76,7 @@ def _routing_of(environment: Environment, network: Network, listener: Elbv2Liste
         paths,
         alternate,
         header=(CANDIDATE, key),
+        hosts=hosts,
     )
     return ServiceRouting(target_group, rule, alternate, _second(environment, name, declared, rule, test_rule))
 

@@ -127,7 +127,7 @@ def _watched(
     base = workspace.stack.services[service]
     # `/version` and `/ready` are asked where the service's rules forward them, and another service's do not come first.
     forwarded = base.routing is not None and covers_all(base.declared.paths, ASKED)
-    url = service_url(workspace.stack, outputs) if forwarded else ""
+    url = service_url(workspace.stack, outputs, service) if forwarded else ""
     group = _live_group(base.routing, outputs) if base.routing else ""
     # Without a release before there is nothing to return to and nothing to compare with.
     seconds = 0.0 if not rollout.previous else base.declared.bake_seconds if bake is None else bake.total_seconds()
