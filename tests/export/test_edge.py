@@ -16,12 +16,12 @@ from orderops.export.part import Found, References
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
 from orderops.operations.export import write_files
-from support.dev_accounts import REGION, _dev_accounts, dev_infra, dev_released
+from support.dev_accounts import REGION
 from support.edge_environments import API, DOMAIN, FIREWALL, applied, workspace_of
 from support.faulty_proxy import Proxy
 from support.provider_arguments import ARGUMENTS, mistakes, refused
 
-__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+pytest_plugins = ["support.dev_accounts"]
 # End to end.
 pytestmark = pytest.mark.slow
 

@@ -20,11 +20,11 @@ from orderops.infra.plan import Plan, make_plan
 from orderops.infra.workspace import Workspace
 from orderops.local.emulator.protocol import ApiError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
-from support.dev_accounts import REGION, _dev_accounts, dev_infra, dev_released
+from support.dev_accounts import REGION
 from support.faulty_proxy import Proxy, SeenRequest
 from support.repository import ENVIRONMENTS
 
-__all__ = ["_dev_accounts", "dev_infra", "dev_released"]
+pytest_plugins = ["support.dev_accounts"]
 
 DEV = (ENVIRONMENTS / "dev.toml").read_text()
 MORE = """

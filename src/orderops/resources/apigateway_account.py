@@ -9,7 +9,9 @@ from typing import ClassVar
 
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource
+from orderops.resources.apigatewayv2_api import FEATURE
 
 NAME = "log-role"
 ROLE = "orderops-ApiGatewayLogs"
@@ -29,6 +31,7 @@ class ApigatewayAccount(Resource):
     permissions_boundary: str | None = None
 
     kind: ClassVar[str] = "apigateway-account"
+    feature: ClassVar[Feature | None] = FEATURE
     untagged: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, Ownership, Tags
 from orderops.aws.partition import dns_suffix_of
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import UNKNOWN, Effect, Observed, Outputs, Properties, Resource, unknown_in
 from orderops.resources.apigateway_definition import (
@@ -21,7 +22,7 @@ from orderops.resources.apigateway_definition import (
     observed_definition,
     version_of,
 )
-from orderops.resources.apigatewayv2_api import RETRYABLE, arn_of
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, arn_of
 from orderops.resources.apigatewayv2_vpc_link import Apigatewayv2VpcLink
 from orderops.resources.elbv2_listener import Elbv2Listener
 
@@ -48,6 +49,7 @@ class ApigatewayRestApi(Resource):
     timeout_millis: int = 29_000
 
     kind: ClassVar[str] = "apigateway-rest-api"
+    feature: ClassVar[Feature | None] = FEATURE
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9._-]+", "letters, digits and ._-")
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
     effects: ClassVar[Mapping[str, Effect]] = {"DisableExecuteApiEndpoint": Effect.INTERRUPTS}

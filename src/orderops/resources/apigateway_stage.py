@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership
+from orderops.engine.features import Feature
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.apigateway_account import ApigatewayAccount
 from orderops.resources.apigateway_rest_api import STAGE, ApigatewayRestApi, rest_apis
-from orderops.resources.apigatewayv2_api import RETRYABLE, arn_of
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, arn_of
 from orderops.resources.apigatewayv2_stage import RouteLimit, log_format
 from orderops.resources.logs_group import LogsGroup
 
@@ -36,6 +37,7 @@ class ApigatewayStage(Resource):
     limits: Mapping[str, RouteLimit] = field(default_factory=dict)
 
     kind: ClassVar[str] = "apigateway-stage"
+    feature: ClassVar[Feature | None] = FEATURE
     # The call that makes it takes no tags; the API that it belongs to has them.
     untagged: ClassVar[bool] = True
     # The role of the account, where it was set a moment ago.

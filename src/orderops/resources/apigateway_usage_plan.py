@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags
+from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.apigateway_rest_api import STAGE, ApigatewayRestApi
 from orderops.resources.apigateway_stage import ApigatewayStage
-from orderops.resources.apigatewayv2_api import RETRYABLE, arn_of
+from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, arn_of
 from orderops.resources.apigatewayv2_stage import RouteLimit
 from orderops.text.lists import counted
 
@@ -38,6 +39,7 @@ class ApigatewayUsagePlan(Resource):
     quota: KeyQuota | None = None
 
     kind: ClassVar[str] = "apigateway-usage-plan"
+    feature: ClassVar[Feature | None] = FEATURE
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9._-]+", "letters, digits and ._-")
     retryable_errors: ClassVar[frozenset[str]] = RETRYABLE
 
