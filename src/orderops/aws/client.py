@@ -306,13 +306,6 @@ class _Clients:
         return str(self._signers[operation].generate_presigned_url(operation, Params=dict(params), ExpiresIn=seconds))
 
     @cached_property
-    def _proxies(self) -> dict[str, str] | None:
-        """No proxies, if the machine has none; None where botocore has to choose by host, which takes it longer."""
-        from urllib.request import getproxies
-
-        return None if getproxies() else {}
-
-    @cached_property
     def _sessions(self) -> AwsSessions:
         from botocore.session import Session
 
@@ -337,7 +330,6 @@ class _Clients:
                     connect_timeout=5,
                     read_timeout=40,
                     max_pool_connections=32,
-                    proxies=self._proxies,
                     user_agent_extra=f"orderops/{__version__}",
                 )
                 client = self._new(service, operation, config)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
+from orderops.errors import AwsError, Meaning
 from orderops.infra.stack import KINDS
 from orderops.resources.ec2_vpc import Ec2Vpc
 
@@ -20,7 +21,13 @@ def with_complete_notes(infra: list[Resource], inventory: Inventory) -> list[Res
     """
     if inventory.notes is None or inventory.notes.complete:
         return infra
-    found = {owned.kind.feature.name for owned in inventory.owned(OF_FEATURES) if owned.kind.feature}
+    try:
+        found = {owned.kind.feature.name for owned in inventory.owned(OF_FEATURES) if owned.kind.feature}
+    except AwsError as error:
+        if error.meaning not in (Meaning.LATER, Meaning.LOST):
+            raise
+        # The plan waits for the same listing. Until it is read, the notes stay as they are, and every kind is listed.
+        return infra
     return [_noting(resource, found) for resource in infra]
 
 
