@@ -118,7 +118,7 @@ def test_a_protected_environment_shows_the_sum_before_its_name_is_asked(
 
     assert (unprotected.code, protected.code) == (2, 2), protected.err
     assert "cost a month" not in unprotected.err
-    # 110.82 for dev, 46.72 for the second gateway with its address, 0.40 for the secret with the token, and 11 for the
-    # web ACL that a protected environment has.
-    assert "cost a month afterwards: 168.94 to 212.81 USD without traffic, 1 part unknown" in protected.err
-    assert "this change: +58.12 USD (prices of 2026-11-28)" in protected.err
+    # 110.82 for dev, 46.72 for the second gateway with its address, 0.40 for the secret with the token, and 11.20 for
+    # the web ACL that a protected environment has, with its alarm.
+    assert "cost a month afterwards: 169.14 to 213.01 USD without traffic, 1 part unknown" in protected.err
+    assert "this change: +58.32 USD (prices of 2026-11-28)" in protected.err

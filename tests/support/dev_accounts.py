@@ -1,11 +1,9 @@
-"""Accounts that hold the environment dev, made once for a run and brought back for each test.
+"""Accounts that hold the environment dev, made once for a process and brought back for each test.
 
 A test module loads them with `pytest_plugins = ["support.dev_accounts"]`.
 """
 
 from __future__ import annotations
-
-import pickle
 
 import boto3
 import pytest
@@ -15,7 +13,6 @@ from orderops.config.environment import load_environment
 from orderops.infra.apply import Apply
 from orderops.infra.workspace import Workspace
 from support.faulty_proxy import Proxy
-from support.kept_accounts import kept_account
 from support.repository import ENVIRONMENTS
 
 REGION = "ap-southeast-2"
@@ -24,18 +21,14 @@ IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/
 
 @pytest.fixture(scope="session")
 def _dev_accounts(account: Proxy) -> tuple[bytes, bytes]:
-    def make() -> bytes:
-        account.reset()
-        session = boto3.Session("testing", "testing", region_name=REGION)
-        aws = Aws(REGION, endpoint_url=account.url, session=session)
-        run = Apply(Workspace(load_environment("dev", ENVIRONMENTS), aws), IMAGES)
-        infra = list(run.infra())
-        before_release = account.keep()
-        assert len([*infra, *run.release()]) > 40
-        return pickle.dumps((before_release, account.keep()))
-
-    before, after = pickle.loads(kept_account("dev", make))
-    return before, after
+    account.reset()
+    session = boto3.Session("testing", "testing", region_name=REGION)
+    aws = Aws(REGION, endpoint_url=account.url, session=session)
+    run = Apply(Workspace(load_environment("dev", ENVIRONMENTS), aws), IMAGES)
+    infra = list(run.infra())
+    before_release = account.keep()
+    assert len([*infra, *run.release()]) > 40
+    return before_release, account.keep()
 
 
 @pytest.fixture(scope="session")

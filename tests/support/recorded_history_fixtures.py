@@ -15,7 +15,6 @@ from orderops.infra.apply import Apply
 from orderops.local.strict.delays import Delays
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy, served
-from support.kept_accounts import kept_account
 from support.recorded_history import IMAGES, Dev
 from support.repository import ENVIRONMENTS
 
@@ -31,15 +30,12 @@ def swift() -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def _made(swift: Proxy) -> bytes:
-    def make() -> bytes:
-        dev = Dev(swift)
-        swift.reset()
-        run = Apply(dev.workspace, IMAGES)
-        assert len([*run.infra(), *run.release()]) > 40
-        dev.age()
-        return swift.keep()
-
-    kept = kept_account("dev-backed-up", make)
+    dev = Dev(swift)
+    swift.reset()
+    run = Apply(dev.workspace, IMAGES)
+    assert len([*run.infra(), *run.release()]) > 40
+    dev.age()
+    kept = swift.keep()
     # Without it, the garbage collector goes through all objects again and again, which costs more than most tests.
     gc.freeze()
     return kept

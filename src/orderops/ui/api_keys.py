@@ -18,5 +18,7 @@ def show_keys(keys: Iterable[ApiKey]) -> None:
     for heading in ("name", "state", "created", "id"):
         table.add_column(heading, overflow="fold")
     for key in keys:
-        table.add_row(escape(plain(key.name)), key.state, escape(f"{key.created:%Y-%m-%d %H:%M}"), escape(plain(key.id)))
+        table.add_row(
+            escape(plain(key.name)), key.state, escape(f"{key.created:%Y-%m-%d %H:%M}"), escape(plain(key.id))
+        )
     out.print(table)
