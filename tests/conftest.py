@@ -68,8 +68,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealing
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many processes as processors: most tests wait half of their time."""
-    return 2 * (os.cpu_count() or 1)
+    """One more process than there are processors: many tests mostly wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
