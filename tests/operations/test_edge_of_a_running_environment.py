@@ -13,6 +13,8 @@ from support.faulty_proxy import Proxy
 from support.proof import FIRST
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 # End to end.
 pytestmark = pytest.mark.slow
 

@@ -15,6 +15,8 @@ from support.killable_process import Victim
 from support.proof import FIRST, LATER
 from support.repository import ENVIRONMENTS
 
+pytest_plugins = ["support.dev_accounts"]
+
 # End to end.
 pytestmark = pytest.mark.slow
 
