@@ -8,17 +8,13 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws.client import Aws
-from orderops.config.environment import load_environment
-from orderops.engine.step import Action
 from orderops.errors import OrderopsError
 from orderops.infra.apply import Apply
 from orderops.infra.plan import make_plan
-from orderops.infra.workspace import Workspace
 from support.command_line import Orderops
 from support.dev_accounts import IMAGES, REGION
+from support.edge_environments import applied, workspace_of
 from support.faulty_proxy import Proxy
-from support.repository import ENVIRONMENTS
 
 pytest_plugins = ["support.dev_accounts"]
 
@@ -38,20 +34,6 @@ ALARMS = [
     "cloudwatch-alarm/orderops-dev-certificate-not-renewed",
 ]
 REDIRECTED = ["elbv2-listener/orderops-dev-balancer:80", "elbv2-rule/orderops-dev-order-processor:80"]
-
-
-def workspace_of(url: str, folder: Path, more: str = "") -> Workspace:
-    folder.mkdir(exist_ok=True)
-    (folder / "dev.toml").write_text((ENVIRONMENTS / "dev.toml").read_text() + more)
-    session = boto3.Session("testing", "testing", region_name=REGION)
-    return Workspace(load_environment("dev", folder), Aws(REGION, endpoint_url=url, session=session))
-
-
-def applied(workspace: Workspace) -> list[str]:
-    """The addresses that an `up` changes, in the order in which it is done with them."""
-    run = Apply(workspace, IMAGES, make_plan(workspace, images=IMAGES))
-    steps = [*run.infra(), *run.release(), *run.narrow()]
-    return [step.address for step in steps if step.action is not Action.NO_OP]
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 botocore copies all handlers for each client, most of which are of other services and of its documentation. It also
 translates the name of each event, again and again, from the names of services that it used until 2018. Here, names are
-translated when a handler is registered. And it looks at the signature of each handler, for each client: these are its
-own and ours, and take what they are given.
+translated when a handler is registered.
 """
 
 from __future__ import annotations
@@ -13,11 +12,6 @@ from typing import Any
 
 from botocore import handlers
 from botocore.hooks import EventAliaser, HierarchicalEmitter
-
-
-class _TrustingEmitter(HierarchicalEmitter):  # type: ignore[misc]  # botocore is read without types
-    def _verify_accept_kwargs(self, func: Any) -> None:
-        """Take the handler as it is."""
 
 
 def all_handlers() -> Any:
@@ -31,7 +25,7 @@ def handlers_of(services: Collection[str]) -> Any:
 
 
 def _emitter_of(wanted: Callable[[str], bool]) -> Any:
-    emitter = _TrustingEmitter()
+    emitter = HierarchicalEmitter()
     events = EventAliaser(emitter)
     for event, handler, *order in handlers.BUILTIN_HANDLERS:
         if not wanted(event):

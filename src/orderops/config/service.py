@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from orderops.config import types as values
+from orderops.config.domain import MOST_VALUES
 from orderops.config.loader import Mistake, TomlTable
 from orderops.config.types import between, counted
 from orderops.errors import UsageError
@@ -85,8 +86,6 @@ NOT_OF_A_WORKER = {
 WHOLE_TABLE = ((),)
 # Seconds after which ECS counts failed checks of a container in any case (HealthCheck, startPeriod).
 LONGEST_START = 300
-MOST_CONDITIONS = 5
-"""Values that the conditions of a listener rule have at most: paths, names, and the header of a test."""
 # A task definition has at most 64 KiB (ECS quotas); the rest of ours takes less than 14.
 VARIABLES_SIZE = 50 * 1024
 
@@ -246,7 +245,8 @@ class ServiceConfig(TomlTable):
 
     def _too_many_conditions(self) -> Iterator[Mistake]:
         tested = self.strategy != "rolling"
-        most = MOST_CONDITIONS - tested
+        # One of the values of a rule is the header of a test.
+        most = MOST_VALUES - tested
         if len(self.paths) + len(self.hosts) <= most:
             return
         beside = f" with strategy {self.strategy}, whose tests need a header, too" if tested else ""

@@ -87,6 +87,15 @@ def task_roles(stack: Stack) -> list[IamRole]:
     return [role for service in stack.services.values() for role in (service.task_role, service.jobs_role)]
 
 
+def existing_outputs(workspace: Workspace) -> tuple[Outputs, Inventory]:
+    """Everything that exists now, as outputs for a part of it."""
+    inventory = workspace.inventory(infra_only=True)
+    outputs = Outputs(workspace.aws.region, workspace.aws.account)
+    for _ in reconcile(workspace.stack.infra, inventory, outputs=outputs, dry_run=True):
+        pass
+    return outputs, inventory
+
+
 @dataclass
 class LoginSwitch:
     """The steps before and after the role is made in the database. What is done already yields no step."""
@@ -97,7 +106,7 @@ class LoginSwitch:
 
     def prepare(self) -> Iterator[Step]:
         """Make the secret, and let the services' tasks read it beside the one they use now."""
-        outputs, inventory = self._read()
+        outputs, inventory = existing_outputs(self.workspace)
         stack = self.workspace.stack
         if stack.pointer.iam_user:
             check_takes_tokens(outputs[stack.database], stack.environment.name)
@@ -111,7 +120,7 @@ class LoginSwitch:
         Without `tokens`, the role for these was not made, and the password is used until it is.
         """
         stack = self.workspace.stack
-        outputs, inventory = self._read()
+        outputs, inventory = existing_outputs(self.workspace)
         instance, secret = outputs[stack.database], outputs[stack.login].arn
         iam_user = stack.pointer.iam_user if tokens else ""
         tag_with_login(self.workspace.aws, instance, secret, iam_user)
@@ -119,15 +128,6 @@ class LoginSwitch:
         outputs[stack.database] = with_login(instance, secret, iam_user)
         yield from self._reconcile([stack.pointer], inventory, outputs)
         yield from self._reconcile(task_roles(stack), inventory, outputs)
-
-    def _read(self) -> tuple[Outputs, Inventory]:
-        """Everything that exists, as outputs for a part of it."""
-        workspace = self.workspace
-        inventory = workspace.inventory(infra_only=True)
-        outputs = Outputs(workspace.aws.region, workspace.aws.account)
-        for _ in reconcile(workspace.stack.infra, inventory, outputs=outputs, dry_run=True):
-            pass
-        return outputs, inventory
 
     def _reconcile(
         self, resources: Sequence[Resource], inventory: Inventory, outputs: Outputs, terms: Terms | None = None

@@ -13,7 +13,7 @@ from orderops.aws.documents import Bucket
 from orderops.costs.prices import NoPriceError, prices_of
 from orderops.database.extensions import UpgradeCheck
 from orderops.engine.reconcile import reconcile
-from orderops.engine.resource import Observed, Outputs
+from orderops.engine.resource import Observed
 from orderops.engine.step import Action, Step
 from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits
@@ -22,7 +22,7 @@ from orderops.infra.declaration import Declaration, declare
 from orderops.infra.iam_login import take_tokens
 from orderops.infra.instance_plan import Fact, InstancePlan, outage_fact
 from orderops.infra.measured_changes import ChangeKind, newest
-from orderops.infra.service_login import task_roles
+from orderops.infra.service_login import existing_outputs, task_roles
 from orderops.operations.database_analyze import analyze_instance
 from orderops.operations.database_upgrade import KEY, Upgrade, workspace_for
 from orderops.operations.deployments import (
@@ -44,7 +44,7 @@ from orderops.resources.rds_blue_green import (
     replicates_logically,
     source_refusal,
 )
-from orderops.resources.rds_deployment import has_deployment
+from orderops.resources.rds_deployment import held_by_green
 from orderops.resources.rds_guided import GuidedInstance
 from orderops.resources.rds_switched_instance import switched
 from orderops.resources.rds_versions import stands_for
@@ -99,7 +99,7 @@ class BlueGreenUpgrade(Upgrade):
             # What an upgrade looks at was looked at before green was made; RDS's own slots are among it now.
             return
         if green := observed.properties["Green"]:
-            raise has_deployment(observed.id, green)
+            raise held_by_green(observed.id, green)
         super().refuse(observed)
         if refusal := source_refusal(self.workspace.aws, observed):
             raise OrderopsError(f"{refusal}; nothing was changed", self._way(observed))
@@ -247,16 +247,12 @@ class BlueGreenUpgrade(Upgrade):
 
     def _bring_roles(self, run: Run, progress: Progress) -> None:
         """Let the tasks log in to the database, and to its green instance as long as there is one."""
-        workspace = self.workspace
-        outputs, inventory = Outputs(workspace.aws.region, workspace.aws.account), workspace.inventory()
-        terms = Terms(ignores=workspace.ignores)
-        for _ in reconcile(workspace.stack.infra, inventory, outputs=outputs, dry_run=True, terms=terms):
-            pass
+        outputs, inventory = existing_outputs(self.workspace)
         steps = reconcile(
-            task_roles(workspace.stack),
+            task_roles(self.workspace.stack),
             inventory,
             outputs=outputs,
-            terms=terms,
+            terms=Terms(ignores=self.workspace.ignores),
             on_wait=progress.watch,
             recent_writes=run.recent_writes,
         )

@@ -14,7 +14,7 @@ from orderops.engine.step import Step
 from orderops.engine.task import RecentWrites
 from orderops.infra.workspace import Workspace
 from orderops.resources.rds_blue_green import SWITCHED, RdsBlueGreenDeployment
-from orderops.resources.rds_deployment import green_of, has_deployment, is_old
+from orderops.resources.rds_deployment import green_of, held_by_green, is_old
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_versions import numbers
 from orderops.restore.instances import load_instances
@@ -57,7 +57,7 @@ def check_receives_schema(workspace: Workspace) -> None:
     versions += [deployment.properties["EngineVersion"]] if deployment else []
     # Of one that somebody made by hand, nothing tells the version until green is upgraded.
     if len(versions) == 1 or numbers(versions[0])[0] != numbers(versions[1])[0]:
-        raise has_deployment(primary.name, primary.observed.properties["Green"])
+        raise held_by_green(primary.name, primary.observed.properties["Green"])
 
 
 def make_deployment(

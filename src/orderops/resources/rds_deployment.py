@@ -48,7 +48,7 @@ def is_old(other: str, name: str) -> bool:
     return match is not None and match["blue"] == name
 
 
-def has_deployment(name: str, green: str) -> OrderopsError:
+def held_by_green(name: str, green: str) -> OrderopsError:
     """Why the database is not changed while it has a green instance."""
     return OrderopsError(
         f"{name} has the green instance {green} of a blue/green deployment: RDS replicates to it, and a change of the "

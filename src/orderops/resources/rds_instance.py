@@ -15,7 +15,7 @@ from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Proper
 from orderops.errors import OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.logs_service_group import LogsServiceGroup
-from orderops.resources.rds_deployment import green_of, has_deployment, switched_over
+from orderops.resources.rds_deployment import green_of, held_by_green, switched_over
 from orderops.resources.rds_description import (
     DISPOSABLE,
     FORMER,
@@ -293,7 +293,7 @@ class RdsInstance(Resource):
 
     def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
         if green := observed.properties["Green"]:
-            return has_deployment(observed.id, green)
+            return held_by_green(observed.id, green)
         if key == "EngineVersion":
             return version_refusal(observed, desired, environment)
         if key == MANAGED:
