@@ -33,6 +33,8 @@ ALARMS = [
     "cloudwatch-alarm/orderops-dev-certificate-expires",
     "cloudwatch-alarm/orderops-dev-certificate-not-renewed",
 ]
+NOTED = "ec2-vpc/orderops-dev-vpc"
+"""Its tags say which features the environment has, before the first part of one is made."""
 REDIRECTED = ["elbv2-listener/orderops-dev-balancer:80", "elbv2-rule/orderops-dev-order-processor:80"]
 
 
@@ -62,7 +64,8 @@ def test_a_name_is_added_before_http_is_redirected_and_taken_away_the_other_way_
 
     done = applied(named)
 
-    assert sorted(done) == sorted([*ADDED, *ALARMS, *REDIRECTED, "ec2-security-group/orderops-dev-balancer"])
+    assert sorted(done) == sorted([*ADDED, *ALARMS, *REDIRECTED, NOTED, "ec2-security-group/orderops-dev-balancer"])
+    assert done.index(NOTED) < done.index(ADDED[0])
     assert [address for address in done if address in ADDED] == ADDED
     assert max(map(done.index, ADDED)) < min(map(done.index, REDIRECTED))
     assert not make_plan(named, images=IMAGES).differs
