@@ -6,7 +6,6 @@ Commands import what they need when they run, so that --help starts quickly.
 from __future__ import annotations
 
 import errno
-import gc
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -16,8 +15,6 @@ from orderops.cli.tree import VERBOSE, command_for, options_of
 
 PASSED_ON = ("--", "psql")
 """Arguments from here on belong to another program."""
-COLLECT_AFTER = 50_000
-"""New objects after which Python looks for cycles. At its own 700, that is a fifth of the time of a short command."""
 # These come without a file name, so they would look like a fault of ours.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -26,7 +23,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit. An OrderopsError ends with its message, its hint and its exit code."""
     from orderops.ui.commands import repeating
 
-    gc.set_threshold(COLLECT_AFTER)
     given = verbose_first(sys.argv[1:] if arguments is None else arguments)
     if wants_help(given):
         load_renderer()
