@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from orderops.config import types as values
-from orderops.config.loader import Mistake, TomlTable
+from orderops.config.loader import Mistake, TomlTable, no_keys
 from orderops.config.types import counted
 
 
@@ -31,9 +31,9 @@ class RouteConfig(TomlTable):
 class AlertsConfig(RouteConfig):
     """The receivers of alarms: of P1, and of the other priorities where these have none of their own."""
 
-    p0: RouteConfig = RouteConfig()
+    p0: RouteConfig = no_keys()
     """Receivers of P0: an operator is paged now."""
-    p2: RouteConfig = RouteConfig()
+    p2: RouteConfig = no_keys()
     """Receivers of P2: a ticket for the next business day."""
     dashboard: bool | None = None
     """Whether the environment has a CloudWatch dashboard; when left out, if it is protected. AWS charges for the fourth

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from orderops.config import types as values
 from orderops.config.api_routes import ORDER_PROCESSOR_ROUTES, PROBED, UNAUTHORISED, USERS, ProcessorKinds
-from orderops.config.loader import Key, Mistake, TomlTable
+from orderops.config.loader import Key, Mistake, TomlTable, no_keys
 from orderops.config.service import ServiceConfig
 from orderops.config.types import between, counted
 from orderops.text.lists import joined
@@ -108,11 +108,11 @@ class ApiConfig(TomlTable):
     """Days for which the access log is kept."""
     api_keys: bool = False
     """Whether callers need an API key (`x-api-key`), which `orderops api keys create` makes; a REST API."""
-    plan: ApiPlanConfig = ApiPlanConfig()
+    plan: ApiPlanConfig = no_keys()
     """What the holder of each key may use; with `api_keys`."""
     validate_requests: bool = False
     """Whether the API refuses orders that break the schema of the order processor's OpenAPI document; a REST API."""
-    jwt: ApiJwtConfig = ApiJwtConfig()
+    jwt: ApiJwtConfig = no_keys()
     """The tokens of callers."""
     routes: Annotated[dict[values.RouteKey, ApiRouteConfig], counted(0, 300)] = Field(default_factory=dict)
     """Routes with settings of their own, and those of services with an image of their own."""
@@ -169,7 +169,7 @@ class ApiConfig(TomlTable):
                     yield Mistake((key,), self.type if key == "plan" else True, rule, (("type",),))
         if missing := _missing_limit(self.plan):
             yield Mistake(("plan", missing), None, TOGETHER, (("plan",),))
-        if self.plan != ApiPlanConfig() and not self.api_keys:
+        if self.plan.given() and not self.api_keys:
             yield Mistake(("plan",), {}, "counts the requests of each key: set api_keys = true", (("api_keys",),))
         if self.kind == "rest":
             yield from self._rest_mistakes()
@@ -204,9 +204,7 @@ class ApiConfig(TomlTable):
 
     def _given(self) -> list[str]:
         """The settings that differ from their defaults, without the type."""
-        fields = type(self).model_fields
-        defaults = {key: field.get_default(call_default_factory=True) for key, field in fields.items() if key != "type"}
-        return sorted(key for key, default in defaults.items() if getattr(self, key) != default)
+        return [key for key in self.given() if key != "type"]
 
     def _needs_rest(self) -> list[str]:
         """What is declared of what only a REST API has."""

@@ -21,7 +21,7 @@ from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
 from orderops.config.domain import DomainConfig
 from orderops.config.drift import DriftConfig
-from orderops.config.loader import Key, Mistake, TomlTable, read, refusal
+from orderops.config.loader import Key, Mistake, TomlTable, no_keys, read, refusal
 from orderops.config.migrations import MigrationsConfig
 from orderops.config.network import NetworkConfig, Tier
 from orderops.config.routing import Routing
@@ -202,31 +202,31 @@ class Environment(TomlTable):
     """Whether the operator has to type the environment's name before a change."""
     tags: Annotated[dict[values.TagKey, values.TagValue], counted(0, 40)] = Field(default_factory=dict)
     """Additional tags for every resource."""
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = no_keys()
     """The VPC."""
-    cluster: ClusterConfig = ClusterConfig()
+    cluster: ClusterConfig = no_keys()
     """The ECS cluster."""
-    balancer: BalancerConfig = BalancerConfig()
+    balancer: BalancerConfig = no_keys()
     """The load balancer."""
-    waf: WafConfig = WafConfig()
+    waf: WafConfig = no_keys()
     """The firewall in front of the load balancer."""
-    api: ApiConfig = ApiConfig()
+    api: ApiConfig = no_keys()
     """An API in front of the load balancer."""
-    domain: DomainConfig = DomainConfig()
+    domain: DomainConfig = no_keys()
     """The name of the environment, and HTTPS."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
-    iam: IamConfig = IamConfig()
+    iam: IamConfig = no_keys()
     """The roles of tasks and flow logs."""
-    images: ImagesConfig = ImagesConfig()
+    images: ImagesConfig = no_keys()
     """The image repositories."""
-    alerts: AlertsConfig = AlertsConfig()
+    alerts: AlertsConfig = no_keys()
     """The receivers of alarms."""
-    board: BoardConfig = BoardConfig()
+    board: BoardConfig = no_keys()
     """The page about the environment."""
-    migrations: MigrationsConfig = MigrationsConfig()
+    migrations: MigrationsConfig = no_keys()
     """How migrations are applied."""
-    drift: DriftConfig = DriftConfig()
+    drift: DriftConfig = no_keys()
     """Differences between the account and this file that are left alone."""
     # Each service is a rule of the database's security group, which has at most 60 by default.
     services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1, 60)]

@@ -16,7 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orderops.config.descriptions import description_of
 from orderops.errors import UsageError
@@ -75,11 +75,29 @@ class TomlTable(BaseModel):
         """Mistakes by the rules over several keys."""
         yield from ()
 
+    def given(self) -> list[str]:
+        """The keys whose values differ from their defaults, sorted."""
+        fields = type(self).model_fields
+        defaults = {key: fields[key].get_default(call_default_factory=True) for key in sorted(self.model_fields_set)}
+        return [key for key, default in defaults.items() if _differs(getattr(self, key), default)]
+
     @model_validator(mode="after")
     def _keeps_its_rules(self) -> Self:
         if found := list(self.mistakes()):
             raise Mistakes(found)
         return self
+
+
+def no_keys() -> Any:
+    """The default of a table: the table without keys.
+
+    It is validated with the table that holds it. An instance of its own, made here, would be built at every start.
+    """
+    return Field(default={}, validate_default=True)
+
+
+def _differs(value: object, default: object) -> bool:
+    return bool(value.given()) if isinstance(value, TomlTable) else value != default
 
 
 def read(path: Path, model: type[Model], name: str, *, missing: Mapping[Key, str] | None = None) -> Model:

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from orderops.config import types as values
 from orderops.config.domain import MOST_VALUES
-from orderops.config.loader import Mistake, TomlTable
+from orderops.config.loader import Mistake, TomlTable, no_keys
 from orderops.config.types import between, counted
 from orderops.errors import UsageError
 
@@ -186,13 +186,13 @@ class ServiceConfig(TomlTable):
     """Whether the order processor shows pages with users and orders to everybody who reaches the load balancer."""
     token_secret: values.VariableName | None = None
     """Name of the secret with the bearer token for /orders; when left out, the order processor asks for none."""
-    queue: QueueConfig = QueueConfig()
+    queue: QueueConfig = no_keys()
     """The queue of the service."""
     secrets: Annotated[list[values.VariableName], counted(0)] = Field(default_factory=list)
     """Names of environment variables that get their values from Secrets Manager."""
     variables: dict[values.VariableName, str] = Field(default_factory=dict)
     """Environment variables and their values."""
-    alarms: AlarmsConfig = AlarmsConfig()
+    alarms: AlarmsConfig = no_keys()
     """Limits of the alarms."""
     log_days: values.LogDays = 7
     """Days for which the logs are kept."""
@@ -234,11 +234,11 @@ class ServiceConfig(TomlTable):
 
     def _mistakes_without_worker(self) -> Iterator[Mistake]:
         for key in ("works_for", "messages_per_task"):
-            if getattr(self, key) != type(self).model_fields[key].default:
+            if key in self.given():
                 rule = f'is for a worker; this service has role = "{self.role}"'
                 yield Mistake((key,), getattr(self, key), rule, (("role",),))
         for key in ("canary_percent", "canary_minutes"):
-            if getattr(self, key) != type(self).model_fields[key].default and self.strategy != "canary":
+            if key in self.given() and self.strategy != "canary":
                 rule = f'is for strategy = "canary"; this service has "{self.strategy}"'
                 yield Mistake((key,), getattr(self, key), rule, (("strategy",),))
         yield from self._too_many_conditions()
