@@ -26,6 +26,7 @@ from orderops.aws import service_models
 MODELS = create_loader()
 _load_service_model = ClientCreator._load_service_model
 _create_methods = ClientCreator._create_methods
+_new_aliaser = EventAliaser.__init__
 _EndpointProvider = botocore.regions.EndpointProvider
 _names_of_pickers = {
     picker: picker.get_possible_keys
@@ -36,6 +37,7 @@ _checked_name = cache(getattr(moto.core.serialize.xmltodict, "_validate_name", l
 _recorded_loader = cache(service_models.recorded_loader)
 _service_models: dict[tuple[type, str, str | None], Any] = {}
 _methods: dict[int, dict[str, Any]] = {}
+_names_of_events: dict[str, str] = {}
 _endpoint_providers: dict[tuple[int, frozenset[str]], tuple[Any, Any]] = {}
 
 
@@ -46,6 +48,7 @@ def share_parts() -> None:
     ClientCreator._load_service_model = _service_model
     ClientCreator._create_methods = _methods_of
     botocore.regions.EndpointProvider = _endpoint_provider
+    EventAliaser.__init__ = _aliaser_with_known_names
     EventAliaser.__copy__ = _aliaser_with_its_names
     _PrefixTrie._recursive_copy = _copied_trie
     moto.core.responses.gen_amzn_requestid_long = _request_id
@@ -67,6 +70,13 @@ def _methods_of(creator: Any, service_model: Any) -> dict[str, Any]:
     if id(service_model) not in _methods:
         _methods[id(service_model)] = _create_methods(creator, service_model)
     return dict(_methods[id(service_model)])
+
+
+def _aliaser_with_known_names(aliaser: EventAliaser, emitter: Any, aliases: dict[str, str] | None = None) -> None:
+    """Have the names of events that were worked out for other sessions; they depend on the aliases alone."""
+    _new_aliaser(aliaser, emitter, aliases)
+    if aliases is None:
+        aliaser._alias_name_cache = _names_of_events
 
 
 def _aliaser_with_its_names(aliaser: EventAliaser) -> EventAliaser:
