@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from copy import copy
 from functools import cache
+from random import Random
 from typing import Any
-from uuid import uuid4
 
 import botocore.regions
 import botocore.session
@@ -38,6 +38,7 @@ _recorded_loader = cache(service_models.recorded_loader)
 _service_models: dict[tuple[type, str, str | None], Any] = {}
 _methods: dict[int, dict[str, Any]] = {}
 _names_of_events: dict[str, str] = {}
+_ids = Random()
 _endpoint_providers: dict[tuple[int, frozenset[str]], tuple[Any, Any]] = {}
 
 
@@ -98,8 +99,11 @@ def _copied_trie(trie: Any, node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request_id(headers: dict[str, Any]) -> str:
-    """Add the id of a request as moto does, without a random choice for each of its characters."""
-    request_id = uuid4().hex.upper()
+    """Add the id of a request as moto does, without a random choice for each of its characters.
+
+    Not a uuid: the system's random numbers let another thread have the interpreter while all wait for this answer.
+    """
+    request_id = f"{_ids.getrandbits(128):032X}"
     headers["x-amzn-requestid"] = request_id
     return request_id
 
