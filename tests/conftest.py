@@ -39,6 +39,15 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def _build_grammars_late() -> None:
+    from support.late_grammars import build_grammars_late
+
+    build_grammars_late()
+
+
+_build_grammars_late()
+
+
 # By default Python looks for cycles after 700 new objects: a fifth of the processor's time under moto and botocore.
 gc.set_threshold(50_000, 10, 10)
 

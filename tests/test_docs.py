@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, get_args
@@ -21,6 +22,7 @@ from orderops.cli.tree import tree
 from orderops.config.environment import Environment
 from support.command_line import Orderops
 from support.repository import ENVIRONMENTS, ROOT
+from support.syntax_trees import nodes
 from test_layering import APART, LAYERS
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -77,6 +79,22 @@ def resolved(page: str, target: str) -> Path:
     return ((ROOT / page).parent / target.partition("#")[0]).resolve()
 
 
+def leads_somewhere(page: str, target: str) -> bool:
+    """Tell whether the file of a link exists, and has its heading."""
+    path, _, anchor = target.partition("#")
+    file = resolved(page, target) if path else ROOT / page
+    return file.exists() and (not anchor or anchor in anchors(file))
+
+
+def exists(path: str, name: str) -> bool:
+    """Tell whether a file or folder exists in the repository or in its source, and defines the name."""
+    file = next((file for file in (ROOT / path, SOURCE / path) if file.exists()), None)
+    return file is not None and (
+        not name or bool(re.search(rf"^ *(?:def|class) {name}\b", file.read_text(), re.MULTILINE))
+    )
+
+
+@cache
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub makes of the headings of a page."""
     found: set[str] = set()
@@ -128,7 +146,7 @@ def names_in_source() -> set[str]:
     """Every text and every declared field of the source: a key of JSON is one of them."""
     found: set[str] = set()
     for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             match node:
                 case ast.Constant(value=str(text)):
                     found.add(text.replace(" ", "_"))
@@ -191,9 +209,12 @@ def test_every_command_has_help_and_an_entry_in_the_reference(
     ] == []
 
 
-@pytest.mark.parametrize(("table", "key"), list(environment_keys()))
-def test_every_key_of_an_environment_file_has_an_entry_in_the_reference(table: str, key: str) -> None:
-    assert f"\n| `{key}` | " in sections(REFERENCE / "environment-file.md")[table]
+def test_every_key_of_an_environment_file_has_an_entry_in_the_reference() -> None:
+    tables = sections(REFERENCE / "environment-file.md")
+
+    assert {
+        (table, key) for table, key in environment_keys() if f"\n| `{key}` | " not in tables.get(table, "")
+    } == set()
 
 
 def test_every_key_of_the_packaged_environments_has_an_entry_in_the_reference() -> None:
@@ -210,21 +231,12 @@ def test_every_key_of_the_packaged_environments_has_an_entry_in_the_reference() 
     assert {key for key in used - services if f"\n| `{key}` | " not in text} == set()
 
 
-@pytest.mark.parametrize(("page", "target"), list(dict.fromkeys(links())))
-def test_every_link_leads_to_a_file_and_a_heading(page: str, target: str) -> None:
-    path, _, anchor = target.partition("#")
-    file = (ROOT / page).parent / path if path else ROOT / page
-
-    assert file.exists()
-    assert not anchor or anchor in anchors(file)
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    assert {(page, target) for page, target in links() if not leads_somewhere(page, target)} == set()
 
 
-@pytest.mark.parametrize(("page", "path", "name"), list(dict.fromkeys(code_references())))
-def test_every_file_and_function_on_a_page_exists(page: str, path: str, name: str) -> None:
-    file = next((file for file in (ROOT / path, SOURCE / path) if file.exists()), None)
-
-    assert file is not None
-    assert not name or re.search(rf"^ *(?:def|class) {name}\b", file.read_text(), re.MULTILINE)
+def test_every_file_and_function_on_a_page_exists() -> None:
+    assert {reference for reference in code_references() if not exists(*reference[1:])} == set()
 
 
 def test_the_architecture_page_shows_the_layers_that_are_checked() -> None:
@@ -255,9 +267,10 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(PAGES) - reached == set()
 
 
-@pytest.mark.parametrize(("page", "command"), list(dict.fromkeys(shown_commands())))
-def test_every_command_on_a_page_exists(page: str, command: str) -> None:
-    assert what_is_wrong(command) == ""
+def test_every_command_on_a_page_exists() -> None:
+    wrong = {(page, command): what_is_wrong(command) for page, command in shown_commands()}
+
+    assert {place: found for place, found in wrong.items() if found} == {}
 
 
 @pytest.mark.parametrize(

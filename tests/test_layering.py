@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import orderops
+from support.syntax_trees import nodes, tree
 
 SOURCE = Path(orderops.__file__).parent
 TESTS = Path(__file__).parent
@@ -166,28 +167,28 @@ def test_every_module_has_a_layer() -> None:
     assert homeless == set()
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_module_imports_from_lines_below_its_own(name: str) -> None:
+def test_a_module_imports_from_lines_below_its_own() -> None:
     above = {
-        other
+        (name, other)
+        for name in OURS
         for other in imported(name)
         if other in OURS and family(other) != family(name) and height(other) >= height(name)
     }
 
-    assert above == set(), f"{name} imports what stands above or beside it"
+    assert above == set(), "the first imports the second, which stands above or beside it"
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_module_imports_from_lines_below_its_own_inside_its_package(name: str) -> None:
+def test_a_module_imports_from_lines_below_its_own_inside_its_package() -> None:
     above = {
-        other
+        (name, other)
+        for name in OURS
         for other in imported(name)
         if family(other) == family(name) and inner(other) != inner(name)
         if {inner(name), inner(other)} <= INNER_HEIGHTS.keys()
         if INNER_HEIGHTS[inner(other)] >= INNER_HEIGHTS[inner(name)]
     }
 
-    assert above == set(), f"{name} imports what stands above or beside it"
+    assert above == set(), "the first imports the second, which stands above or beside it"
 
 
 @pytest.mark.parametrize("package", INNER_LAYERS)
@@ -243,7 +244,7 @@ def test_only_the_layers_named_know_a_package() -> None:
 
 
 def test_only_resources_and_what_calls_aws_ask_it_anything() -> None:
-    calling = {family(name) for name, file in OURS.items() if any(calls_aws(tree(file)))}
+    calling = {family(name) for name, file in OURS.items() if any(calls_aws(file))}
 
     assert calling - CALLS_AWS == set()
 
@@ -292,12 +293,6 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & {"rich.markdown", "rich.traceback", "markdown_it", "pygments", "attr"} == set()
 
 
-@cache
-def tree(file: Path) -> ast.Module:
-    """The syntax tree of a file, which many tests look through."""
-    return ast.parse(file.read_text())
-
-
 def family(name: str) -> str:
     """The package of a module, or the module itself where it is directly in `orderops`."""
     return name.partition(".")[0]
@@ -312,9 +307,10 @@ def height(name: str) -> int:
     return HEIGHTS.get(family(name), -1 if name == "__init__" else len(HEIGHTS))
 
 
-def imported(name: str) -> set[str]:
+@cache
+def imported(name: str) -> frozenset[str]:
     """The modules of ours that a module imports anywhere in its text, lazily or for its types too."""
-    return {found for text in _imports(name) for found in _ours(text)} - {name}
+    return frozenset(found for text in _imports(name) for found in _ours(text)) - {name}
 
 
 def packages(name: str) -> set[str]:
@@ -325,7 +321,7 @@ def packages(name: str) -> set[str]:
 
 def constants_imported(file: Path) -> Iterator[tuple[str, str]]:
     """Module and name of each imported upper-case name that its module sets to a literal."""
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "orderops":
             literals = literal_constants(node.module.partition(".")[2])
             yield from ((node.module, alias.name) for alias in node.names if alias.name in literals)
@@ -352,9 +348,9 @@ def is_literal(node: ast.AST) -> bool:
     )
 
 
-def calls_aws(module: ast.AST) -> Iterator[ast.AST]:
+def calls_aws(file: Path) -> Iterator[ast.AST]:
     """Places such as `aws.sqs.list_queues`: an attribute of a client of something called aws."""
-    for node in ast.walk(module):
+    for node in nodes(file):
         match node:
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id="aws"), attr=service)) if service != "once":
                 yield node
@@ -364,7 +360,7 @@ def calls_aws(module: ast.AST) -> Iterator[ast.AST]:
 
 def asks_for_local(file: Path) -> bool:
     """Whether an environment is asked for its name, or whether it is emulated, before anything is done."""
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         if isinstance(node, ast.If | ast.IfExp):
             asked = ast.unparse(node.test)
             if ".emulated" in asked or "environment == 'local'" in asked or "name == 'local'" in asked:
@@ -373,7 +369,7 @@ def asks_for_local(file: Path) -> bool:
 
 
 def names_called(file: Path) -> set[str]:
-    calls = [node.func for node in ast.walk(tree(file)) if isinstance(node, ast.Call)]
+    calls = [node.func for node in nodes(file) if isinstance(node, ast.Call)]
     return {call.id for call in calls if isinstance(call, ast.Name)}
 
 
@@ -382,7 +378,7 @@ def docstring(file: Path) -> str | None:
 
 
 def _imports(name: str) -> Iterator[str]:
-    for node in ast.walk(tree(MODULES[name])):
+    for node in nodes(MODULES[name]):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -17,6 +17,7 @@ import pytest
 from botocore import xform_name
 
 import orderops
+from support.syntax_trees import nodes
 
 SOURCE = Path(orderops.__file__).parent
 # How the record of calls names a service, where boto3 names it otherwise.
@@ -44,7 +45,7 @@ def named_parameters() -> Iterator[tuple[str, str, str]]:
     for file in SOURCE.rglob("*.py"):
         if file.relative_to(SOURCE).parts[0] in ("local", "service"):
             continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             if isinstance(node, ast.Call):
                 yield from _of_call(node, services)
 

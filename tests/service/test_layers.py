@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orderops
+from support.syntax_trees import nodes
 
 SOURCE = Path(orderops.__file__).parent
 SERVICE = SOURCE / "service"
 
 
 def imported(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -16,6 +16,7 @@ from typing import Any
 
 from orderops.local import daemon
 from support.copied_clusters import copy_clusters
+from support.late_grammars import build_grammars_late
 
 SERVICES = (
     *("applicationautoscaling", "cloudwatch", "ec2", "ecr", "ecs", "elbv2", "events", "iam", "kms", "logs", "rds"),
@@ -28,6 +29,7 @@ def main() -> None:
     # As the daemon does before it imports moto, which reads its settings then.
     daemon._set_up_environment("ap-southeast-2")
     daemon._share_aws_models()
+    build_grammars_late()
     from moto.backends import get_backend
 
     import orderops.local.data_plane

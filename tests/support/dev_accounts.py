@@ -1,9 +1,11 @@
-"""Accounts that hold the environment dev, made once for a process and brought back for each test.
+"""Accounts that hold the environment dev, made once for a run and brought back for each test.
 
 A test module loads them with `pytest_plugins = ["support.dev_accounts"]`.
 """
 
 from __future__ import annotations
+
+import pickle
 
 import boto3
 import pytest
@@ -14,6 +16,7 @@ from orderops.infra.apply import Apply
 from orderops.infra.workspace import Workspace
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
+from support.shared_accounts import made_once
 
 REGION = "ap-southeast-2"
 IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"}
@@ -21,6 +24,13 @@ IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/
 
 @pytest.fixture(scope="session")
 def _dev_accounts(account: Proxy) -> tuple[bytes, bytes]:
+    before_release, released = pickle.loads(
+        made_once("dev-accounts", account.url, lambda: pickle.dumps(_make(account)))
+    )
+    return before_release, released
+
+
+def _make(account: Proxy) -> tuple[bytes, bytes]:
     account.reset()
     session = boto3.Session("testing", "testing", region_name=REGION)
     aws = Aws(REGION, endpoint_url=account.url, session=session)

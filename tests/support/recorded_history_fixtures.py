@@ -17,6 +17,7 @@ from support.command_line import Orderops
 from support.faulty_proxy import Proxy, served
 from support.recorded_history import IMAGES, Dev
 from support.repository import ENVIRONMENTS
+from support.shared_accounts import made_once
 
 SWIFT = Delays(database=0.05, backup_lag=0.1, task=0.02, secret=0.05)
 
@@ -30,12 +31,7 @@ def swift() -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def _made(swift: Proxy) -> bytes:
-    dev = Dev(swift)
-    swift.reset()
-    run = Apply(dev.workspace, IMAGES)
-    assert len([*run.infra(), *run.release()]) > 40
-    dev.age()
-    kept = swift.keep()
+    kept = made_once("recorded-history", swift.url, lambda: _make(swift))
     # Without it, the garbage collector goes through all objects again and again, which costs more than most tests.
     gc.freeze()
     return kept
@@ -52,6 +48,15 @@ def _restored(swift: Proxy, _made: bytes) -> bytes:
 def _promoted(swift: Proxy, _restored: bytes) -> bytes:
     swift.bring_back(_restored)
     Dev(swift).promote()
+    return swift.keep()
+
+
+def _make(swift: Proxy) -> bytes:
+    dev = Dev(swift)
+    swift.reset()
+    run = Apply(dev.workspace, IMAGES)
+    assert len([*run.infra(), *run.release()]) > 40
+    dev.age()
     return swift.keep()
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from copy import copy
 from functools import cache
+from random import Random
 from typing import Any
-from uuid import uuid4
 
 import botocore.regions
 import botocore.session
@@ -26,6 +26,7 @@ from orderops.aws import service_models
 MODELS = create_loader()
 _load_service_model = ClientCreator._load_service_model
 _create_methods = ClientCreator._create_methods
+_new_aliaser = EventAliaser.__init__
 _EndpointProvider = botocore.regions.EndpointProvider
 _names_of_pickers = {
     picker: picker.get_possible_keys
@@ -36,6 +37,8 @@ _checked_name = cache(getattr(moto.core.serialize.xmltodict, "_validate_name", l
 _recorded_loader = cache(service_models.recorded_loader)
 _service_models: dict[tuple[type, str, str | None], Any] = {}
 _methods: dict[int, dict[str, Any]] = {}
+_names_of_events: dict[str, str] = {}
+_ids = Random()
 _endpoint_providers: dict[tuple[int, frozenset[str]], tuple[Any, Any]] = {}
 
 
@@ -46,6 +49,7 @@ def share_parts() -> None:
     ClientCreator._load_service_model = _service_model
     ClientCreator._create_methods = _methods_of
     botocore.regions.EndpointProvider = _endpoint_provider
+    EventAliaser.__init__ = _aliaser_with_known_names
     EventAliaser.__copy__ = _aliaser_with_its_names
     _PrefixTrie._recursive_copy = _copied_trie
     moto.core.responses.gen_amzn_requestid_long = _request_id
@@ -69,6 +73,13 @@ def _methods_of(creator: Any, service_model: Any) -> dict[str, Any]:
     return dict(_methods[id(service_model)])
 
 
+def _aliaser_with_known_names(aliaser: EventAliaser, emitter: Any, aliases: dict[str, str] | None = None) -> None:
+    """Have the names of events that were worked out for other sessions; they depend on the aliases alone."""
+    _new_aliaser(aliaser, emitter, aliases)
+    if aliases is None:
+        aliaser._alias_name_cache = _names_of_events
+
+
 def _aliaser_with_its_names(aliaser: EventAliaser) -> EventAliaser:
     """Copy handlers and aliases, as botocore does; the copy also knows the names that were worked out so far."""
     copied = EventAliaser(copy(aliaser._emitter), copy(aliaser._event_aliases))
@@ -88,8 +99,11 @@ def _copied_trie(trie: Any, node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request_id(headers: dict[str, Any]) -> str:
-    """Add the id of a request as moto does, without a random choice for each of its characters."""
-    request_id = uuid4().hex.upper()
+    """Add the id of a request as moto does, without a random choice for each of its characters.
+
+    Not a uuid: the system's random numbers let another thread have the interpreter while all wait for this answer.
+    """
+    request_id = f"{_ids.getrandbits(128):032X}"
     headers["x-amzn-requestid"] = request_id
     return request_id
 
