@@ -249,12 +249,6 @@ class Environment(TomlTable):
         return self.protected if self.waf.enabled is None else self.waf.enabled
 
     @property
-    def schedules(self) -> tuple[str, ...]:
-        """The keys of the schedules by which AWS runs commands of orderops again and again."""
-        board = ("board",) * (self.board.interval is not None and self.board.bucket is not None)
-        return (*board, *(("rotation",) * (self.database.rotate_days is not None)))
-
-    @property
     def iam_login(self) -> bool:
         """Whether the services log in to the database with tokens of IAM: as declared, or else on AWS."""
         declared = self.database.login

@@ -43,6 +43,7 @@ from orderops.health.secrets import SecretAge, read_secret_ages
 from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
 from orderops.infra.alert_rule import Priority
+from orderops.infra.failed_schedules import schedules_of
 from orderops.infra.page import ask_page
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service
 from orderops.infra.service import ServiceBase
@@ -179,7 +180,7 @@ class _Examination:
                 reads[f"queue {base.key}"] = partial(self._queue, base)
         for base in bases:
             reads[f"service {base.key}"] = partial(self._service, base, name_of(base.key))
-        if workspace.environment.schedules:
+        if schedules_of(workspace.environment):
             reads[SCHEDULES] = lambda: schedules_status(workspace)
         reads["balancer"] = lambda: balancer_status(workspace, self._entrance.result())
         if workspace.stack.listeners.certificate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.infra.alert_rule import Priority
-from orderops.infra.failed_schedules import KEPT, dead_letter_of
+from orderops.infra.failed_schedules import KEPT, dead_letter_of, schedules_of
 from orderops.infra.workspace import Workspace
 from orderops.queues.messages import depth_of, url_of
 from orderops.text.durations import in_words
@@ -23,7 +23,7 @@ def schedules_status(workspace: Workspace) -> ComponentStatus:
         detail, command = "no queue for starts that fail", "orderops infra apply"
         return ComponentStatus(LABEL, ComponentState.ABSENT, detail, command, priority=Priority.P2)
     depth = depth_of(workspace.aws, url)
-    names = " or ".join(workspace.environment.schedules)
+    names = " or ".join(schedules_of(workspace.environment))
     if failed := depth.waiting + depth.in_flight:
         detail = f"{names} did not start: {counted(failed, 'failed start')} in the last {in_words(KEPT)}"
         command = "orderops queue dlq list --schedules"

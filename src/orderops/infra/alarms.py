@@ -14,7 +14,7 @@ from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
 from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
 from orderops.infra.alert_rules import RULES
-from orderops.infra.failed_schedules import dead_letter_of
+from orderops.infra.failed_schedules import dead_letter_of, schedules_of
 from orderops.infra.firewall import acl_name
 from orderops.infra.network import replica_names
 from orderops.resources.acm_certificate import AcmCertificate
@@ -156,7 +156,7 @@ def _entrance_parts(environment: Environment, certificate: AcmCertificate | None
 
 def _schedule_parts(environment: Environment) -> Iterator[WatchedPart]:
     """The schedules, if there are any."""
-    if environment.schedules:
+    if schedules_of(environment):
         yield WatchedPart(
             environment.prefix,
             (RuleSubject.SCHEDULES,),
@@ -208,7 +208,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
         Need.ANOMALY_DETECTION: environment.anomaly_detection,
         Need.CERTIFICATE: bool(environment.domain.name),
         Need.FIREWALL: environment.firewall,
-        Need.SCHEDULES: bool(environment.schedules),
+        Need.SCHEDULES: bool(schedules_of(environment)),
     }
     return [need for need in rule.needs if not declares[need]]
 

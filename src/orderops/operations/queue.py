@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.infra.failed_schedules import dead_letter_of
+from orderops.infra.failed_schedules import dead_letter_of, schedules_of
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
@@ -71,7 +71,7 @@ def dead_letters_of(workspace: Workspace, service: str | None, *, schedules: boo
         return DeadLetters(base.dead_letters.name, f"--service {base.key}", base.queue.name)
     if service:
         raise UsageError("a service and the schedules have dead letters of their own", "pass one of the two options")
-    if not workspace.environment.schedules:
+    if not schedules_of(workspace.environment):
         raise UsageError(f"{env} has no schedules", "they come from publish_every and rotate_days in its file")
     return DeadLetters(dead_letter_of(workspace.environment).name, "--schedules")
 

@@ -37,7 +37,7 @@ FIRST_PAUSE = 10.0
 log = logging.getLogger(__name__)
 
 
-class DeadLetters(Protocol):
+class FailureSink(Protocol):
     """Where starts that failed are written."""
 
     def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
@@ -70,9 +70,9 @@ class Start:
 class Schedules:
     """The schedules of the account. Call only while holding the emulator's lock."""
 
-    def __init__(self, tasks: Fleet, dead_letters: DeadLetters, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, tasks: Fleet, failures: FailureSink, clock: Callable[[], float] = time.time) -> None:
         self._tasks = tasks
-        self._dead_letters = dead_letters
+        self._failures = failures
         self._clock = clock
         self._last = clock()
         self._starts: list[Start] = []
@@ -101,7 +101,8 @@ class Schedules:
         if not trusts(target["RoleArn"], PRINCIPAL):
             raise StartError("AccessDenied", f"Scheduler cannot assume {target['RoleArn']}")
         cluster = target["Arn"].rpartition("/")[2]
-        if cluster not in get_backend("ecs")[DEFAULT_ACCOUNT_ID][region].clusters:
+        record = get_backend("ecs")[DEFAULT_ACCOUNT_ID][region].clusters.get(cluster)
+        if record is None or record.status != "ACTIVE":
             raise StartError("ClusterNotFoundException", "Cluster not found.")
         task_definition = _active(parameters["TaskDefinitionArn"], region)
         if unusable := unusable_role(task_definition):
@@ -153,10 +154,10 @@ class Schedules:
             # The role that starts the task is the one that writes into the queue.
             if not trusts(target["RoleArn"], PRINCIPAL) or not allows(starter, "sqs:SendMessage", queue):
                 raise PermissionError(f"{target['RoleArn']} may not send to {queue}")
-            self._dead_letters.send(queue, target.get("Input") or "{}", attributes)
+            self._failures.send(queue, target.get("Input") or "{}", attributes)
         except Exception as lost:
             log.warning("the failed start of %s is lost: %s", schedule.name, lost)
-            self._dead_letters.lost(start.region, schedule.group_name)
+            self._failures.lost(start.region, schedule.group_name)
 
 
 def _active(arn: str, region: str) -> Any:
