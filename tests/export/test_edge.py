@@ -19,7 +19,7 @@ from orderops.infra.workspace import Workspace
 from orderops.operations.export import configured, write_files
 from orderops.resources.apigateway_keys import create_key, plan_of
 from support.dev_accounts import REGION
-from support.edge_environments import API, DOMAIN, FIREWALL, REST_API, applied, workspace_of
+from support.edge_environments import API, BOARD, DOMAIN, FIREWALL, REST_API, applied, workspace_of
 from support.faulty_proxy import Proxy
 from support.provider_arguments import ARGUMENTS, mistakes, planned, refused
 
@@ -34,7 +34,7 @@ def client(proxy: Proxy, service: str) -> Any:
     return boto3.Session("testing", "testing", region_name=REGION).client(service, endpoint_url=proxy.url)
 
 
-@pytest.fixture(scope="module", params=[DOMAIN, API, REST_API], ids=["name", "api", "rest api"])
+@pytest.fixture(scope="module", params=[DOMAIN, API, REST_API + BOARD], ids=["name", "api", "rest api"])
 def made(
     request: pytest.FixtureRequest, account: Proxy, dev_released: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[bytes, Path]:
@@ -44,7 +44,7 @@ def made(
     folder = tmp_path_factory.mktemp("edge")
     workspace = workspace_of(account.url, folder, FIREWALL + request.param)
     assert len(applied(workspace)) > 10
-    if request.param == REST_API:
+    if "api_keys" in request.param:
         plan = plan_of(workspace.aws, "dev")
         assert plan
         create_key(workspace.aws, "dev", "shop", plan)
@@ -119,6 +119,8 @@ def test_resources_refer_to_each_other(edge: Workspace) -> None:
     if "domain.tf" in files:
         assert "certificate_arn = aws_acm_certificate.orders_example_com_" in files["entrance.tf"]
         assert "name = aws_lb.orderops-dev-balancer.dns_name" in files["domain.tf"]
+    if edge.environment.board.interval:
+        assert "arn = aws_sqs_queue.orderops-dev-failed-schedules.arn" in files["access.tf"]
     if "rest_api.tf" in files:
         deployment = "aws_api_gateway_deployment.orderops-dev-api_live.id"
         assert f"deployment_id = {deployment}" in files["rest_api.tf"]

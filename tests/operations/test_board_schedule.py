@@ -7,12 +7,14 @@ from pathlib import Path
 import boto3
 import pytest
 
+from orderops.alerts.findings import findings
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.step import Action
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.schedules import schedules_status
 from orderops.health.verdict import HealthVerdict, judge
+from orderops.infra.alarms import rules_in
 from orderops.infra.apply import Apply
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
@@ -112,6 +114,14 @@ def test_status_says_that_a_schedule_did_not_start_and_what_to_type(renewed: Wor
     assert health.cause == "schedules is degraded: board did not start: 1 failed start in the last 4 days"
     assert health.next == "orderops queue dlq list --schedules --env dev"
     assert (health.verdict, health.priority) == (HealthVerdict.DEGRADED, "P2")
+
+
+def test_the_alarm_of_the_schedules_is_listed_and_nothing_is_wrong_with_it(renewed: Workspace) -> None:
+    names = [name for name, *_ in rules_in(renewed.environment)]
+    found = [finding for finding in findings(renewed.aws, renewed.stack, lambda _: True) if "schedules" in finding.name]
+
+    assert names.count("orderops-dev-schedules-failed") == 1
+    assert found == []
 
 
 def test_an_environment_of_an_earlier_version_is_not_down_for_want_of_the_queue(renewed: Workspace) -> None:

@@ -88,6 +88,11 @@ burst = 10
 requests_per_second = 2
 burst = 4
 """
+BOARD = """
+[board]
+bucket = "orderops-dev-board-acme"
+publish_every = "5m"
+"""
 
 
 def workspace_of(url: str, folder: Path, more: str = "") -> Workspace:
