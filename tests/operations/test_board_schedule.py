@@ -150,6 +150,8 @@ def test_failed_starts_are_listed_with_their_error_and_deleted_by_name(
     assert "next: orderops infra drift --env dev" in listed.err
     assert (refused.code, purged.code) == (2, 0), purged.err
     assert "next: orderops status --env dev" in purged.err
+    (run,) = orderops("history", "--last", "1", "--json", *where[1:]).json
+    assert run["command"] == "queue dlq purge --all --schedules --env dev"
     assert schedules_status(renewed).state is ComponentState.OK
 
 

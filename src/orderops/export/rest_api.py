@@ -82,7 +82,9 @@ def stage(found: Found) -> Iterator[Part]:
         "lifecycle": blocks({"create_before_destroy": True}),
     }
     yield Part(DEPLOYMENT, f"{api_id}/{deployment}", deployed)
-    for path, limits in properties["MethodSettings"].items():
+    for key, limits in properties["MethodSettings"].items():
+        # The provider looks for the path that AWS answers with.
+        path = properties["MethodPaths"][key]
         settings = {
             "throttling_rate_limit": limits["ThrottlingRateLimit"],
             "throttling_burst_limit": limits["ThrottlingBurstLimit"],
@@ -93,7 +95,7 @@ def stage(found: Found) -> Iterator[Part]:
             "method_path": path,
             "settings": blocks(settings),
         }
-        suffix = "every_method" if path == EVERY_METHOD else path
+        suffix = "every_method" if key == EVERY_METHOD else key
         yield Part("aws_api_gateway_method_settings", f"{api_id}/{name}/{path}", method, suffix)
 
 

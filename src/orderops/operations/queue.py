@@ -142,7 +142,7 @@ def replay(workspace: Workspace, options: ChangeOptions, service: str | None, ch
 
 def purge(workspace: Workspace, options: ChangeOptions, letters: DeadLetters, chosen: Chosen) -> None:
     """Delete dead letters for good."""
-    options = options.of("queue dlq purge", *chosen.words())
+    options = options.of("queue dlq purge", *chosen.words(), *(() if letters.origin else (letters.option,)))
     _change(workspace, options, letters, chosen, ("Delete", "for good", "deleted"), _delete_for_good, lost=True)
 
 
