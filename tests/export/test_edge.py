@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from orderops.export.configuration import Configuration, configuration_of
 from orderops.export.part import Found, References
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
-from orderops.operations.export import write_files
+from orderops.operations.export import configured, write_files
+from orderops.resources.apigateway_keys import create_key, plan_of
 from support.dev_accounts import REGION
-from support.edge_environments import API, DOMAIN, FIREWALL, applied, workspace_of
+from support.edge_environments import API, BOARD, DOMAIN, FIREWALL, REST_API, applied, workspace_of
 from support.faulty_proxy import Proxy
-from support.provider_arguments import ARGUMENTS, mistakes, refused
+from support.provider_arguments import ARGUMENTS, mistakes, planned, refused
 
 pytest_plugins = ["support.dev_accounts"]
 # End to end.
@@ -32,7 +34,7 @@ def client(proxy: Proxy, service: str) -> Any:
     return boto3.Session("testing", "testing", region_name=REGION).client(service, endpoint_url=proxy.url)
 
 
-@pytest.fixture(scope="module", params=[DOMAIN, API], ids=["name", "api"])
+@pytest.fixture(scope="module", params=[DOMAIN, API, REST_API + BOARD], ids=["name", "api", "rest api"])
 def made(
     request: pytest.FixtureRequest, account: Proxy, dev_released: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[bytes, Path]:
@@ -42,6 +44,10 @@ def made(
     folder = tmp_path_factory.mktemp("edge")
     workspace = workspace_of(account.url, folder, FIREWALL + request.param)
     assert len(applied(workspace)) > 10
+    if "api_keys" in request.param:
+        plan = plan_of(workspace.aws, "dev")
+        assert plan
+        create_key(workspace.aws, "dev", "shop", plan)
     return account.keep(), folder
 
 
@@ -55,7 +61,7 @@ def edge(proxy: Proxy, made: tuple[bytes, Path]) -> Iterator[Workspace]:
 
 def exported(workspace: Workspace) -> Configuration:
     planned = make_plan(workspace, running=True)
-    return configuration_of("dev", workspace.declared().values(), planned.outputs, (REGION, ACCOUNT))
+    return configured(workspace, planned.outputs)
 
 
 def target_of(configuration: Configuration, kind: str) -> tuple[str, str]:
@@ -113,7 +119,15 @@ def test_resources_refer_to_each_other(edge: Workspace) -> None:
     if "domain.tf" in files:
         assert "certificate_arn = aws_acm_certificate.orders_example_com_" in files["entrance.tf"]
         assert "name = aws_lb.orderops-dev-balancer.dns_name" in files["domain.tf"]
-    if "api.tf" in files:
+    if edge.environment.board.interval:
+        assert "arn = aws_sqs_queue.orderops-dev-failed-schedules.arn" in files["access.tf"]
+    if "rest_api.tf" in files:
+        deployment = "aws_api_gateway_deployment.orderops-dev-api_live.id"
+        assert f"deployment_id = {deployment}" in files["rest_api.tf"]
+        assert "stage = aws_api_gateway_stage.orderops-dev-api_live.stage_name" in files["rest_api.tf"]
+        assert "key_id = aws_api_gateway_api_key.orderops-dev-api_shop.id" in files["rest_api.tf"]
+        assert "connectionId = aws_apigatewayv2_vpc_link.orderops-dev-api.id" in files["rest_api.tf"]
+    elif "api.tf" in files:
         target = "integrations/${aws_apigatewayv2_integration.orderops-dev-api_services.id}"
         assert f'target = "{target}"' in files["api.tf"]
         assert "destination_arn = aws_cloudwatch_log_group.orderops_dev_api-access.arn" in files["api.tf"]
@@ -136,7 +150,15 @@ def test_imports_have_the_ids_that_the_provider_documents(edge: Workspace, proxy
         [zone] = client(proxy, "route53").list_hosted_zones()["HostedZones"]
         zone_id = zone["Id"].rpartition("/")[2]
         expected["route53-alias"] = ("aws_route53_record.orders_example_com", f"{zone_id}_orders.example.com_A")
-    if edge.environment.api.declared:
+    if edge.environment.api.api_keys:
+        rest = client(proxy, "apigateway")
+        [api] = rest.get_rest_apis()["items"]
+        [plan] = rest.get_usage_plans()["items"]
+        expected["apigateway-account"] = ("aws_api_gateway_account.log-role", "api-gateway-account")
+        expected["apigateway-rest-api"] = ("aws_api_gateway_rest_api.orderops-dev-api", api["id"])
+        expected["apigateway-stage"] = ("aws_api_gateway_stage.orderops-dev-api_live", f"{api['id']}/live")
+        expected["apigateway-usage-plan"] = ("aws_api_gateway_usage_plan.orderops-dev-api", plan["id"])
+    elif edge.environment.api.declared:
         [api] = client(proxy, "apigatewayv2").get_apis()["Items"]
         stage = ("aws_apigatewayv2_stage.orderops-dev-api_default", f"{api['ApiId']}/$default")
         expected["apigatewayv2-stage"] = stage
@@ -150,6 +172,55 @@ def test_imports_have_the_ids_that_the_provider_documents(edge: Workspace, proxy
             f"{api['ApiId']}/{route['RouteId']}",
         )
     assert {kind: target_of(configuration, kind) for kind in expected} == expected
+
+
+def test_the_parts_of_a_rest_api_have_the_ids_that_the_provider_documents(edge: Workspace, proxy: Proxy) -> None:
+    if not edge.environment.api.api_keys:
+        pytest.skip("it has no REST API")
+    rest = client(proxy, "apigateway")
+    [api] = rest.get_rest_apis()["items"]
+    [stage] = rest.get_stages(restApiId=api["id"])["item"]
+    [plan] = rest.get_usage_plans()["items"]
+    [key] = rest.get_api_keys()["items"]
+
+    written = defaultdict(set)
+    for part in exported(edge).parts:
+        written[part.target.partition(".")[0]].add(part.import_id)
+
+    assert written["aws_api_gateway_deployment"] == {f"{api['id']}/{stage['deploymentId']}"}
+    assert written["aws_api_gateway_method_settings"] == {
+        f"{api['id']}/live/*/*",
+        f"{api['id']}/live/orders/GET",
+        f"{api['id']}/live/orders/POST",
+    }
+    assert written["aws_api_gateway_api_key"] == {key["id"]}
+    assert written["aws_api_gateway_usage_plan_key"] == {f"{plan['id']}/{key['id']}"}
+
+
+def test_a_plan_imports_every_part_of_a_rest_api_and_changes_nothing(
+    edge: Workspace, proxy: Proxy, tmp_path: Path
+) -> None:
+    if not edge.environment.api.api_keys:
+        pytest.skip("it has no REST API")
+    outputs = make_plan(edge, running=True).outputs
+    # With the keys. The other resources have services that the emulator has not every call of.
+    configured(edge, outputs)
+    mine = [one for one in edge.declared().values() if one.kind.startswith("apigateway-")]
+    configuration = configuration_of("dev", mine, outputs, (REGION, ACCOUNT))
+    write_files(tmp_path, configuration.files(), force=False)
+
+    plan = planned(tmp_path, proxy.url, ["apigateway"])
+
+    assert plan == "Plan: 10 to import, 0 to add, 0 to change, 0 to destroy."
+
+
+def test_no_value_of_an_api_key_is_written(edge: Workspace, proxy: Proxy) -> None:
+    values = [key["value"] for key in client(proxy, "apigateway").get_api_keys(includeValues=True)["items"]]
+
+    text = "".join(exported(edge).files().values())
+
+    assert [value for value in values if value in text] == []
+    assert bool(values) is edge.environment.api.api_keys
 
 
 def test_the_records_that_prove_the_names_are_imported_too(edge: Workspace, proxy: Proxy) -> None:

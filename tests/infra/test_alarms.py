@@ -34,10 +34,12 @@ from support.alarm_data import (
     DEAD,
     DEPTH,
     ECS,
+    FAILED,
     FIRST,
     LOGS,
     QUEUE,
     RDS,
+    SCHEDULES,
     SECOND,
     SQS,
     TASKS,
@@ -57,6 +59,7 @@ from support.strict_clients import served
 
 # A mean of 0.15 seconds, and a band up to 0.3.
 USUAL_SECONDS = [0.1, 0.2] * 6
+UNWRITTEN = "InvocationsFailedToBeSentToDeadLetterCount"
 # Alarm, data that must raise it, data that must not.
 CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
     "every task is unhealthy": (
@@ -245,6 +248,16 @@ CASES: dict[str, tuple[str, list[Points], list[Points]]] = {
         judged([101] * 3, [0] * 3),
         judged([100] * 3, [0] * 3),
     ),
+    "a schedule that did not start": (
+        "schedules-failed",
+        points(SQS, DEPTH, FAILED, 1),
+        points(SQS, DEPTH, FAILED, 0, 1),
+    ),
+    "a failed start that could not be written into the queue": (
+        "schedules-failed",
+        points("AWS/Scheduler", UNWRITTEN, SCHEDULES, 1),
+        points("AWS/Scheduler", UNWRITTEN, {"ScheduleGroup": "orderops-prod"}, 1),
+    ),
     "a dead letter": ("shop-dead-letters", points(SQS, DEPTH, DEAD, 1), points(SQS, DEPTH, DEAD, 0)),
 }
 # A first release may take three minutes: the newer case of the two has to wait as well.
@@ -403,7 +416,7 @@ def _default() -> Stack:
 
 def _stack(more: Mapping[str, Any]) -> Stack:
     shop = {"min_tasks": 1, "max_tasks": 4, "strategy": "blue-green"}
-    database = {"master": "own", "replicas": 1}
+    database = {"master": "own", "replicas": 1, "rotate_days": 30}
     bands = {"anomaly_detection": True}
     edge = {"domain": {"name": "orders.example.com", "zone": "example.com"}, "waf": {"enabled": True}}
     table = {"name": "dev", "database": database, "services": {"shop": shop}, "alerts": bands, **edge, **more}

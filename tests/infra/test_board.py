@@ -50,8 +50,9 @@ def statements(found: Stack, role: str) -> list[dict[str, Any]]:
     return list(document["Statement"])
 
 
-def test_a_schedule_needs_a_task_a_group_a_log_and_three_roles_and_nothing_without_it() -> None:
+def test_a_schedule_needs_a_task_a_group_a_queue_with_an_alarm_a_log_and_three_roles() -> None:
     assert addresses(declared()) - addresses(declared({"bucket": BUCKET})) == {
+        "cloudwatch-alarm/orderops-dev-schedules-failed",
         "ecs-task-definition/orderops-dev-board",
         "iam-role/orderops-dev-board-execution",
         "iam-role/orderops-dev-board-schedule",
@@ -59,6 +60,7 @@ def test_a_schedule_needs_a_task_a_group_a_log_and_three_roles_and_nothing_witho
         "logs-group//orderops/dev/board",
         "scheduler-group/orderops-dev",
         "scheduler-schedule/board",
+        "sqs-queue/orderops-dev-failed-schedules",
     }
 
 
@@ -164,7 +166,7 @@ def test_the_task_writes_only_its_samples_and_the_page() -> None:
     ]
 
 
-def test_the_schedule_may_start_this_task_in_this_cluster_with_its_roles_and_nothing_else() -> None:
+def test_the_schedule_may_start_this_task_with_its_roles_say_that_it_failed_and_nothing_else() -> None:
     role = resource(declared(), "iam-role/orderops-dev-board-schedule")
     assert isinstance(role, IamRole)
     ecs, iam = "arn:aws:ecs:ap-southeast-2:123456789012", "arn:aws:iam::123456789012:role"
@@ -182,6 +184,11 @@ def test_the_schedule_may_start_this_task_in_this_cluster_with_its_roles_and_not
             "Action": ["iam:PassRole"],
             "Resource": [f"{iam}/orderops-dev-board-execution", f"{iam}/orderops-dev-board-task"],
             "Condition": {"StringEquals": {"iam:PassedToService": ["ecs-tasks.amazonaws.com"]}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["sqs:SendMessage"],
+            "Resource": ["arn:aws:sqs:ap-southeast-2:123456789012:orderops-dev-failed-schedules"],
         },
     ]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
+import pytest
+
 from orderops.config.environment import Environment
 from orderops.engine.resource import Outputs
+from orderops.infra.failed_schedules import schedules_of
 from orderops.infra.stack import Stack, stack
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.iam_role import IamRole
@@ -47,6 +50,7 @@ def test_a_file_with_rotate_days_has_aws_look_every_day_and_rotate_what_is_older
     (override,) = desired["Input"]["containerOverrides"]
     assert override["command"][-5:] == ["database", "rotate", "--if-older", "30d", "--yes"]
     assert set(addresses(declared({"rotate_days": 30}))) - set(addresses(declared({}))) == {
+        "cloudwatch-alarm/orderops-dev-schedules-failed",
         "ecs-task-definition/orderops-dev-rotation",
         "iam-role/orderops-dev-rotation-execution",
         "iam-role/orderops-dev-rotation-schedule",
@@ -54,16 +58,27 @@ def test_a_file_with_rotate_days_has_aws_look_every_day_and_rotate_what_is_older
         "logs-group//orderops/dev/rotation",
         "scheduler-group/orderops-dev",
         "scheduler-schedule/rotation",
+        "sqs-queue/orderops-dev-failed-schedules",
     }
 
 
-def test_the_board_and_the_rotation_share_the_group_of_schedules() -> None:
+def test_the_board_and_the_rotation_share_the_group_of_schedules_and_the_queue() -> None:
     board = {"bucket": "orderops-dev-board-acme", "publish_every": "5m"}
 
     both = addresses(declared({"rotate_days": 30}, board=board))
 
     assert both.count("scheduler-group/orderops-dev") == 1
+    assert both.count("sqs-queue/orderops-dev-failed-schedules") == 1
     assert {"scheduler-schedule/board", "scheduler-schedule/rotation"} <= set(both)
+
+
+@pytest.mark.parametrize("database", [{}, {"rotate_days": 30}])
+@pytest.mark.parametrize("board", [{}, {"bucket": "orderops-dev-board-acme", "publish_every": "5m"}])
+def test_the_schedules_that_are_watched_are_those_that_are_made(database: dict[str, Any], board: Any) -> None:
+    found = declared(database, board=board)
+    made = [address.partition("/")[2] for address in addresses(found) if address.startswith("scheduler-schedule/")]
+
+    assert sorted(schedules_of(found.environment)) == sorted(made)
 
 
 def test_its_task_reaches_the_database_directly_however_operators_do() -> None:

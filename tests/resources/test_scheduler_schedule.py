@@ -16,13 +16,15 @@ from orderops.engine.step import Action
 from orderops.resources.iam_role import IamRole
 from orderops.resources.scheduler_group import SchedulerGroup
 from orderops.resources.scheduler_schedule import SchedulerSchedule
+from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises
 from support.declared_service import DEFINITION, SERVICE
 from support.faults import Fault, Faults, PowerCut
 
 GROUP = SchedulerGroup("orderops-dev")
 ROLE = IamRole("orderops-dev-board-schedule", "scheduler.amazonaws.com")
-SCHEDULE = SchedulerSchedule("board", GROUP, 5, SERVICE, DEFINITION, ROLE, ("python", "-m", "renew"))
+FAILED = SqsQueue("orderops-dev-failed-schedules")
+SCHEDULE = SchedulerSchedule("board", GROUP, 5, SERVICE, DEFINITION, ROLE, FAILED, ("python", "-m", "renew"))
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +64,7 @@ def test_a_lost_answer_is_no_conflict(aws: Aws, up: Up, lose_answer: Fault) -> N
     assert up(SCHEDULE)[SCHEDULE.address].action is Action.NO_OP
 
 
-def test_it_starts_one_task_without_a_public_address_and_tries_no_second_time(aws: Aws, up: Up) -> None:
+def test_it_starts_one_task_without_a_public_address(aws: Aws, up: Up) -> None:
     up(SCHEDULE)
     found = in_aws(aws)
     target, task = found["Target"], found["Target"]["EcsParameters"]
@@ -80,7 +82,30 @@ def test_it_starts_one_task_without_a_public_address_and_tries_no_second_time(aw
     assert json.loads(target["Input"]) == {
         "containerOverrides": [{"name": "shop", "command": ["python", "-m", "renew"]}]
     }
-    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    assert target["DeadLetterConfig"]["Arn"].endswith(":orderops-dev-failed-schedules")
+
+
+@pytest.mark.parametrize(("minutes", "age"), [(1, 60), (5, 300), (60, 3600), (1440, 3600)])
+def test_a_start_is_tried_again_for_an_hour_at_most_and_never_after_the_next(
+    aws: Aws, up: Up, minutes: int, age: int
+) -> None:
+    up(replace(SCHEDULE, minutes=minutes))
+
+    assert in_aws(aws)["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": age}
+
+
+def test_a_schedule_of_an_earlier_version_is_given_its_queue_by_an_update(aws: Aws, up: Up) -> None:
+    up(SCHEDULE)
+    before = in_aws(aws)
+    earlier = {key: value for key, value in before["Target"].items() if key != "DeadLetterConfig"}
+    earlier["RetryPolicy"] = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    aws.scheduler.update_schedule(**sent(before, Target=earlier))
+
+    step = up(SCHEDULE)[SCHEDULE.address]
+
+    assert step.action is Action.UPDATE
+    assert set(step.changes) == {"RetryPolicy", "DeadLetterConfig"}
+    assert in_aws(aws)["Target"] == before["Target"]
 
 
 def test_a_rate_of_one_minute_is_in_the_singular_as_aws_wants_it(aws: Aws, up: Up) -> None:
@@ -155,10 +180,11 @@ def test_the_schedules_of_a_group_that_is_being_deleted_are_as_good_as_gone(
 
 def test_the_schedule_is_deleted_before_what_it_starts_and_its_group(aws: Aws, up: Up) -> None:
     up(SCHEDULE)
-    kinds: list[type[Resource]] = [SchedulerGroup, SchedulerSchedule, IamRole, type(SERVICE), type(DEFINITION)]
+    others = (SqsQueue, IamRole, type(SERVICE), type(DEFINITION))
+    kinds: list[type[Resource]] = [SchedulerGroup, SchedulerSchedule, *others]
     inventory = Inventory(aws, "dev", kinds)
 
     steps = [step.address for step in destroy(list(inventory.owned()), inventory)]
 
     assert steps[0] == SCHEDULE.address
-    assert {GROUP.address, ROLE.address, DEFINITION.address, SERVICE.address} <= set(steps)
+    assert {GROUP.address, ROLE.address, FAILED.address, DEFINITION.address, SERVICE.address} <= set(steps)

@@ -17,6 +17,7 @@ QUEUE, DEAD = {"QueueName": "orderops-dev-shop-queue"}, {"QueueName": "orderops-
 DATABASE = {"DBInstanceIdentifier": "orderops-dev-database"}
 REPLICA = {"DBInstanceIdentifier": "orderops-dev-database-replica-1"}
 CERTIFICATE = {"CertificateArn": "arn:aws:acm:ap-southeast-2:111111111111:certificate/1"}
+FAILED, SCHEDULES = {"QueueName": "orderops-dev-failed-schedules"}, {"ScheduleGroup": "orderops-dev"}
 WEB_ACL = {"Region": "ap-southeast-2", "Rule": "ALL", "WebACL": "orderops-dev-firewall"}
 DEPTH, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
 

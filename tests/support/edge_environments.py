@@ -66,6 +66,33 @@ authorization = "iam"
 requests_per_second = 5
 burst = 10
 """
+REST_API = """
+[api]
+balancer = "both"
+authorization = "none"
+api_keys = true
+validate_requests = true
+
+[api.plan]
+requests_per_second = 5
+burst = 10
+quota = 1000
+period = "week"
+
+[api.routes."GET /orders"]
+authorization = "iam"
+requests_per_second = 5
+burst = 10
+
+[api.routes."POST /orders"]
+requests_per_second = 2
+burst = 4
+"""
+BOARD = """
+[board]
+bucket = "orderops-dev-board-acme"
+publish_every = "5m"
+"""
 
 
 def workspace_of(url: str, folder: Path, more: str = "") -> Workspace:

@@ -481,6 +481,7 @@ def put_a_rest_api_in_front(operator: Operator) -> None:
     for name in ("shop", "till"):
         operator("api", "keys", "create", name, "--yes")
     operator("api", "keys", "list")
+    export(operator)
     operator("api", "keys", "revoke", "till", "--yes")
     damage_the_rest_api(operator)
     operator("status", expect=None)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +45,43 @@ def mistakes(where: str, body: Mapping[str, Any], known: Mapping[str, Any]) -> l
 
 def refused(folder: Path) -> list[str]:
     """What `validate` finds wrong with a configuration. Skips the test where no binary or no provider can be had."""
+    diagnostics = json.loads(_initialised(folder)("validate", "-json"))["diagnostics"]
+    return [f"{one['summary']}: {one.get('detail', '')}" for one in diagnostics]
+
+
+def planned(folder: Path, url: str, services: Iterable[str]) -> str:
+    """The last line of a plan of a configuration for the account at a URL, of which these services are used.
+
+    Skips the test where no binary or no provider can be had.
+    """
+    at = "".join(f'    {service} = "{url}"\n' for service in (*services, "sts"))
+    keys = 'access_key = "testing"\n  secret_key = "testing"'
+    (folder / "at_override.tf").write_text(f'provider "aws" {{\n  {keys}\n  endpoints {{\n{at}  }}\n}}\n')
+    said = _initialised(folder)("plan", "-input=false", "-no-color", "-lock=false")
+    return next((line for line in said.splitlines() if line.startswith(("Plan:", "No changes"))), said)
+
+
+def _initialised(folder: Path) -> Callable[..., str]:
+    """What runs the binary in a folder, where the provider is installed, and returns what it says."""
     binary = shutil.which("tofu") or shutil.which("terraform")
     if not binary:
         pytest.skip("neither tofu nor terraform is installed")
     if PLUGINS:
         mirror = f'provider_installation {{\n  filesystem_mirror {{\n    path = "{PLUGINS}"\n  }}\n}}\n'
         (folder / "mirror.tfrc").write_text(mirror)
-    more = {"TF_CLI_CONFIG_FILE": str(folder / "mirror.tfrc")} if PLUGINS else {}
+    environment = {**os.environ, **({"TF_CLI_CONFIG_FILE": str(folder / "mirror.tfrc")} if PLUGINS else {})}
 
-    def run(*argv: str) -> str:
-        found = subprocess.run(
-            [binary, *argv], cwd=folder, env={**os.environ, **more}, capture_output=True, text=True, timeout=300
-        )
-        return found.stdout if argv[0] == "validate" else "" if found.returncode == 0 else found.stderr or found.stdout
+    def run(*argv: str) -> subprocess.CompletedProcess[str]:
+        command = [binary, *argv]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
-    if error := run("init", "-input=false", "-no-color"):
-        pytest.skip(f"the provider cannot be had: {error.strip().splitlines()[-1]}")
-    diagnostics = json.loads(run("validate", "-json"))["diagnostics"]
-    return [f"{one['summary']}: {one.get('detail', '')}" for one in diagnostics]
+    made = run("init", "-input=false", "-no-color")
+    if made.returncode:
+        error = (made.stderr or made.stdout).strip().splitlines()[-1]
+        pytest.skip(f"the provider cannot be had: {error}")
+
+    def said(*argv: str) -> str:
+        found = run(*argv)
+        return found.stdout if argv[0] == "validate" or not found.returncode else found.stderr
+
+    return said

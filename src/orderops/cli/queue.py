@@ -17,6 +17,9 @@ Service = Annotated[
     str | None,
     typer.Option("--service", help="Service; optional if there is only one.", metavar="NAME", show_default=False),
 ]
+Schedules = Annotated[
+    bool, typer.Option("--schedules", help="Starts of schedules that failed, in place of a service's dead letters.")
+]
 Ids = Annotated[
     list[str] | None, typer.Argument(help="Ids of messages, as listed.", metavar="[ID]...", show_default=False)
 ]
@@ -56,13 +59,15 @@ def peek(
 
 @dlq.command("list")
 @grouped()
-def list_(where: EnvironmentOptions, service: Service = None, as_json: Json = False) -> None:
+def list_(
+    where: EnvironmentOptions, service: Service = None, schedules: Schedules = False, as_json: Json = False
+) -> None:
     """Show the dead letters by reason, the most frequent first."""
-    from orderops.operations.queue import list_dead_letters
-    from orderops.operations.workspace import one_service, open_workspace
+    from orderops.operations.queue import dead_letters_of, list_dead_letters
+    from orderops.operations.workspace import open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    list_dead_letters(workspace, one_service(workspace, service), as_json=as_json)
+    list_dead_letters(workspace, dead_letters_of(workspace, service, schedules=schedules), as_json=as_json)
 
 
 @dlq.command()
@@ -71,14 +76,15 @@ def show(
     where: EnvironmentOptions,
     message: Annotated[str, typer.Argument(help="Id of the message, as listed.", show_default=False)],
     service: Service = None,
+    schedules: Schedules = False,
     as_json: Json = False,
 ) -> None:
     """Show one dead letter with its reason and its whole body."""
-    from orderops.operations.queue import show_dead_letter
-    from orderops.operations.workspace import one_service, open_workspace
+    from orderops.operations.queue import dead_letters_of, show_dead_letter
+    from orderops.operations.workspace import open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    show_dead_letter(workspace, one_service(workspace, service), message, as_json=as_json)
+    show_dead_letter(workspace, dead_letters_of(workspace, service, schedules=schedules), message, as_json=as_json)
 
 
 @dlq.command()
@@ -107,9 +113,12 @@ def purge(
     reason: Reason = None,
     every: All = False,
     service: Service = None,
+    schedules: Schedules = False,
 ) -> None:
     """Delete dead letters for good; the queue's name has to be confirmed."""
-    from orderops.operations.queue import Chosen, purge
+    from orderops.operations.queue import Chosen, dead_letters_of, purge
     from orderops.operations.workspace import open_workspace
 
-    purge(open_workspace(where.env, where.environments), options, service, Chosen(ids or (), reason, every))
+    workspace = open_workspace(where.env, where.environments)
+    letters = dead_letters_of(workspace, service, schedules=schedules)
+    purge(workspace, options, letters, Chosen(ids or (), reason, every))

@@ -112,7 +112,7 @@ def schedule(found: Found) -> Iterator[Part]:
         "task_count": properties["TaskCount"],
         "network_configuration": blocks(network),
     }
-    retry = properties["RetryPolicy"]
+    retry, dead_letter = properties["RetryPolicy"], properties["DeadLetterConfig"]
     target = {
         "arn": found.place(properties["Cluster"]),
         "role_arn": found.place(properties["RoleArn"]),
@@ -125,6 +125,7 @@ def schedule(found: Found) -> Iterator[Part]:
                 "maximum_retry_attempts": retry["MaximumRetryAttempts"],
             }
         ),
+        "dead_letter_config": blocks(dead_letter and {"arn": found.place(dead_letter["Arn"])}),
     }
     body = {
         "name": found.name,

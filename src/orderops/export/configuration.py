@@ -85,7 +85,7 @@ def configuration_of(
     targets = _targets(written, outputs, where)
     references = _references(written, outputs, targets)
     parts = [
-        _exported(resource, part, targets[resource.address, _key(part)])
+        _exported(resource, part, targets[_key(resource, part)])
         for resource in written
         for part in _parts(resource, outputs, where, references)
     ]
@@ -100,10 +100,10 @@ def configuration_of(
     )
 
 
-def _references(written: list[Resource], outputs: Outputs, targets: Mapping[tuple[str, str], str]) -> References:
-    references = References()
+def _references(written: list[Resource], outputs: Outputs, targets: Mapping[tuple[str, str, str], str]) -> References:
+    references = References(by_part=dict(targets))
     for resource in written:
-        target, observed = targets[resource.address, ""], outputs[resource]
+        target, observed = targets[resource.address, "", ""], outputs[resource]
         references.by_address[resource.address] = target
         if resource.kind in KNOWN_BY_ANOTHER:
             continue
@@ -119,7 +119,7 @@ def _parts(resource: Resource, outputs: Outputs, where: tuple[str, str], referen
     yield from KINDS[resource.kind](Found(resource, outputs[resource], *where, references))
 
 
-def _targets(written: list[Resource], outputs: Outputs, where: tuple[str, str]) -> dict[tuple[str, str], str]:
+def _targets(written: list[Resource], outputs: Outputs, where: tuple[str, str]) -> dict[tuple[str, str, str], str]:
     """The target of each part, by address and key; no two are the same, whatever the names are."""
     taken: set[str] = set()
     targets = {}
@@ -132,13 +132,14 @@ def _targets(written: list[Resource], outputs: Outputs, where: tuple[str, str]) 
                 again += 1
                 target = f"{base}_{again}"
             taken.add(target)
-            targets[resource.address, _key(part) if number else ""] = target
-            targets[resource.address, _key(part)] = target
+            if number == 0:
+                targets[resource.address, "", ""] = target
+            targets[_key(resource, part)] = target
     return targets
 
 
-def _key(part: Part) -> str:
-    return f"{part.type} {part.suffix}"
+def _key(resource: Resource, part: Part) -> tuple[str, str, str]:
+    return resource.address, part.type, part.suffix
 
 
 def _exported(resource: Resource, part: Part, target: str) -> Exported:

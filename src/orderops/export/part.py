@@ -32,6 +32,8 @@ class References:
     """The reference by id or ARN, such as `aws_vpc.main.id`."""
     by_address: dict[str, str] = field(default_factory=dict)
     """The target by address, such as `aws_vpc.main`."""
+    by_part: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """The target by address, and by type and suffix of a part."""
 
     def place(self, value: Any) -> Any:
         """The value with references for ids and ARNs that are known."""
@@ -45,6 +47,11 @@ class References:
         """A reference to the attribute of the resource of this kind and name; the name if it is not written."""
         target = self.by_address.get(f"{kind}/{name}")
         return Expression(f"{target}.{attribute}") if target else name
+
+    def part(self, address: str, type: str, attribute: str, value: str, suffix: str = "") -> Any:
+        """A reference to the attribute of a part of a resource; the value if the part is not written."""
+        target = self.by_part.get((address, type, suffix))
+        return Expression(f"{target}.{attribute}") if target else value
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ def _component_of(part: WatchedPart, rule: AlertRule) -> str:
         return "database"
     if source in (Source.BALANCER, Source.FIREWALL):
         return "balancer"
+    if source is Source.FAILED_SCHEDULES:
+        return "schedules"
     if source is Source.CERTIFICATE:
         return "certificate"
     if source is Source.REPLICA:

@@ -37,10 +37,13 @@ from orderops.health.queue import queue_status
 from orderops.health.reads import Reads
 from orderops.health.releases import ServiceRelease, read_releases
 from orderops.health.replicas import read_replicas, replica_status
+from orderops.health.schedules import LABEL as SCHEDULES
+from orderops.health.schedules import schedules_status
 from orderops.health.secrets import SecretAge, read_secret_ages
 from orderops.health.service import read_services, service_status
 from orderops.health.verdict import Health, HealthVerdict, judge, with_environment
 from orderops.infra.alert_rule import Priority
+from orderops.infra.failed_schedules import schedules_of
 from orderops.infra.page import ask_page
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service
 from orderops.infra.service import ServiceBase
@@ -64,7 +67,7 @@ NO_SECRETS: tuple[SecretAge, ...] = ()
 # Commands that create components, with the beginnings of the names of what they create.
 CREATING = {
     "up": ("",),
-    "infra apply": ("database", "replica", "queue", "balancer", "certificate", "alarms"),
+    "infra apply": ("database", "replica", "queue", "balancer", "certificate", "schedules", "alarms"),
     "service deploy": ("service",),
 }
 
@@ -177,6 +180,8 @@ class _Examination:
                 reads[f"queue {base.key}"] = partial(self._queue, base)
         for base in bases:
             reads[f"service {base.key}"] = partial(self._service, base, name_of(base.key))
+        if schedules_of(workspace.environment):
+            reads[SCHEDULES] = lambda: schedules_status(workspace)
         reads["balancer"] = lambda: balancer_status(workspace, self._entrance.result())
         if workspace.stack.listeners.certificate:
             reads[CERTIFICATE] = lambda: certificate_status(read_certificate(workspace), datetime.now(UTC))

@@ -22,7 +22,7 @@ from orderops.runs.history import in_seconds
 from orderops.runs.lease import LeaseHolder
 
 EXIT_CODES = {"P0": 10, "P1": 11, "P2": 12}
-APART = ("alarms", "laptop")
+APART = ("alarms", "laptop", "schedules")
 """Components that exist without the environment, or serve nobody."""
 
 

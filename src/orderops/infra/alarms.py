@@ -14,6 +14,7 @@ from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
 from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
 from orderops.infra.alert_rules import RULES
+from orderops.infra.failed_schedules import dead_letter_of, schedules_of
 from orderops.infra.firewall import acl_name
 from orderops.infra.network import replica_names
 from orderops.resources.acm_certificate import AcmCertificate
@@ -22,6 +23,7 @@ from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDete
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from orderops.resources.rds_read_replica import RdsReadReplica
+from orderops.resources.scheduler_group import name_of
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
 
@@ -119,6 +121,7 @@ def shared_parts(
             sources={Source.BALANCER: balancer},
         ),
         *_entrance_parts(environment, certificate),
+        *_schedule_parts(environment),
         WatchedPart(
             environment.prefix,
             (RuleSubject.DATABASE,),
@@ -149,6 +152,19 @@ def _entrance_parts(environment: Environment, certificate: AcmCertificate | None
         dimensions = {"WebACL": acl_name(environment), "Region": environment.region, "Rule": "ALL"}
         subjects = (RuleSubject.FIREWALL,)
         yield WatchedPart(environment.prefix, subjects, {Source.FIREWALL: dimensions}, declared=environment.waf)
+
+
+def _schedule_parts(environment: Environment) -> Iterator[WatchedPart]:
+    """The schedules, if there are any."""
+    if schedules_of(environment):
+        yield WatchedPart(
+            environment.prefix,
+            (RuleSubject.SCHEDULES,),
+            {
+                Source.FAILED_SCHEDULES: {"QueueName": dead_letter_of(environment).name},
+                Source.SCHEDULES: {"ScheduleGroup": name_of(environment.name)},
+            },
+        )
 
 
 def shared_alarms_of(
@@ -192,6 +208,7 @@ def lacking(environment: Environment, watched: WatchedPart, rule: AlertRule) -> 
         Need.ANOMALY_DETECTION: environment.anomaly_detection,
         Need.CERTIFICATE: bool(environment.domain.name),
         Need.FIREWALL: environment.firewall,
+        Need.SCHEDULES: bool(schedules_of(environment)),
     }
     return [need for need in rule.needs if not declares[need]]
 
@@ -266,7 +283,7 @@ def _balancer(balancer: Elbv2LoadBalancer) -> dict[str, str | Output]:
 
 def rules_in(environment: Environment) -> Iterator[tuple[str, WatchedPart, AlertRule]]:
     """Every rule for an environment, with the name of its alarm and what is watched, also where it has no alarm."""
-    shared = (RuleSubject.BALANCER, RuleSubject.DATABASE, RuleSubject.CERTIFICATE)
+    shared = (RuleSubject.BALANCER, RuleSubject.DATABASE, RuleSubject.CERTIFICATE, RuleSubject.SCHEDULES)
     parts = [
         WatchedPart(environment.prefix, shared, declared=environment.database),
         WatchedPart(environment.prefix, (RuleSubject.FIREWALL,), declared=environment.waf),

@@ -25,6 +25,7 @@ class RuleSubject(StrEnum):
     REPLICA = "each read replica"
     CERTIFICATE = "the certificate"
     FIREWALL = "the firewall"
+    SCHEDULES = "the schedules"
 
 
 class Source(StrEnum):
@@ -40,6 +41,8 @@ class Source(StrEnum):
     REPLICA = "read replica"
     CERTIFICATE = "certificate"
     FIREWALL = "web ACL"
+    SCHEDULES = "schedule group"
+    FAILED_SCHEDULES = "queue of failed starts"
 
 
 class Need(StrEnum):
@@ -54,10 +57,20 @@ class Need(StrEnum):
     ANOMALY_DETECTION = "[alerts] anomaly_detection = true"
     CERTIFICATE = "a name under [domain]"
     FIREWALL = "[waf] enabled = true"
+    SCHEDULES = "publish_every under [board], or rotate_days under [database]"
 
 
 # What an environment does without on purpose, so that nothing is wrong with a rule that has no alarm.
-CHOICES = frozenset({Need.SCALING, Need.REPLICAS, Need.ANOMALY_DETECTION, Need.CERTIFICATE, Need.FIREWALL})
+CHOICES = frozenset(
+    {
+        Need.SCALING,
+        Need.REPLICAS,
+        Need.ANOMALY_DETECTION,
+        Need.CERTIFICATE,
+        Need.FIREWALL,
+        Need.SCHEDULES,
+    }
+)
 
 
 @dataclass(frozen=True)

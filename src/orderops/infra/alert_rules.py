@@ -10,6 +10,7 @@ from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSu
 
 ELB, ECS, SQS, RDS = "AWS/ApplicationELB", "AWS/ECS", "AWS/SQS", "AWS/RDS"
 INSIGHTS, ACM, WAF = "ECS/ContainerInsights", "AWS/CertificateManager", "AWS/WAFV2"
+SCHEDULER = "AWS/Scheduler"
 QUIET = "no data means no request, and without requests nothing is wrong"
 STATUS = "orderops status --env {env}"
 LOGS = "orderops service logs {service} --env {env}"
@@ -316,6 +317,25 @@ RULES: tuple[AlertRule, ...] = (
         "SQS sends no metrics for a queue that was empty and unused for six hours",
         "orderops queue dlq list --service {service} --env {env}",
         periods=1,
+    ),
+    AlertRule(
+        "schedules-failed",
+        Priority.P2,
+        RuleSubject.SCHEDULES,
+        "a schedule did not start its task",
+        0,
+        {
+            "q": Measure(SQS, WAITING, "Maximum", Source.FAILED_SCHEDULES),
+            # A role that Scheduler may not assume starts nothing, and writes nothing into the queue either.
+            "u": Measure(SCHEDULER, "InvocationsFailedToBeSentToDeadLetterCount", "Sum", Source.SCHEDULES),
+        },
+        "notBreaching",
+        "SQS sends no metrics for a queue that was empty and unused for six hours, and Scheduler none for a count of 0",
+        "orderops queue dlq list --schedules --env {env}",
+        expression="FILL(q, 0) + FILL(u, 0)",
+        period=300,
+        periods=1,
+        needs=(Need.SCHEDULES,),
     ),
     AlertRule(
         "balancer-latency-unusual",

@@ -20,6 +20,7 @@ from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.scheduler_group import SchedulerGroup
 from orderops.resources.scheduler_schedule import SchedulerSchedule
+from orderops.resources.sqs_queue import SqsQueue
 
 ENTRYPOINT = ("python", "-m", "orderops.cli.scheduled_entrypoint")
 MINUTE = timedelta(minutes=1)
@@ -52,10 +53,18 @@ class ScheduledTask:
     task_role: IamRole
     starting_role: IamRole
     """What the schedule starts the task with."""
+    dead_letter: SqsQueue
 
     def resources(self) -> Iterator[Resource]:
-        """All of them; the group is the same for all commands of an environment."""
-        yield from (self.group, self.log_group, self.execution_role, self.task_role, self.starting_role)
+        """All of them; the group and the queue are the same for all commands of an environment."""
+        yield from (
+            self.group,
+            self.dead_letter,
+            self.log_group,
+            self.execution_role,
+            self.task_role,
+            self.starting_role,
+        )
 
     def release(self, release: Sequence[Resource], image: str) -> list[Resource]:
         """What runs the command with this image, once the service of this release has taken it over."""
@@ -78,7 +87,9 @@ class ScheduledTask:
             scheduled=True,
         )
         minutes, words = command.every // MINUTE, (*ENTRYPOINT, *command.words)
-        schedule = SchedulerSchedule(command.key, self.group, minutes, service, definition, self.starting_role, words)
+        schedule = SchedulerSchedule(
+            command.key, self.group, minutes, service, definition, self.starting_role, self.dead_letter, words
+        )
         return [definition, schedule]
 
 
@@ -88,6 +99,7 @@ def scheduled_task_of(
     cluster: str,
     service: ServiceBase,
     group: SchedulerGroup,
+    dead_letter: SqsQueue,
     command: ScheduledCommand,
 ) -> ScheduledTask:
     """What runs a command in an environment again and again."""
@@ -95,9 +107,12 @@ def scheduled_task_of(
     log_group = LogsGroup(f"/orderops/{environment.name}/{command.key}", service.declared.log_days)
     execution = execution_role_of(environment, name, service.repository, log_group, ())
     task = role_of(environment, f"{name}-task", "ecs-tasks.amazonaws.com", command.allow)
-    starts = _starts(environment, account, cluster, name, (execution, task))
+    starts = (
+        *_starts(environment, account, cluster, name, (execution, task)),
+        Allow(("sqs:SendMessage",), (dead_letter,)),
+    )
     starting = role_of(environment, f"{name}-schedule", "scheduler.amazonaws.com", starts)
-    return ScheduledTask(environment, command, service, group, log_group, execution, task, starting)
+    return ScheduledTask(environment, command, service, group, log_group, execution, task, starting, dead_letter)
 
 
 def _inside(environment: Environment) -> Environment:

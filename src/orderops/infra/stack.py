@@ -18,6 +18,7 @@ from orderops.infra.api import ApiFront, api_of, internal_of, link_group_of
 from orderops.infra.board import publication_of
 from orderops.infra.dashboard import dashboards_of
 from orderops.infra.domain import Entrance, entrance_of, http_listener_of, serving_listener_of
+from orderops.infra.failed_schedules import dead_letter_of
 from orderops.infra.firewall import firewall_of
 from orderops.infra.network import (
     Network,
@@ -346,10 +347,10 @@ def _scheduled(
 ) -> Iterator[ScheduledTask]:
     # Like one-off tasks, they run the image of the first service that gets requests.
     service = services[environment.entries[0]]
-    group = SchedulerGroup(name_of(environment.name))
+    group, dead_letter = SchedulerGroup(name_of(environment.name)), dead_letter_of(environment)
     for command in (publication_of(environment, account), rotation_of(environment, account, pointer)):
         if command:
-            yield scheduled_task_of(environment, account, cluster.name, service, group, command)
+            yield scheduled_task_of(environment, account, cluster.name, service, group, dead_letter, command)
 
 
 def pointer_of(

@@ -78,8 +78,9 @@ class Daemon:
         self.region = region
         self.emulator = Emulator()
         self.state_file = StateFile(files.state, self.emulator.lock, lambda: self.plane.records())
-        self.plane = DataPlane(files, self.emulator, self.state_file.touch, self.state_file.write)
         self.messages = SqsMessages(self.emulator, files.messages)
+        deliver = self.messages.deliver
+        self.plane = DataPlane(files, self.emulator, self.state_file.touch, self.state_file.write, deliver)
         if self.strict:
             make_strict(self.emulator, DEFAULT_DELAYS, self.messages)
         else:

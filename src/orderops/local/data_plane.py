@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from moto.backends import get_backend
@@ -48,16 +49,36 @@ class Touch(Protocol):
     def __call__(self, within: float = ...) -> None: ...
 
 
+class Send(Protocol):
+    """Callback that sends a message with attributes to the queue with an ARN."""
+
+    def __call__(self, arn: str, body: str, attributes: Mapping[str, str]) -> None: ...
+
+
+@dataclass(frozen=True)
+class FailedStarts:
+    """Where EventBridge Scheduler writes starts that failed: queues, and its metrics."""
+
+    send: Send
+
+    def lost(self, region: str, group: str) -> None:
+        """Count a start that could not be written into its queue, in this minute."""
+        dimensions = (("ScheduleGroup", group),)
+        record(region, [Measurement("AWS/Scheduler", "InvocationsFailedToBeSentToDeadLetterCount", dimensions, 1.0)])
+
+
 class DataPlane:
     """Databases, services and balancers that follow the account."""
 
-    def __init__(self, files: DataDirectory, emulator: Emulator, touch: Touch, save: Callable[[], None]) -> None:
+    def __init__(
+        self, files: DataDirectory, emulator: Emulator, touch: Touch, save: Callable[[], None], send: Send
+    ) -> None:
         self._emulator = emulator
         self._touch = touch
         self._targets = Targets()
         self._tasks = Tasks(files.tasks, self._targets)
         self._scheduler = Scheduler(self._tasks)
-        self._schedules = Schedules(self._tasks)
+        self._schedules = Schedules(self._tasks, FailedStarts(send))
         self._balancers = Balancers(self._targets, Authority(files.directory))
         tokens = TokenCheck(self._find_key, self._permits)
         self._databases = Databases(files.create_databases(), emulator.lock, touch, save, tokens)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from orderops.config.files import replace_file
+from orderops.engine.resource import Outputs
 from orderops.errors import OrderopsError
 from orderops.export.configuration import Configuration, configuration_of
+from orderops.export.rest_api import with_keys
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
+from orderops.resources.apigateway_keys import api_keys
+from orderops.resources.apigateway_usage_plan import ApigatewayUsagePlan
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -19,18 +23,26 @@ def export(workspace: Workspace, folder: Path, *, force: bool, as_json: bool) ->
     """Write the configuration into the folder. Raises OrderopsError if one of its files exists, unless `force`."""
     with Progress() as progress:
         planned = make_plan(workspace, running=True, on_wait=progress.watch)
-    environment, aws = workspace.environment, workspace.aws
-    where = (aws.region, aws.account)
-    found = configuration_of(environment.name, workspace.declared().values(), planned.outputs, where)
+    found = configured(workspace, planned.outputs)
     if not found.parts:
         raise OrderopsError(
-            f"nothing of {environment.name} exists in account {aws.account}", f"orderops up --env {environment.name}"
+            f"nothing of {found.environment} exists in account {found.account}",
+            f"orderops up --env {found.environment}",
         )
     write_files(folder, found.files(), force=force)
     if as_json:
         _show_json(found, folder)
     else:
         _show(found, folder)
+
+
+def configured(workspace: Workspace, outputs: Outputs) -> Configuration:
+    """The configuration of what exists, from what a plan has found; API keys are read besides."""
+    environment, aws, declared = workspace.environment, workspace.aws, workspace.declared().values()
+    for plan in declared:
+        if plan.kind == ApigatewayUsagePlan.kind and plan in outputs:
+            outputs[plan] = with_keys(outputs[plan], api_keys(aws, environment.name, outputs[plan].id))
+    return configuration_of(environment.name, declared, outputs, (aws.region, aws.account))
 
 
 def write_files(folder: Path, files: dict[str, str], *, force: bool) -> None:

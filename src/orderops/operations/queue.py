@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.infra.service import ServiceBase
+from orderops.infra.failed_schedules import dead_letter_of, schedules_of
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
@@ -53,6 +53,29 @@ class Chosen:
         ]
 
 
+@dataclass(frozen=True)
+class DeadLetters:
+    """The queue of dead letters, and the option that names them."""
+
+    queue: str
+    option: str
+    origin: str = ""
+    """The queue that they were in; empty for starts of schedules, which were in none."""
+
+
+def dead_letters_of(workspace: Workspace, service: str | None, *, schedules: bool = False) -> DeadLetters:
+    """Those of a service, or of the schedules. Raises UsageError if both are named, or what does not exist."""
+    env = workspace.environment.name
+    if not schedules:
+        base = workspace.stack.services[one_service(workspace, service)]
+        return DeadLetters(base.dead_letters.name, f"--service {base.key}", base.queue.name)
+    if service:
+        raise UsageError("a service and the schedules have dead letters of their own", "pass one of the two options")
+    if not schedules_of(workspace.environment):
+        raise UsageError(f"{env} has no schedules", "they come from publish_every and rotate_days in its file")
+    return DeadLetters(dead_letter_of(workspace.environment).name, "--schedules")
+
+
 def show_depths(workspace: Workspace, services: Sequence[str], *, as_json: bool) -> None:
     """Show how many messages wait in the queues of services, and how many were given up."""
     document = {}
@@ -82,25 +105,27 @@ def peek(workspace: Workspace, service: str, *, count: int, as_json: bool) -> No
         _show(messages, as_json=as_json, empty=f"{base.queue.name} has no message that is visible now")
 
 
-def list_dead_letters(workspace: Workspace, service: str, *, as_json: bool) -> None:
-    """Show the dead letters of a service, by reason."""
-    base = workspace.stack.services[service]
-    with _read(workspace, base.dead_letters.name) as messages:
+def list_dead_letters(workspace: Workspace, letters: DeadLetters, *, as_json: bool) -> None:
+    """Show dead letters, by reason."""
+    env = workspace.environment.name
+    with _read(workspace, letters.queue) as messages:
         if as_json:
             console.show_json([message.to_dict() for message in messages])
         elif messages:
             show_reasons(messages)
-            console.info(
-                f"next: orderops queue dlq replay --all --service {service} --env {workspace.environment.name}"
-            )
+            if letters.origin:
+                console.info(f"next: orderops queue dlq replay --all {letters.option} --env {env}")
+            else:
+                console.info("AWS starts each schedule again when it is next due")
+                console.info(f"next: orderops infra drift --env {env}")
+                console.info(f"then: orderops queue dlq purge --all {letters.option} --env {env}")
         else:
-            console.info(f"{base.dead_letters.name} has no dead letters")
+            console.info(f"{letters.queue} has no dead letters")
 
 
-def show_dead_letter(workspace: Workspace, service: str, message_id: str, *, as_json: bool) -> None:
+def show_dead_letter(workspace: Workspace, letters: DeadLetters, message_id: str, *, as_json: bool) -> None:
     """Show one dead letter, with its whole body."""
-    base = workspace.stack.services[service]
-    with _read(workspace, base.dead_letters.name) as messages:
+    with _read(workspace, letters.queue) as messages:
         (message,) = Chosen((message_id,)).of(messages)
         if as_json:
             console.show_json(message.to_dict())
@@ -111,30 +136,29 @@ def show_dead_letter(workspace: Workspace, service: str, message_id: str, *, as_
 def replay(workspace: Workspace, options: ChangeOptions, service: str | None, chosen: Chosen) -> None:
     """Send dead letters to the service's queue again. Harmless to repeat: the service knows orders by their key."""
     options = options.of("queue dlq replay", *chosen.words())
-    base = workspace.stack.services[one_service(workspace, service)]
-    _change(workspace, options, base, chosen, ("Send", f"to {base.queue.name} again", "sent again"), _send_again)
+    letters = dead_letters_of(workspace, service)
+    _change(workspace, options, letters, chosen, ("Send", f"to {letters.origin} again", "sent again"), _send_again)
 
 
-def purge(workspace: Workspace, options: ChangeOptions, service: str | None, chosen: Chosen) -> None:
+def purge(workspace: Workspace, options: ChangeOptions, letters: DeadLetters, chosen: Chosen) -> None:
     """Delete dead letters for good."""
-    options = options.of("queue dlq purge", *chosen.words())
-    base = workspace.stack.services[one_service(workspace, service)]
-    _change(workspace, options, base, chosen, ("Delete", "for good", "deleted"), _delete_for_good, lost=True)
+    options = options.of("queue dlq purge", *chosen.words(), *(() if letters.origin else (letters.option,)))
+    _change(workspace, options, letters, chosen, ("Delete", "for good", "deleted"), _delete_for_good, lost=True)
 
 
 def _change(
     workspace: Workspace,
     options: ChangeOptions,
-    base: ServiceBase,
+    letters: DeadLetters,
     chosen: Chosen,
     words: tuple[str, str, str],
-    change: Callable[[Workspace, ServiceBase, Sequence[QueuedMessage]], int],
+    change: Callable[[Workspace, DeadLetters, Sequence[QueuedMessage]], int],
     *,
     lost: bool = False,
 ) -> None:
     """Show the chosen dead letters, ask, and change them in a run that is on record."""
     verb, how, done = words
-    name = base.dead_letters.name
+    name = letters.queue
     lease = read_lease(workspace)
     with _read(workspace, name) as messages:
         wanted = chosen.of(messages)
@@ -149,29 +173,30 @@ def _change(
         ):
             raise UsageError(f"the dead letters are kept: {name} was not confirmed", f"pass --confirm {name}")
         with locked_run(workspace, options, lease) as run:
-            number = change(workspace, base, wanted)
+            number = change(workspace, letters, wanted)
             run.record.note(action=done, queue=name, messages=number)
     console.info(f"{counted(number, 'dead letter')} {done}")
     if number < len(wanted):
         raise OrderopsError(f"{len(wanted) - number} were not {done}", "re-run this command")
-    console.info(f"next: orderops queue status --env {workspace.environment.name}")
+    look = "queue status" if letters.origin else "status"
+    console.info(f"next: orderops {look} --env {workspace.environment.name}")
 
 
-def _send_again(workspace: Workspace, base: ServiceBase, messages: Sequence[QueuedMessage]) -> int:
+def _send_again(workspace: Workspace, letters: DeadLetters, messages: Sequence[QueuedMessage]) -> int:
     # Deleted only after it was sent: what is interrupted between the two is sent twice, and processed once.
-    target, source = _url(workspace, base.queue.name), _url(workspace, base.dead_letters.name)
+    target, source = _url(workspace, letters.origin), _url(workspace, letters.queue)
     number = 0
     with Progress() as progress:
         for start in range(0, len(messages), 100):
             taken = send(workspace.aws, target, messages[start : start + 100])
             delete(workspace.aws, source, taken)
             number += len(taken)
-            progress.watch(base.dead_letters.name, f"{number} of {len(messages)} sent again")
+            progress.watch(letters.queue, f"{number} of {len(messages)} sent again")
     return number
 
 
-def _delete_for_good(workspace: Workspace, base: ServiceBase, messages: Sequence[QueuedMessage]) -> int:
-    return len(delete(workspace.aws, _url(workspace, base.dead_letters.name), messages))
+def _delete_for_good(workspace: Workspace, letters: DeadLetters, messages: Sequence[QueuedMessage]) -> int:
+    return len(delete(workspace.aws, _url(workspace, letters.queue), messages))
 
 
 @contextmanager

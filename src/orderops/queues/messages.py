@@ -26,6 +26,8 @@ HOLD = 300
 WAIT = 2
 REASON, DETAIL = "reason", "detail"
 """Attributes that the order processor adds to a message that it gives up."""
+SCHEDULE, ERROR, ERROR_TEXT = "SCHEDULE_ARN", "ERROR_CODE", "ERROR_MESSAGE"
+"""Attributes that EventBridge Scheduler adds to the start of a schedule that failed."""
 OURS = frozenset({REASON, DETAIL, "failed_at", "receives", "message_id"})
 
 
@@ -56,13 +58,15 @@ class QueuedMessage:
 
     @property
     def reason(self) -> str:
-        """Why it was given up, as the service said; in other words if SQS moved it."""
+        """Why it was given up, as the service or EventBridge Scheduler said; in other words if SQS moved it."""
+        if schedule := self._text(SCHEDULE):
+            return f"{schedule.rpartition('/')[2]} did not start: {self._text(ERROR)}"
         return self._text(REASON) or "received too often without success"
 
     @property
     def detail(self) -> str:
         """What exactly was wrong; empty if nobody said."""
-        return self._text(DETAIL)
+        return self._text(DETAIL) or self._text(ERROR_TEXT)
 
     @property
     def size(self) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
-from orderops.aws.ownership import Ownership
+from orderops.aws.ownership import Ownership, Tags
 from orderops.errors import AwsError
 from orderops.resources.apigateway_usage_plan import ApigatewayUsagePlan, keys_of
 
@@ -25,6 +25,7 @@ class ApiKey:
     enabled: bool
     in_plan: bool
     """Whether it belongs to the usage plan, and so opens anything."""
+    tags: Tags
 
     @property
     def state(self) -> str:
@@ -45,7 +46,14 @@ def api_keys(aws: Aws, environment: str, plan: str | None) -> list[ApiKey]:
     """The keys of an environment by name."""
     ids = {key["id"] for key in _in_plan(aws, plan)} if plan else set()
     found = [
-        ApiKey(key["name"], key["id"], key["createdDate"], bool(key.get("enabled")), key["id"] in ids)
+        ApiKey(
+            key["name"],
+            key["id"],
+            key["createdDate"],
+            bool(key.get("enabled")),
+            key["id"] in ids,
+            key.get("tags", {}),
+        )
         for key in keys_of(aws, environment)
     ]
     return sorted(found, key=lambda key: key.name)

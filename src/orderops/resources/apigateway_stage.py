@@ -99,6 +99,8 @@ def _observed(aws: Aws, api: Observed, name: str, raw: Mapping[str, Any], tags: 
             _plain(key): {ours: value.get(theirs) for ours, theirs in SETTINGS.items()}
             for key, value in sorted(raw.get("methodSettings", {}).items())
         },
+        # As AWS names them, for other tools.
+        "MethodPaths": {_plain(key): key for key in raw.get("methodSettings", {})},
         "AccessLogSettings": {key: logs.get(key) for key in ("destinationArn", "format")},
     }
     id = f"{api.id}/{raw['stageName']}"

@@ -16,9 +16,10 @@ from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.iam_role import IamRole
 from orderops.resources.scheduler_group import FEATURE, NAME_RULE, SchedulerGroup
+from orderops.resources.sqs_queue import SqsQueue
 
-# The next firing is the next attempt; AWS's own default is 185 attempts in a day.
-RETRIES = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+RETRIES = 2
+LONGEST_AGE = 3600  # seconds; a start that AWS still refuses after an hour needs an operator
 WHEN = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "State")
 NETWORK = ("Subnets", "SecurityGroups", "AssignPublicIp")
 
@@ -37,6 +38,8 @@ class SchedulerSchedule(Resource):
     task_definition: EcsTaskDefinition
     role: IamRole
     """What Scheduler starts the task with."""
+    dead_letter: SqsQueue
+    """Where Scheduler writes that it could not start the task."""
     command: tuple[str, ...]
 
     kind: ClassVar[str] = "scheduler-schedule"
@@ -84,7 +87,8 @@ class SchedulerSchedule(Resource):
             "SecurityGroups": sorted(outputs[group].id for group in self.service.security_groups),
             "AssignPublicIp": "DISABLED",
             "Input": {"containerOverrides": [override]},
-            "RetryPolicy": RETRIES,
+            "RetryPolicy": self._retries(),
+            "DeadLetterConfig": {"Arn": outputs[self.dead_letter].arn},
         }
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
@@ -99,6 +103,13 @@ class SchedulerSchedule(Resource):
         # The end of its ARN is schedule/GROUP/NAME.
         aws.scheduler.delete_schedule(GroupName=observed.arn.split("/")[1], Name=observed.name)
 
+    def _retries(self) -> dict[str, int]:
+        """Some attempts, and none after the next start is due. AWS's own default is 185 attempts in a day."""
+        return {
+            "MaximumRetryAttempts": RETRIES,
+            "MaximumEventAgeInSeconds": min(self.minutes * 60, LONGEST_AGE),
+        }
+
     def _request(self, properties: Properties) -> dict[str, Any]:
         task = {
             "TaskDefinitionArn": properties["TaskDefinitionArn"],
@@ -112,6 +123,7 @@ class SchedulerSchedule(Resource):
             "EcsParameters": task,
             "Input": json.dumps(properties["Input"]),
             "RetryPolicy": properties["RetryPolicy"],
+            "DeadLetterConfig": properties["DeadLetterConfig"],
         }
         when = {key: properties[key] for key in WHEN}
         return {"GroupName": self.group.name, "Name": self.name, **when, "Target": target}
@@ -134,6 +146,7 @@ def _properties_of(raw: Mapping[str, Any]) -> dict[str, Any]:
         "AssignPublicIp": network.get("AssignPublicIp", "DISABLED"),
         "Input": _parsed(target.get("Input", "")),
         "RetryPolicy": target.get("RetryPolicy"),
+        "DeadLetterConfig": target.get("DeadLetterConfig"),
     }
 
 

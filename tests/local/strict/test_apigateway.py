@@ -304,6 +304,9 @@ def test_a_key_is_in_one_plan_of_a_stage(strict: Client, api: str, plan: str, re
     for id in (plan, other):
         with refused("ConflictException"):
             client.create_usage_plan_key(usagePlanId=id, keyId=key, keyType="API_KEY")
+    assert client.get_usage_plan_key(usagePlanId=plan, keyId=key)["name"] == "shop"
+    with refused("NotFoundException"):
+        client.get_usage_plan_key(usagePlanId=other, keyId=key)
     client.delete_api_key(apiKey=key)
     assert client.get_usage_plan_keys(usagePlanId=plan)["items"] == []
 

@@ -51,6 +51,7 @@ WRONG_TARGETS: dict[str, dict[str, Any]] = {
     "too many attempts": {"RetryPolicy": {"MaximumRetryAttempts": 186}},
     "an age above a day": {"RetryPolicy": {"MaximumEventAgeInSeconds": 86_401}},
     "a task on a queue": {"Arn": "arn:aws:sqs:ap-southeast-2:123456789012:orders"},
+    "a queue in order": {"DeadLetterConfig": {"Arn": "arn:aws:sqs:ap-southeast-2:123456789012:failed.fifo"}},
     "a role that does not exist": {"RoleArn": "arn:aws:iam::123456789012:role/nobody"},
 }
 

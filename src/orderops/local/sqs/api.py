@@ -118,6 +118,18 @@ class SqsMessages:
         with self.store.lock:
             self.store.journal.close()
 
+    def deliver(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
+        """Send a message to a queue as another service of AWS does. Raises ApiError if there is none.
+
+        Call it with the emulator's lock, or with none.
+        """
+        queue = self.queues.by_arn(arn)
+        if queue is None:
+            raise no_queue()
+        texts = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+        message = draft({"MessageBody": body, "MessageAttributes": texts}, queue.maximum_message_size, 0)
+        self.store.send(self.queues.mailbox(queue), [message])
+
     def _mailbox(self, request: Request, parameters: Parameters) -> tuple[Any, Mailbox]:
         queue = self.queues.by_url(text(parameters, "QueueUrl"), request.region)
         if queue.fifo_queue:

@@ -30,6 +30,7 @@ NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")
 RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
 CRON = re.compile(r"cron\(\S+( \S+){5}\)")
 AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
+STANDARD_QUEUE = re.compile(r"arn:aws(-[a-z]+)?:sqs:[a-z0-9-]+:\d{12}:[a-zA-Z0-9_-]+")
 LONGEST_WINDOW = 1440  # minutes
 MOST_RETRIES = 185
 OLDEST = 86_400  # seconds
@@ -109,6 +110,8 @@ def _check_target(request: Request) -> None:
         raise _invalid("MaximumEventAgeInSeconds must be at most 86400.")
     if (":cluster/" in target["Arn"]) != ("EcsParameters" in target):
         raise _invalid("EcsParameters and the ARN of a cluster need each other.")
+    if (dead := target.get("DeadLetterConfig", {}).get("Arn")) and not STANDARD_QUEUE.fullmatch(dead):
+        raise _invalid(f"{dead} is not the ARN of a standard queue of SQS.")
     role = role_by_arn(target["RoleArn"])
     if role is None or not_yet_known(role) or PRINCIPAL not in _principals(role):
         raise _invalid("The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")

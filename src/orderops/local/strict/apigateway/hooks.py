@@ -35,6 +35,7 @@ ANSWERS: Mapping[str, Answer] = {
     "GetStages": stages.get_stages,
     "GetTags": apis.get_tags,
     "GetUsagePlan": plans.get_usage_plan,
+    "GetUsagePlanKey": plans.get_usage_plan_key,
     "GetUsagePlanKeys": plans.get_usage_plan_keys,
     "GetUsagePlans": plans.get_usage_plans,
     "PutRestApi": apis.put_rest_api,

@@ -165,6 +165,13 @@ def get_usage_plan_keys(request: Request) -> Response:
     return listed(request, [_in_plan(keys[id]) for id in _plan(request)["_keys"]])
 
 
+def get_usage_plan_key(request: Request) -> Response:
+    plan, id = _plan(request), segments(request)[3]
+    if id not in plan["_keys"]:
+        raise not_found("API Key", id)
+    return answer(_in_plan(api_keys(request.region)[id]))
+
+
 def _in_plan(key: Json) -> Json:
     return {"id": key["id"], "type": "API_KEY", "name": key["name"]}
 
