@@ -9,7 +9,10 @@ from orderops.infra.stack import Stack
 
 
 def service_url(stack: Stack, outputs: Outputs, service: str | None = None) -> str:
-    """What callers open, or those of a service that has names of its own: the API where there is one."""
+    """What callers open, or those of a service that has names of its own: the API where there is one, by its name."""
+    for name in stack.listeners.names[:1]:
+        if name in outputs:
+            return str(outputs[name].properties["Url"])
     if stack.api and stack.api.api in outputs:
         return str(outputs[stack.api.api].properties["ApiEndpoint"])
     return load_balancer_url(stack, outputs, service)

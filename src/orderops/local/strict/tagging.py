@@ -10,7 +10,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.utilities.utils import get_partition
 
-from orderops.local.apigateway.store import api_records, link_records
+from orderops.local.apigateway.store import api_records, domain_records, link_records
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
@@ -53,6 +53,8 @@ def _missing_from_moto(region: str) -> Iterator[tuple[str, str, Tags]]:
         yield "apigateway:apis", f"{api_arn}:/apis/{id}", record["api"]["tags"]
         for name, stage in record["stages"].items():
             yield "apigateway:apis", f"{api_arn}:/apis/{id}/stages/{name}", stage["tags"]
+    for name, domain in domain_records(region).items():
+        yield "apigateway:domainnames", f"{api_arn}:/domainnames/{name}", domain["domain"]["tags"]
     for id, link in link_records(region).items():
         yield "apigateway:vpclinks", f"{api_arn}:/vpclinks/{id}", link["tags"]
     for balancer in elb.load_balancers.values():
