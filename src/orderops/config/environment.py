@@ -16,7 +16,7 @@ from pydantic import Field
 from orderops.config import types as values
 from orderops.config.alerts import AlertsConfig
 from orderops.config.api import ApiConfig
-from orderops.config.api_names import name_mistakes
+from orderops.config.api_names import name_mistakes, redirected_names
 from orderops.config.board import BoardConfig
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
@@ -315,16 +315,13 @@ class Environment(TomlTable):
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
         yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs), emulated=self.emulated)
         yield from self._workers()
-        # Behind an API alone, no rule of the load balancer redirects.
-        redirected = [] if self.api.alone else self.domain.redirected
-        yield from (*self.routing.mistakes(), *self.routing.no_priorities(redirected))
+        yield from (*self.routing.mistakes(), *self.routing.no_priorities(redirected_names(self.domain, self.api)))
         yield from self.routing.unknown_hosts(self.domain.all_names)
         yield from self._without_tokens()
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)
         yield from self.api.misfits(self.services, self.balancer.allowed_cidrs, emulated=self.emulated)
-        if self.api.declared:
-            yield from name_mistakes(self.domain, self.services, emulated=self.emulated)
+        yield from name_mistakes(self.domain, self.api, self.services, emulated=self.emulated)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
 
     def _misplaced_role(self) -> Iterator[Mistake]:

@@ -48,6 +48,15 @@ def _missing_from_moto(region: str) -> Iterator[tuple[str, str, Tags]]:
     for kind, ones in {"wafv2:regional/webacl": wafv2.wacls, "wafv2:regional/ipset": wafv2.ip_sets}.items():
         for one in ones.values():
             yield kind, one.arn, wafv2.tagging_service.get_tag_dict_for_resource(one.arn)
+    yield from _of_api_gateway(region)
+    for balancer in elb.load_balancers.values():
+        for listener in balancer.listeners.values():
+            for arn in (listener.arn, *(rule.arn for rule in listener.rules.values())):
+                kind = f"elasticloadbalancing:{arn.rpartition(':')[2].partition('/')[0]}"
+                yield kind, arn, elb.tagging_service.get_tag_dict_for_resource(arn)
+
+
+def _of_api_gateway(region: str) -> Iterator[tuple[str, str, Tags]]:
     api_arn = f"arn:{get_partition(region)}:apigateway:{region}:"
     for id, record in api_records(region).items():
         yield "apigateway:apis", f"{api_arn}:/apis/{id}", record["api"]["tags"]
@@ -57,11 +66,6 @@ def _missing_from_moto(region: str) -> Iterator[tuple[str, str, Tags]]:
         yield "apigateway:domainnames", f"{api_arn}:/domainnames/{name}", domain["domain"]["tags"]
     for id, link in link_records(region).items():
         yield "apigateway:vpclinks", f"{api_arn}:/vpclinks/{id}", link["tags"]
-    for balancer in elb.load_balancers.values():
-        for listener in balancer.listeners.values():
-            for arn in (listener.arn, *(rule.arn for rule in listener.rules.values())):
-                kind = f"elasticloadbalancing:{arn.rpartition(':')[2].partition('/')[0]}"
-                yield kind, arn, elb.tagging_service.get_tag_dict_for_resource(arn)
 
 
 def _matches(parameters: dict[str, Any], kind: str, arn: str, tags: Tags) -> bool:
