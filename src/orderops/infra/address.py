@@ -32,6 +32,7 @@ def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
         "region": stack.environment.region,
         "load_balancer_url": load_balancer_url(stack, outputs),
         "api_url": service_url(stack, outputs) if stack.api else None,
+        "api_names": _api_names(stack, outputs) if stack.api else None,
         "database_endpoint": database["EndpointAddress"],
         "database_port": database["EndpointPort"],
         "database_name": stack.environment.database.name,
@@ -43,6 +44,11 @@ def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
         **services[stack.environment.entries[0]],
         "services": services,
     }
+
+
+def _api_names(stack: Stack, outputs: Outputs) -> dict[str, str]:
+    """Each name of the API, and the name at API Gateway to which its record in the DNS leads."""
+    return {name.name: str(outputs[name].properties["ApiGatewayDomainName"]) for name in stack.listeners.names}
 
 
 def _service_outputs(stack: Stack, base: ServiceBase, outputs: Outputs) -> dict[str, object]:
