@@ -39,7 +39,7 @@ class DomainConfig(TomlTable):
     port: values.Port = 443
     """Port of the HTTPS listener; 443 with `[api]`."""
     hsts_seconds: Annotated[int, between(0, 2 * YEAR)] = 0
-    """Seconds for which browsers use HTTPS only (header Strict-Transport-Security); 0 for no header, as with `[api]`."""
+    """Seconds for which browsers use HTTPS only (header Strict-Transport-Security); 0 for none, as with `[api]`."""
 
     @property
     def all_names(self) -> tuple[str, ...]:
