@@ -48,6 +48,7 @@ RULES = (
         "`services.NAME.image`, `dockerfile`, `base`",
         "`image`, or the other two; `process://MODULE` only where `emulated = true`",
     ),
+    ("`domain.port`, `hsts_seconds`, `services.NAME.hosts`", "with `[api]`: 443 (on AWS), 0, and left out"),
     (
         "`services.NAME.role`, `works_for`",
         "a worker names a service that is none, and has no paths, queue, secrets, token or Dockerfile of its own",

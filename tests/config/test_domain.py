@@ -72,3 +72,19 @@ def test_the_laptop_has_names_under_localhost_alone(tmp_path: Path) -> None:
     assert loaded(tmp_path, 'name = "orders.localhost"\nzone = "localhost"\nport = 8443', "local").domain.name
     with pytest.raises(UsageError, match=r"is not on this laptop; give a name such as orders\.localhost"):
         loaded(tmp_path, OURS, "local")
+
+
+@pytest.mark.parametrize("kind", ["http", "rest"])
+def test_a_service_of_an_api_has_no_names_of_its_own(tmp_path: Path, kind: str) -> None:
+    text = (ENVIRONMENTS / "dev.toml").read_text()
+    shop = '[services.shop]\npaths = ["/shop"]\nhosts = ["orders.example.com"]\n'
+    (tmp_path / "dev.toml").write_text(f'{text}\n[domain]\n{OURS}\n[api]\ntype = "{kind}"\n{shop}')
+
+    with pytest.raises(UsageError, match="knows routes by their paths alone"):
+        load_environment("dev", tmp_path)
+
+
+def test_a_name_may_lead_to_an_api_of_the_laptop_beside_another_port_of_the_load_balancer(tmp_path: Path) -> None:
+    named = 'name = "orders.localhost"\nzone = "localhost"\nport = 8443\n\n[api]\ntype = "http"'
+
+    assert loaded(tmp_path, named, "local").domain.all_names == ("orders.localhost",)

@@ -34,7 +34,14 @@ def client(proxy: Proxy, service: str) -> Any:
     return boto3.Session("testing", "testing", region_name=REGION).client(service, endpoint_url=proxy.url)
 
 
-@pytest.fixture(scope="module", params=[DOMAIN, API, REST_API + BOARD], ids=["name", "api", "rest api"])
+NAMED_API = DOMAIN.replace("hsts_seconds = 3600\n", "") + API
+
+
+@pytest.fixture(
+    scope="module",
+    params=[DOMAIN, API, REST_API + BOARD, NAMED_API],
+    ids=["name", "api", "rest api", "name of the api"],
+)
 def made(
     request: pytest.FixtureRequest, account: Proxy, dev_released: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[bytes, Path]:
@@ -118,7 +125,13 @@ def test_resources_refer_to_each_other(edge: Workspace) -> None:
     assert "arn = aws_wafv2_ip_set.orderops-dev-blocked-v6.arn" in files["firewall.tf"]
     if "domain.tf" in files:
         assert "certificate_arn = aws_acm_certificate.orders_example_com_" in files["entrance.tf"]
-        assert "name = aws_lb.orderops-dev-balancer.dns_name" in files["domain.tf"]
+        leads = "aws_lb.orderops-dev-balancer.dns_name"
+        if "api.tf" in files:
+            name = "aws_apigatewayv2_domain_name.orders_example_com"
+            leads = f"{name}.domain_name_configuration[0].target_domain_name"
+            assert f"domain_name = {name}.domain_name" in files["api.tf"]
+            assert "api_id = aws_apigatewayv2_api.orderops-dev-api.id" in files["api.tf"]
+        assert f"name = {leads}" in files["domain.tf"]
     if edge.environment.board.interval:
         assert "arn = aws_sqs_queue.orderops-dev-failed-schedules.arn" in files["access.tf"]
     if "rest_api.tf" in files:
@@ -160,6 +173,16 @@ def test_imports_have_the_ids_that_the_provider_documents(edge: Workspace, proxy
         expected["apigateway-usage-plan"] = ("aws_api_gateway_usage_plan.orderops-dev-api", plan["id"])
     elif edge.environment.api.declared:
         [api] = client(proxy, "apigatewayv2").get_apis()["Items"]
+        if edge.environment.domain.name:
+            [mapping] = client(proxy, "apigatewayv2").get_api_mappings(DomainName="orders.example.com")["Items"]
+            expected["apigatewayv2-domain-name"] = (
+                "aws_apigatewayv2_domain_name.orders_example_com",
+                "orders.example.com",
+            )
+            expected["apigatewayv2-mapping"] = (
+                "aws_apigatewayv2_api_mapping.orders_example_com",
+                f"{mapping['ApiMappingId']}/orders.example.com",
+            )
         stage = ("aws_apigatewayv2_stage.orderops-dev-api_default", f"{api['ApiId']}/$default")
         expected["apigatewayv2-stage"] = stage
         [route] = [

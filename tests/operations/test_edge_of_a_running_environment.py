@@ -1,4 +1,4 @@
-"""A name and an API on a running environment: added, changed and taken away, with nothing to do after each."""
+"""A name, an API and an API's name on a running environment: added, changed, taken away; nothing to do after each."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ APIS: Sequence[tuple[str, str, bool]] = (
     ("a route of its own limits", api(BOTH, '[api.routes."GET /orders"]\nrequests_per_second = 5\nburst = 6\n'), False),
     ("the API alone", api("access_log_days = 7"), True),
     ("both again", api(BOTH), False),
+    ("none", "", True),
+)
+REST = '\n[api]\ntype = "rest"\n'
+NAMED_APIS: Sequence[tuple[str, str, bool]] = (
+    ("a name of the balancer", NAMED, False),
+    ("an API beside it", NAMED + api(BOTH), False),
+    ("the API alone", NAMED + api("burst = 900"), True),
+    ("another name", f'{NAMED}names = ["shop.example.com"]\n' + api("burst = 900"), True),
+    ("both again", NAMED + api(BOTH), True),
+    ("the balancer alone", NAMED, True),
+    ("none", "", True),
+)
+NAMED_REST_APIS: Sequence[tuple[str, str, bool]] = (
+    ("a REST API", f"{REST}{BOTH}\n", True),
+    ("its name", f"{NAMED}{REST}{BOTH}\n", False),
+    ("the API alone", NAMED + REST, True),
+    ("an HTTP API in its place", NAMED + api("burst = 900"), True),
+    ("both again", f"{NAMED}{REST}{BOTH}\n", True),
+    ("no name", f"{REST}{BOTH}\n", True),
     ("none", "", True),
 )
 """What is declared one after the other, and whether what is not declared any more is taken away."""
@@ -114,3 +133,43 @@ def test_an_api_is_added_changed_and_taken_away(orderops: Orderops, client: Clie
     assert [(one["LoadBalancerName"], one["Scheme"]) for one in balancers] == [
         ("orderops-dev-balancer", "internet-facing")
     ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "led_by", "back_by"),
+    [
+        (NAMED_APIS, "an API beside it", "the balancer alone"),
+        (NAMED_REST_APIS, "its name", "no name"),
+    ],
+    ids=["HTTP API", "REST API"],
+)
+def test_the_name_of_an_api_is_added_changed_and_taken_away(
+    orderops: Orderops,
+    client: Client,
+    tmp_path: Path,
+    steps: Sequence[tuple[str, str, bool]],
+    led_by: str,
+    back_by: str,
+) -> None:
+    zone = client("route53").create_hosted_zone(Name="example.com", CallerReference="ours")["HostedZone"]["Id"]
+    led = {}
+    for step in steps:
+        changed = carried_out(orderops, tmp_path, step)
+        assert changed, step[0]
+        records = client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+        led[step[0]] = {one["Name"]: one["AliasTarget"]["DNSName"] for one in records if "AliasTarget" in one}
+        if step[0] == led_by:
+            alias = changed.index("route53-alias/orders.example.com")
+            assert alias > changed.index("apigatewayv2-mapping/orders.example.com")
+            # Tasks that are not behind the API yet join it before the name leads there.
+            assert all(changed.index(one) < alias for one in changed if one.startswith("ecs-service/"))
+        if "[domain]" in step[1] and "[api]" in step[1]:
+            outputs = orderops("infra", "outputs", "--json").json
+            assert outputs["api_url"] == "https://orders.example.com", step[0]
+
+    assert ".execute-api." in led[led_by]["orders.example.com."]
+    assert ".execute-api." in led["the API alone"]["orders.example.com."]
+    assert ".execute-api." not in led[back_by].get("orders.example.com.", "")
+    assert led["none"] == {}
+    assert client("apigatewayv2").get_domain_names()["Items"] == []
+    assert client("acm").list_certificates()["CertificateSummaryList"] == []

@@ -61,7 +61,7 @@ class Environment:
         """Apply everything in the order of `orderops up`, and return the steps."""
         workspace = self.workspace
         work = Apply(workspace, IMAGES, make_plan(workspace, images=IMAGES, prune=prune))
-        return [*work.infra(), *work.release(), *(work.prune() if prune else ()), *work.narrow()]
+        return [*work.infra(), *work.release(), *work.names(), *(work.prune() if prune else ()), *work.narrow()]
 
     def open_ports(self, name: str) -> list[int]:
         """The ports that a security group opens."""

@@ -17,6 +17,7 @@ from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.route53_alias import Route53Alias
 from orderops.resources.route53_zones import change_records, record_of, zone_id
 from support.contract import Up, keeps_its_promises
+from support.declared_name import DOMAIN, MAPPING
 from support.declared_service import BALANCER as PRIVATE
 from support.declared_service import LISTENER, RULE, VPC
 from support.strict_account import strict_account, strict_aws
@@ -26,6 +27,7 @@ BALANCER = replace(PRIVATE, gateway=Ec2InternetGateway("orderops-dev-internet", 
 SERVED = replace(RULE, listener=replace(LISTENER, load_balancer=BALANCER))
 CERTIFICATE = AcmCertificate(NAME, (NAME,), "example.com")
 ALIAS = Route53Alias(NAME, BALANCER, CERTIFICATE, (SERVED,), "example.com")
+TO_API = Route53Alias(NAME, DOMAIN, DOMAIN.certificate, (MAPPING,), "example.com")
 
 
 @pytest.fixture
@@ -86,3 +88,35 @@ def test_the_alias_of_another_environment_is_not_listed(aws: Aws, up: Up) -> Non
     assert [observed.name for observed in Route53Alias.listing(aws, Ownership("dev"))] == [NAME]
     assert list(Route53Alias.listing(aws, Ownership("dev-balancer", ALIAS.address, NAME))) == []
     assert list(Route53Alias.listing(aws, Ownership("staging", ALIAS.address, NAME))) == []
+
+
+def test_the_contract_is_fulfilled_by_an_alias_of_an_api_too(aws: Aws, up: Up) -> None:
+    keeps_its_promises(TO_API, aws, up)
+
+
+def test_a_name_goes_over_to_an_api_and_back_in_one_change_each(aws: Aws, up: Up) -> None:
+    up(ALIAS)
+
+    assert up(TO_API)[ALIAS.address].action is Action.UPDATE
+
+    [configuration] = aws.apigatewayv2.get_domain_name(DomainName=NAME)["DomainNameConfigurations"]
+    record = record_of(aws, zone_id(aws, "example.com"), NAME, "A") or {}
+    assert record["AliasTarget"] == {
+        "HostedZoneId": configuration["HostedZoneId"],
+        "DNSName": f"{configuration['ApiGatewayDomainName']}.",
+        "EvaluateTargetHealth": False,
+    }
+    assert [observed.name for observed in Route53Alias.listing(aws, Ownership("dev"))] == [NAME]
+    assert list(Route53Alias.listing(aws, Ownership("staging", ALIAS.address, NAME))) == []
+    assert up(ALIAS)[ALIAS.address].action is Action.UPDATE
+    assert up(ALIAS)[ALIAS.address].action is Action.NO_OP
+
+
+def test_a_name_that_leads_to_an_api_of_someone_else_is_refused(aws: Aws, up: Up) -> None:
+    up(TO_API)
+    aws.apigatewayv2.untag_resource(
+        ResourceArn=f"arn:aws:apigateway:ap-southeast-2::/domainnames/{NAME}", TagKeys=["orderops:environment"]
+    )
+
+    with pytest.raises(Unfinished, match=f"{NAME} leads to d-.* already"):
+        up(ALIAS)

@@ -106,5 +106,5 @@ def workspace_of(url: str, folder: Path, more: str = "") -> Workspace:
 def applied(workspace: Workspace) -> list[str]:
     """The addresses that an `up` changes, in the order in which it is done with them."""
     run = Apply(workspace, IMAGES, make_plan(workspace, images=IMAGES))
-    steps = [*run.infra(), *run.release(), *run.narrow()]
+    steps = [*run.infra(), *run.release(), *run.names(), *run.narrow()]
     return [step.address for step in steps if step.action is not Action.NO_OP]

@@ -198,9 +198,13 @@ MISTAKES = {
         "[cluster]\ninsights_days = 8\n",
         ["2: cluster.insights_days: 8: must be"],
     ),
-    "a name for an API": (
-        '[domain]\nname = "orders.example.com"\nzone = "example.com"\n[api]\ntype = "http"\n',
-        ['2: domain.name: "orders.example.com": cannot be combined with [api] yet: the name would lead past the API'],
+    "what a name of an API cannot have": (
+        '[domain]\nname = "orders.example.com"\nzone = "example.com"\nport = 8443\nhsts_seconds = 3600\n'
+        '[api]\ntype = "http"\n',
+        [
+            "4: domain.port: 8443: must be 443 with [api]: API Gateway answers a name by no other port",
+            "5: domain.hsts_seconds: 3600: must be 0 with [api]: API Gateway adds no such header",
+        ],
     ),
     "a role that is none": (
         'role = "operator"\n',

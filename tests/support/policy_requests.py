@@ -451,6 +451,10 @@ def _apis(call: Request) -> Iterator[Question]:
     if call.json.get("tags") and call.action.startswith("Create"):
         yield Question("apigateway:TagResource", resource)
     yield Question(f"apigateway:{call.method}", resource)
+    if call.action in ("CreateDomainName", "UpdateDomainName"):
+        yield Question("apigateway:AddCertificateToDomain", resource)
+    if call.action in ("UpdateDomainName", "DeleteDomainName"):
+        yield Question("apigateway:RemoveCertificateFromDomain", resource)
     for patch in call.json.get("patchOperations", ()) if call.action == "UpdateAccount" else ():
         yield Question("iam:PassRole", patch["value"], {"iam:PassedToService": "apigateway.amazonaws.com"})
     # With a REST API, a role of the account writes the log.

@@ -392,8 +392,24 @@ def give_it_a_name(operator: Operator) -> None:
     for argv in (("infra", "apply", "--yes"), ("status",), ("infra", "plan")):
         operator(*argv, expect=None)
     export(operator)
+    lead_it_to_an_api(operator, named, image)
     operator.write("dev", shipped("dev"))
     operator("up", "--yes", "--prune", "--image", image)
+
+
+def lead_it_to_an_api(operator: Operator, named: str, image: str) -> None:
+    """Let an API answer the name, change each part by hand, and repair it with a further name."""
+    operator.write("dev", shipped("dev") + named + API)
+    operator("up", "--yes", "--image", image)
+    apis, name = operator.client("apigatewayv2"), "orders.example.com"
+    [api], [mapping] = apis.get_apis()["Items"], apis.get_api_mappings(DomainName=name)["Items"]
+    apis.create_stage(ApiId=api["ApiId"], StageName="other")
+    apis.update_api_mapping(DomainName=name, ApiMappingId=mapping["ApiMappingId"], ApiId=api["ApiId"], Stage="other")
+    apis.untag_resource(ResourceArn=f"arn:aws:apigateway:ap-southeast-2::/domainnames/{name}", TagKeys=["Name"])
+    operator.write("dev", f'{shipped("dev")}{named}names = ["shop.example.com"]\n{API}')
+    operator("up", "--yes", "--image", image)
+    operator("status", expect=None)
+    export(operator)
 
 
 def change_the_database(operator: Operator) -> None:

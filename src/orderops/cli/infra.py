@@ -219,6 +219,10 @@ def outputs(where: EnvironmentOptions, as_json: Json = False) -> None:
     for key, value in values.items():
         if isinstance(value, str | int):
             console.data(f"{key:24} {value}")
+        elif key == "api_names" and isinstance(value, dict):
+            # What the record of a name leads to, for a zone elsewhere.
+            for name, target in value.items():
+                console.data(f"{key:24} {name} {target}")
 
 
 @commands.command()

@@ -27,7 +27,8 @@ YEAR = 31_536_000
 
 
 class DomainConfig(TomlTable):
-    """The name of the environment: HTTPS with a certificate of ACM, and the records of Route 53."""
+    """The name of the environment: HTTPS with a certificate of ACM, and the records of Route 53. With `[api]`, it leads
+    to the API."""
 
     name: values.DomainName | None = None
     """Name of the environment, such as `orders.example.com`; when left out, clients use HTTP and AWS's name."""
@@ -36,9 +37,9 @@ class DomainConfig(TomlTable):
     names: Annotated[list[values.DomainName], counted(0, MOST_NAMES - 1)] = Field(default_factory=list)
     """Further names for the same services and on the same certificate."""
     port: values.Port = 443
-    """Port of the HTTPS listener."""
+    """Port of the HTTPS listener; 443 with `[api]`."""
     hsts_seconds: Annotated[int, between(0, 2 * YEAR)] = 0
-    """Seconds for which browsers use HTTPS only (the header Strict-Transport-Security); 0 for no header."""
+    """Seconds for which browsers use HTTPS only (header Strict-Transport-Security); 0 for none, as with `[api]`."""
 
     @property
     def all_names(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pydantic import Field
 from orderops.config import types as values
 from orderops.config.alerts import AlertsConfig
 from orderops.config.api import ApiConfig
+from orderops.config.api_names import name_mistakes, redirected_names
 from orderops.config.board import BoardConfig
 from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
@@ -294,7 +295,6 @@ class Environment(TomlTable):
         if self.account and owner not in ("aws", self.account):
             rule = f"is a policy of account {owner}; the environment is pinned to {self.account}"
             yield Mistake(("iam", "permissions_boundary"), boundary, rule, (("account",),))
-        yield from self._name_for_an_api()
         yield from self._misplaced_role()
         for index, zone in enumerate(self.network.zone_names):
             if zone[:-1] != self.region:
@@ -315,18 +315,14 @@ class Environment(TomlTable):
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
         yield from self.domain.beside(self.balancer.port, len(self.balancer.allowed_cidrs), emulated=self.emulated)
         yield from self._workers()
-        yield from (*self.routing.mistakes(), *self.routing.no_priorities(self.domain.redirected))
+        yield from (*self.routing.mistakes(), *self.routing.no_priorities(redirected_names(self.domain, self.api)))
         yield from self.routing.unknown_hosts(self.domain.all_names)
         yield from self._without_tokens()
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)
         yield from self.api.misfits(self.services, self.balancer.allowed_cidrs, emulated=self.emulated)
+        yield from name_mistakes(self.domain, self.api, self.services, emulated=self.emulated)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
-
-    def _name_for_an_api(self) -> Iterator[Mistake]:
-        if self.domain.name and self.api.declared:
-            rule = "cannot be combined with [api] yet: the name would lead past the API, to its load balancer"
-            yield Mistake(("domain", "name"), self.domain.name, rule, (("api", "type"),))
 
     def _misplaced_role(self) -> Iterator[Mistake]:
         if self.role and self.account not in (None, self.role.split(":")[4]):

@@ -7,6 +7,7 @@ from typing import Any
 
 from orderops.export.hcl import Expression, blocks
 from orderops.export.part import Found, Part
+from orderops.resources.apigatewayv2_mapping import Apigatewayv2Mapping
 from orderops.resources.apigatewayv2_route import Apigatewayv2Route
 
 
@@ -106,6 +107,32 @@ def stage(found: Found) -> Iterator[Part]:
         "tags": found.tags,
     }
     yield Part("aws_apigatewayv2_stage", found.observed.id, body)
+
+
+def domain_name(found: Found) -> Iterator[Part]:
+    """A domain name, with its certificate."""
+    properties = found.properties
+    configuration = {
+        "certificate_arn": found.place(properties["CertificateArn"]),
+        "endpoint_type": properties["EndpointType"],
+        "security_policy": properties["SecurityPolicy"],
+    }
+    body = {"domain_name": found.name, "domain_name_configuration": blocks(configuration), "tags": found.tags}
+    yield Part("aws_apigatewayv2_domain_name", found.observed.id, body)
+
+
+def mapping(found: Found) -> Iterator[Part]:
+    """Which stage answers a domain name."""
+    resource, properties = found.resource, found.properties
+    assert isinstance(resource, Apigatewayv2Mapping)
+    domain = found.references.by_address.get(resource.domain.address)
+    body = {
+        "api_id": found.place(properties["ApiId"]),
+        # By the domain name itself: its value is that of the record, too.
+        "domain_name": Expression(f"{domain}.domain_name") if domain else found.name,
+        "stage": properties["Stage"],
+    }
+    yield Part("aws_apigatewayv2_api_mapping", f"{found.observed.id}/{found.name}", body)
 
 
 def _limits(limits: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,12 @@ from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.route53_alias import Route53Alias
 
 PROOF = "proof"
+CONFIGURATION = "domain_name_configuration[0]"
+TARGETS = {
+    "apigatewayv2-domain-name": (f"{CONFIGURATION}.target_domain_name", f"{CONFIGURATION}.hosted_zone_id"),
+    "elbv2-load-balancer": ("dns_name", "zone_id"),
+}
+"""The attributes of what a record leads to: its name and its zone."""
 
 
 def certificate(found: Found) -> Iterator[Part]:
@@ -45,13 +51,14 @@ def _proof(zone: str, record: dict[str, Any], suffix: str) -> Part:
 
 
 def alias(found: Found) -> Iterator[Part]:
-    """A record that leads to the load balancer."""
+    """A record that leads to the load balancer, or to the API."""
     resource, properties = found.resource, found.properties
     assert isinstance(resource, Route53Alias)
-    balancer = found.references.by_address.get(resource.load_balancer.address)
+    target = found.references.by_address.get(resource.target.address)
+    name, zone = TARGETS[resource.target.kind]
     alias = {
-        "name": Expression(f"{balancer}.dns_name") if balancer else properties["DNSName"],
-        "zone_id": Expression(f"{balancer}.zone_id") if balancer else properties["AliasHostedZoneId"],
+        "name": Expression(f"{target}.{name}") if target else properties["DNSName"],
+        "zone_id": Expression(f"{target}.{zone}") if target else properties["AliasHostedZoneId"],
         "evaluate_target_health": properties["EvaluateTargetHealth"],
     }
     body = {

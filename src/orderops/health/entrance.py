@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orderops.aws.client import Aws, if_found
-from orderops.aws.ownership import Ownership
+from orderops.aws.ownership import ENVIRONMENT, Ownership
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.laptop import explaining, repairing
 from orderops.infra.domain import public_url
@@ -14,6 +14,7 @@ from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, asked_se
 from orderops.infra.workspace import Workspace
 from orderops.resources.apigateway_rest_api import rest_apis
 from orderops.resources.apigatewayv2_api import apis
+from orderops.resources.apigatewayv2_domain_name import domain_name
 from orderops.text.lists import joined
 
 API = "ApiEndpoint"
@@ -31,6 +32,11 @@ def read_entrance(workspace: Workspace) -> Mapping[str, Any] | None:
 
 
 def _api_url(workspace: Workspace) -> str:
+    """By the first name that leads to it, once that is there."""
+    for name in workspace.stack.listeners.names[:1]:
+        named = domain_name(workspace.aws, name.name)
+        if named and (named.tags or {}).get(ENVIRONMENT) == workspace.environment.name:
+            return str(named.properties["Url"])
     list_apis = rest_apis if workspace.environment.api.kind == "rest" else apis
     found = list_apis(workspace.aws, Ownership(workspace.environment.name))
     return next((str(api.properties[API]) for api in found), "")

@@ -43,6 +43,10 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     # SAR of API Gateway Management V2: tags in a create need TagResource, and a call for tags the method besides
     **{f"apigateway:Create{name}": ("apigateway:TagResource",) for name in ("Api", "Stage", "VpcLink")},
     **{f"apigateway:Create{name}": ("apigateway:TagResource",) for name in ("ApiKey", "RestApi", "UsagePlan")},
+    # AWS::ApiGatewayV2::DomainName: the certificate is put on the name, and another one taken off
+    "apigateway:CreateDomainName": ("apigateway:TagResource", "apigateway:AddCertificateToDomain"),
+    "apigateway:UpdateDomainName": ("apigateway:AddCertificateToDomain", "apigateway:RemoveCertificateFromDomain"),
+    "apigateway:DeleteDomainName": ("apigateway:RemoveCertificateFromDomain",),
     # POST for HTTP APIs, PUT for REST APIs
     "apigateway:TagResource": ("apigateway:POST", "apigateway:PUT", "apigateway:TagResource"),
     # the role for the logs of REST APIs is passed to API Gateway

@@ -9,7 +9,10 @@ from orderops.infra.stack import Stack
 
 
 def service_url(stack: Stack, outputs: Outputs, service: str | None = None) -> str:
-    """What callers open, or those of a service that has names of its own: the API where there is one."""
+    """What callers open, or those of a service that has names of its own: the API where there is one, by its name."""
+    for name in stack.listeners.names[:1]:
+        if name in outputs:
+            return str(outputs[name].properties["Url"])
     if stack.api and stack.api.api in outputs:
         return str(outputs[stack.api.api].properties["ApiEndpoint"])
     return load_balancer_url(stack, outputs, service)
@@ -29,6 +32,7 @@ def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
         "region": stack.environment.region,
         "load_balancer_url": load_balancer_url(stack, outputs),
         "api_url": service_url(stack, outputs) if stack.api else None,
+        "api_names": _api_names(stack, outputs) if stack.api else None,
         "database_endpoint": database["EndpointAddress"],
         "database_port": database["EndpointPort"],
         "database_name": stack.environment.database.name,
@@ -40,6 +44,11 @@ def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
         **services[stack.environment.entries[0]],
         "services": services,
     }
+
+
+def _api_names(stack: Stack, outputs: Outputs) -> dict[str, str]:
+    """Each name of the API, and the name at API Gateway to which its record in the DNS leads."""
+    return {name.name: str(outputs[name].properties["ApiGatewayDomainName"]) for name in stack.listeners.names}
 
 
 def _service_outputs(stack: Stack, base: ServiceBase, outputs: Outputs) -> dict[str, object]:

@@ -44,13 +44,23 @@ class Apply:
         self._terms = self.plan.terms if self.plan else Terms(ignores=self.workspace.ignores)
 
     def infra(self) -> Iterator[Step]:
-        """Create and update everything but the release."""
+        """Create and update everything but the release, and but what leads clients to another place."""
         permitting = {resource.address for resource in self._infra if resource.permits}
-        yield from self._reconcile(self._infra, replace(self._terms, widen=permitting))
+        late = self._late()
+        first = [resource for resource in self._infra if resource.address not in late]
+        yield from self._reconcile(first, replace(self._terms, widen=permitting))
 
     def release(self) -> Iterator[Step]:
         """Create and update what runs the services. The infrastructure has to exist."""
         yield from self._reconcile(self.workspace.stack.release(self.images or {}), self._terms)
+
+    def names(self) -> Iterator[Step]:
+        """Lead clients to where the released tasks are; before anything is pruned that answered them until now."""
+        late = self._late()
+        yield from self._reconcile([one for one in self._infra if one.address in late], self._terms)
+
+    def _late(self) -> set[str]:
+        return {resource.address for resource in self.workspace.stack.listeners.after_release}
 
     def look_again(self) -> None:
         """Read the infrastructure again, after something else than this apply has changed it."""

@@ -25,6 +25,11 @@ class ServicesLeftOut:
         """Addresses that differ, and services without a release. Keys are stable."""
         return {"differ": sorted(step.address for step in self.changes), "unreleased": self.unreleased}
 
+    def late(self, stack: Stack) -> set[str]:
+        """Addresses that wait for the next release: they lead clients to where tasks are only after it."""
+        waits = self.changes or self.unreleased
+        return {resource.address for resource in stack.listeners.after_release} if waits else set()
+
     def waiting(self, stack: Stack) -> set[str]:
         """Addresses that must not be narrowed before the next release: running tasks still need what they allow."""
         differing = {step.address for step in self.changes}

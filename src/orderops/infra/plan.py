@@ -86,6 +86,7 @@ def make_plan(
     outputs = Outputs(workspace.aws.region, workspace.account)
     dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt, ignores=workspace.ignores), on_wait)
     steps, terms, services = dry_run.of(images, running=running)
+    late = services.late(stack)
     owned = list(inventory.owned())
     found = undeclared_in(workspace, owned, outputs)
     return Plan(
@@ -94,7 +95,7 @@ def make_plan(
         undeclared=[] if prune else found,
         outputs=outputs,
         inventory=inventory,
-        infra=infra,
+        infra=[resource for resource in infra if resource.address not in late],
         terms=terms,
         services=services,
         # An environment whose file was renamed looks like a new one, and its old name like one without a file.
@@ -148,7 +149,9 @@ class _DryRun:
         steps, terms = self.everything(release)
         services = left_out(self.stack, steps, release, running)
         terms = replace(terms, widen=services.waiting(self.stack))
-        return list(widened_steps(steps, self.infra, self.outputs, self.inventory, terms)), terms, services
+        late = services.late(self.stack)
+        now = [resource for resource in self.infra if resource.address not in late]
+        return list(widened_steps(steps, now, self.outputs, self.inventory, terms)), terms, services
 
 
 def undeclared_in(workspace: Workspace, owned: Iterable[Owned], outputs: Outputs) -> list[Owned]:

@@ -41,7 +41,9 @@ from orderops.resources.apigateway_stage import ApigatewayStage
 from orderops.resources.apigateway_usage_plan import ApigatewayUsagePlan
 from orderops.resources.apigatewayv2_api import Apigatewayv2Api
 from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer
+from orderops.resources.apigatewayv2_domain_name import Apigatewayv2DomainName
 from orderops.resources.apigatewayv2_integration import Apigatewayv2Integration
+from orderops.resources.apigatewayv2_mapping import Apigatewayv2Mapping
 from orderops.resources.apigatewayv2_route import Apigatewayv2Route
 from orderops.resources.apigatewayv2_stage import Apigatewayv2Stage
 from orderops.resources.apigatewayv2_vpc_link import Apigatewayv2VpcLink
@@ -92,7 +94,9 @@ from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 INFRA_KINDS: tuple[type[Resource], ...] = (
     Apigatewayv2Api,
     Apigatewayv2Authorizer,
+    Apigatewayv2DomainName,
     Apigatewayv2Integration,
+    Apigatewayv2Mapping,
     Apigatewayv2Route,
     Apigatewayv2Stage,
     Apigatewayv2VpcLink,
@@ -289,6 +293,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     routes = routes_of(environment)
     context = ServiceContext(environment, network, listener, cluster, pointer, routes, front.inner)
     services = service_bases_of(context, groups)
+    listeners = entrance_of(environment, listener, services.values(), front.api)
     # AWS creates these roles at their first use, and the first CreateService in a new account fails while that goes on.
     linked_roles = [linked_role(service) for service in ("ecs", "elasticloadbalancing", "rds")]
     return Stack(
@@ -296,13 +301,13 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         network=network,
         cluster=cluster,
         balancer=balancer,
-        listeners=entrance_of(environment, listener, services.values()),
+        listeners=listeners,
         entrance=entrance,
         database=database,
         database_group=database.security_groups[0],
         pointer=pointer,
         routes=routes,
-        alarms=shared_alarms_of(environment, routes, balancer, database.name, replicas, listener.certificate),
+        alarms=shared_alarms_of(environment, routes, balancer, database.name, replicas, listeners.certificate),
         context=context,
         services=services,
         shared=(front.bucket, *firewall_of(environment, balancer), *cluster.log_groups, *database_needs, *linked_roles),

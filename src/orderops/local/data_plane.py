@@ -12,6 +12,8 @@ from starlette.requests import Request as StarletteRequest
 
 from orderops.local.apigateway.account import ServedApi, linked_listeners, on_this_machine, served_apis, write_lines
 from orderops.local.apigateway.gateway import Gateways
+from orderops.local.apigateway.named_apis import domain_on_this_machine, served_names
+from orderops.local.apigateway.names import NamePorts
 from orderops.local.apigateway.rest_account import rest_api_on_this_machine, rest_listeners, served_rest_apis
 from orderops.local.apigateway.signed_requests import may_invoke
 from orderops.local.directories import DataDirectory
@@ -79,10 +81,12 @@ class DataPlane:
         self._tasks = Tasks(files.tasks, self._targets)
         self._scheduler = Scheduler(self._tasks)
         self._schedules = Schedules(self._tasks, FailedStarts(send))
-        self._balancers = Balancers(self._targets, Authority(files.directory))
+        authority = Authority(files.directory)
+        self._balancers = Balancers(self._targets, authority)
         tokens = TokenCheck(self._find_key, self._permits)
         self._databases = Databases(files.create_databases(), emulator.lock, touch, save, tokens)
         self._gateways = Gateways(self._balancers.inner_port, self._may_invoke)
+        self._names = NamePorts(authority, self._gateways.app_of)
         self._seen: Any = None
         rds_calls.register(emulator, self._databases.port_conflict)
         elb_calls.register(emulator, self._targets, self._balancers.listens_on)
@@ -115,7 +119,7 @@ class DataPlane:
             instances = rds_calls.instances()
             in_use = rds_calls.folders_in_use()
             listeners = elb_calls.routes(linked_listeners() | rest_listeners())
-            apis = [*served_apis(), *served_rest_apis()]
+            apis, names = [*served_apis(), *served_rest_apis()], served_names()
             write_lines(self._gateways.take_lines())
             self._balancers.firewall.acls = web_acls()
             self._targets.configure(elb_calls.checks())
@@ -135,13 +139,18 @@ class DataPlane:
             self._touch()
         self._record_problems(self._balancers.update(listeners))
         self._gateways.update(apis)
+        self._names.update(names)
         # Without the lock: it may wait for a database, and requests must still be answered.
         self._databases.tick(instances)
         self._databases.sweep(folders, in_use)
 
     def _serve_new_apis(self) -> None:
-        """Give each API that is created a port of this machine, before the answer names its host."""
-        for action, served in (("CreateApi", on_this_machine), ("CreateRestApi", rest_api_on_this_machine)):
+        """Give each API and domain name that is created a port of this machine, before the answer names its host."""
+        for action, served in (
+            ("CreateApi", on_this_machine),
+            ("CreateDomainName", domain_on_this_machine),
+            ("CreateRestApi", rest_api_on_this_machine),
+        ):
             self._emulator.instead["apigateway", action] = _served_here(
                 self._emulator.instead["apigateway", action], served
             )
@@ -180,6 +189,7 @@ class DataPlane:
 
     def close(self) -> None:
         """Shut everything down in the order of use: clients before the servers they call."""
+        self._names.close()
         self._gateways.close()
         self._balancers.close()
         self._targets.close()

@@ -225,6 +225,8 @@ class _ApplyEverything(Change[Plan]):
                 # The services' secrets and permissions are others now.
                 work.look_again()
             self._release(work, plan, run, progress)
+        for step in work.names():
+            progress.done(step)
         # Last: what is pruned may still be in use until the release has replaced it.
         if self._scope.prune:
             for step in work.prune():

@@ -19,6 +19,8 @@ RETRYABLE = frozenset(
         # Also raised for a change that met another one of the same API.
         "ConflictException",
         "BadRequestException: concurrent modification",
+        # A mapping that was deleted a moment ago.
+        "BadRequestException: mapping",
     }
 )
 """Errors of every part of an API that the next read explains."""

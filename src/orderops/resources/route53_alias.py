@@ -1,4 +1,4 @@
-"""Alias record of Route 53: a name of the environment that leads to its load balancer."""
+"""Alias record of Route 53: a name of the environment that leads to its load balancer, or to its API."""
 
 from __future__ import annotations
 
@@ -8,27 +8,33 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Ownership
+from orderops.aws.ownership import ENVIRONMENT, Ownership
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import NotOurs, OrderopsError
 from orderops.resources.acm_certificate import FEATURE, AcmCertificate
+from orderops.resources.apigatewayv2_domain_name import Apigatewayv2DomainName, domain_name
+from orderops.resources.apigatewayv2_mapping import Apigatewayv2Mapping
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.route53_zones import absolute, change_records, record_of, zone_id, zones_above
 
+API_HOST = ".execute-api."
+"""In the name of every host of API Gateway."""
+
 
 @dataclass(frozen=True, eq=False)
 class Route53Alias(Resource):
-    """Named as the record, which leads to `load_balancer` once HTTPS is answered there by all `rules`.
+    """Named as the record, which leads to `target` once HTTPS is answered there: by all rules, or by the mapping.
 
-    A record has no tags: one that leads to the load balancer of an environment belongs to that environment.
+    A record has no tags: one that leads to the load balancer of an environment, or to its own name at API Gateway,
+    belongs to that environment.
     """
 
-    load_balancer: Elbv2LoadBalancer
+    target: Elbv2LoadBalancer | Apigatewayv2DomainName
     certificate: AcmCertificate
-    rules: tuple[Elbv2Rule, ...]
+    after: tuple[Elbv2Rule, ...] | tuple[Apigatewayv2Mapping, ...]
     zone: str
 
     kind: ClassVar[str] = "route53-alias"
@@ -51,7 +57,7 @@ class Route53Alias(Resource):
         for name in [owner.name] if owner.name else _names_of(aws, owner):
             for zone in zones_above(aws, name):
                 found = record_of(aws, zone, name, "A")
-                if found and _leads_to(found, owner.environment):
+                if found and _is_of(aws, found, owner.environment):
                     yield _observed(found, zone, owner)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
@@ -61,17 +67,22 @@ class Route53Alias(Resource):
         return _observed(found, zone) if found else None
 
     def desired(self, outputs: Outputs) -> Properties:
-        balancer = outputs[self.load_balancer].properties
+        properties = outputs[self.target].properties
+        if isinstance(self.target, Apigatewayv2DomainName):
+            target, zone = properties["ApiGatewayDomainName"], properties["HostedZoneId"]
+        else:
+            target, zone = properties["DNSName"], properties["CanonicalHostedZoneId"]
         return {
-            "DNSName": absolute(balancer["DNSName"]),
+            "DNSName": absolute(target),
             "Type": "A",
-            "AliasHostedZoneId": balancer["CanonicalHostedZoneId"],
-            "EvaluateTargetHealth": True,
+            "AliasHostedZoneId": zone,
+            "EvaluateTargetHealth": isinstance(self.target, Elbv2LoadBalancer),
         }
 
     def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
         record = observed.properties["Record"]
-        if _leads_to(record, environment):
+        # Only what the listing found has the owner's tags.
+        if observed.tags or _leads_to_balancer(record, environment):
             return None
         values = [value["Value"] for value in record.get("ResourceRecords", ())]
         target = record.get("AliasTarget", {}).get("DNSName") or ", ".join(values)
@@ -102,10 +113,28 @@ def _names_of(aws: Aws, owner: Ownership) -> list[str]:
     return sorted({name for observed in certificates for name in observed.properties["Names"]})
 
 
-def _leads_to(raw: Mapping[str, Any], environment: str) -> bool:
+def _is_of(aws: Aws, raw: Mapping[str, Any], environment: str) -> bool:
+    """Whether a record leads to the load balancer of an environment, or to its own name at API Gateway."""
+    return _leads_to_balancer(raw, environment) or _leads_to_api(aws, raw, environment)
+
+
+def _leads_to_balancer(raw: Mapping[str, Any], environment: str) -> bool:
     """Whether a record leads to the load balancer of an environment, whose DNS name begins with its name."""
-    target = raw.get("AliasTarget", {}).get("DNSName", "").lower().removeprefix("dualstack.")
-    return re.match(rf"orderops-{re.escape(environment)}-balancer-\d+\.", target) is not None
+    return re.match(rf"orderops-{re.escape(environment)}-balancer-\d+\.", _target(raw)) is not None
+
+
+def _leads_to_api(aws: Aws, raw: Mapping[str, Any], environment: str) -> bool:
+    """Whether a record leads to the domain name of that name, if it belongs to an environment."""
+    target = _target(raw)
+    # Asked only where it can be: an environment without an API makes no call to API Gateway.
+    found = domain_name(aws, raw["Name"].rstrip(".")) if API_HOST in target else None
+    if not found or (found.tags or {}).get(ENVIRONMENT) != environment:
+        return False
+    return absolute(str(found.properties["ApiGatewayDomainName"])) == absolute(target)
+
+
+def _target(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("AliasTarget", {}).get("DNSName", "")).lower().removeprefix("dualstack.")
 
 
 def _observed(raw: Mapping[str, Any], zone: str, owner: Ownership | None = None) -> Observed:

@@ -83,9 +83,18 @@ SETTERS: Mapping[str, tuple[Setter, ...]] = {
         Setter("UpdateAuthorizer", "authorizerId", (ALL,)),
         _deletes("DeleteAuthorizer", "authorizerId"),
     ),
+    "apigatewayv2-domain-name": (
+        Setter("UpdateDomainName", "domainName", (ALL,)),
+        _deletes("DeleteDomainName", "domainName"),
+        *_tags("resourceArn", *TAG_CALLS),
+    ),
     "apigatewayv2-integration": (
         Setter("UpdateIntegration", "integrationId", (ALL,)),
         _deletes("DeleteIntegration", "integrationId"),
+    ),
+    "apigatewayv2-mapping": (
+        Setter("UpdateApiMapping", "apiMappingId", (ALL,)),
+        _deletes("DeleteApiMapping", "apiMappingId"),
     ),
     "apigatewayv2-route": (Setter("UpdateRoute", "routeId", (ALL,)), _deletes("DeleteRoute", "routeId")),
     "apigatewayv2-stage": (

@@ -17,7 +17,7 @@ import httpx
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderops.local.apigateway.account import ServedApi
 from orderops.local.apigateway.bodies import is_valid
@@ -26,7 +26,7 @@ from orderops.local.apigateway.log_lines import line_of
 from orderops.local.apigateway.matching import GatewayRoute, route_for
 from orderops.local.apigateway.throttle import Throttle
 from orderops.local.apigateway.tokens import JwtCheck, MissingScope, WrongToken
-from orderops.local.apigateway.wording import path_in, wording_of
+from orderops.local.apigateway.wording import BY_NAME, forbidden, path_in, wording_of
 from orderops.local.elb.balancer import HOP_BY_HOP
 from orderops.local.ports import HOST, listen, taken_text
 
@@ -73,6 +73,11 @@ class Gateways:
             else:
                 self._open(api)
 
+    def app_of(self, api: str) -> ASGIApp | None:
+        """Return what answers requests to an API; None if there is no such API, or none with a stage."""
+        server = self._servers.get(api)
+        return server.handle if server else None
+
     def take_lines(self) -> list[tuple[str, str, int, str]]:
         """Return region, log group, time in milliseconds and text of the new lines of access logs."""
         lines, self._lines = self._lines, []
@@ -104,7 +109,7 @@ class _ApiServer:
         self._find_port, self._may_invoke, self._logged = find_port, may_invoke, logged
         self._tokens, self._throttle, self._keys = JwtCheck(), Throttle(), KeyUse()
         listening = listen(api.port)
-        config = uvicorn.Config(self._handle, interface="asgi3", lifespan="off", ws="none", log_config=None)
+        config = uvicorn.Config(self.handle, interface="asgi3", lifespan="off", ws="none", log_config=None)
         config.access_log = config.server_header = config.date_header = config.proxy_headers = False
         config.timeout_graceful_shutdown = 3
         self._server = uvicorn.Server(config)
@@ -117,7 +122,7 @@ class _ApiServer:
         self._server.should_exit = True
         self._thread.join(timeout=5)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         exchange = Exchange(self.api, Request(scope, receive))
@@ -129,10 +134,11 @@ class _ApiServer:
     async def _answer(self, exchange: Exchange) -> Response:
         request = exchange.request
         name = request.headers.get("host", "").rpartition(":")[0].lower()
-        if name not in NAMES:
+        if name not in ((request.scope[BY_NAME],) if BY_NAME in request.scope else NAMES):
             # On AWS the host is the API's own. Here, a name that resolves to this machine may be that of a web page.
-            return _message(403, "Forbidden")
-        words, path = wording_of(self.api), path_in(self.api, request.scope["raw_path"].decode("latin-1"))
+            return forbidden()
+        words = wording_of(self.api)
+        path = path_in(self.api, request.scope, request.scope["raw_path"].decode("latin-1"))
         route = exchange.route = None if path is None else route_for(self.api.routes, request.method, unquote(path))
         if path is None or route is None:
             return _message(*words.no_route)
@@ -199,7 +205,7 @@ def _headers(exchange: Exchange, route: GatewayRoute) -> list[tuple[str, str]]:
     dropped = HOP_BY_HOP | SET_HERE | {name.lower() for name in overwritten}
     kept = [(name, value) for name, value in request.headers.items() if name not in dropped]
     host = request.headers["host"]
-    forwarded = f"by={HOST};for={_client(request)};host={host};proto=http"
+    forwarded = f"by={HOST};for={_client(request)};host={host};proto={request.url.scheme}"
     return [*kept, *overwritten.items(), ("Host", host), ("Forwarded", forwarded)]
 
 

@@ -34,7 +34,7 @@ def may_invoke(
     except ApiError:
         return False
     partition = get_partition(api.region)
-    place = f"{api.id}/{api.stage or DEFAULT}/{request.method}{path_in(api, request.url.path)}"
+    place = f"{api.id}/{api.stage or DEFAULT}/{request.method}{path_in(api, request.scope, request.url.path)}"
     arn = f"arn:{partition}:{SERVICE}:{api.region}:{DEFAULT_ACCOUNT_ID}:{place}"
     return permits(claim.key_id, f"{SERVICE}:Invoke", arn)
 

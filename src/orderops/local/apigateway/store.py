@@ -1,4 +1,4 @@
-"""HTTP APIs and VPC links of the emulated account, as plain dictionaries in the form of the API's JSON.
+"""HTTP APIs, VPC links and domain names of the emulated account, as plain dictionaries in the form of the API's JSON.
 
 Kept on moto's backend, so that the state file contains them. Keys that begin with `_` are the emulator's own.
 """
@@ -74,6 +74,35 @@ def link_status(link: Json) -> str:
     if link["_ready_at"] > time.time():
         return "PENDING"
     return str(link.get("_status", "AVAILABLE"))
+
+
+def domain_records(region: str) -> dict[str, Json]:
+    """Return the domain names of a region: `domain` is one as described, `mappings` has its mappings by id."""
+    # A state file of an earlier version has none.
+    found: dict[str, Json] = _state(region).setdefault("domains", {})
+    return found
+
+
+def domain_status(record: Json) -> str:
+    """Return the state of a domain name now."""
+    return "UPDATING" if record["_ready_at"] > time.time() else "AVAILABLE"
+
+
+def mapped(region: str, api: str, stage: str = "") -> list[str]:
+    """Return the domain names that lead to an API, or to a stage of it."""
+    return [
+        name
+        for name, record in domain_records(region).items()
+        for mapping in record["mappings"].values()
+        if mapping["apiId"] == api and stage in ("", mapping["stage"])
+    ]
+
+
+def every_domain() -> Iterator[tuple[str, Json]]:
+    """Yield region and record of the domain names of every region."""
+    for _, region, backend in get_backend("apigatewayv2").iter_backends():
+        for record in getattr(backend, ATTRIBUTE, {}).get("domains", {}).values():
+            yield region, record
 
 
 def every_api() -> Iterator[HttpApi]:

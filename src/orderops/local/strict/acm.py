@@ -1,4 +1,4 @@
-"""ACM: a certificate is issued once its records are in the DNS, and stays while a listener uses it.
+"""ACM: a certificate is issued once its records are in the DNS, and stays while a listener or a domain name uses it.
 
 From the ACM API reference (RequestCertificate, DescribeCertificate, DeleteCertificate) and the user guide, "DNS
 validation".
@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from moto import settings
 
+from orderops.local.apigateway.store import domain_records
 from orderops.local.emulator.partition import global_backend
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
@@ -107,6 +108,11 @@ def _check_unused(request: Request) -> None:
         for balancer in backend("elbv2", request.region).load_balancers.values()
         for listener in balancer.listeners.values()
         if arn in str(listener.certificates)
+    ]
+    users += [
+        name
+        for name, record in domain_records(request.region).items()
+        if arn == record["domain"]["domainNameConfigurations"][0]["certificateArn"]
     ]
     if users:
         raise ApiError("ResourceInUseException", f"Certificate {arn} is in use by {users[0]}")

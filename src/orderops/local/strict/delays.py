@@ -48,6 +48,9 @@ class Delays:
     link: float = 0.2
     """Until a VPC link is available, or deleted (2 to 10 min on AWS)."""
 
+    domain: float = 0.2
+    """Until a domain name of API Gateway has taken on its settings (minutes on AWS)."""
+
     rest_api: float = 0.3
     """Until a further REST API of the account may be deleted (30 s on AWS)."""
 

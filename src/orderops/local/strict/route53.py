@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 from moto.backends import get_backend
 
+from orderops.local.apigateway.store import every_domain
 from orderops.local.emulator.partition import global_backend
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
@@ -95,8 +96,11 @@ def _conflict(name: str, kind: str, wanted: tuple[Any, ...], records: Records, a
 
 
 def _lies_within(zone: str, target: str) -> bool:
-    """Whether a load balancer with this DNS name is in this hosted zone of AWS."""
+    """Whether a load balancer, or a domain name of API Gateway, with this DNS name is in this hosted zone of AWS."""
     name = target.lower().rstrip(".").removeprefix("dualstack.")
+    gateways = (record["domain"]["domainNameConfigurations"][0] for _, record in every_domain())
+    if any((one["apiGatewayDomainName"], one["hostedZoneId"]) == (name, zone) for one in gateways):
+        return True
     return any(
         (balancer.dns_name.lower(), balancer.canonical_hosted_zone_id) == (name, zone)
         for _, _, elb in get_backend("elbv2").iter_backends()

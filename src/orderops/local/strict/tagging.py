@@ -10,7 +10,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.utilities.utils import get_partition
 
-from orderops.local.apigateway.store import api_records, link_records
+from orderops.local.apigateway.store import api_records, domain_records, link_records
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
@@ -48,18 +48,24 @@ def _missing_from_moto(region: str) -> Iterator[tuple[str, str, Tags]]:
     for kind, ones in {"wafv2:regional/webacl": wafv2.wacls, "wafv2:regional/ipset": wafv2.ip_sets}.items():
         for one in ones.values():
             yield kind, one.arn, wafv2.tagging_service.get_tag_dict_for_resource(one.arn)
-    api_arn = f"arn:{get_partition(region)}:apigateway:{region}:"
-    for id, record in api_records(region).items():
-        yield "apigateway:apis", f"{api_arn}:/apis/{id}", record["api"]["tags"]
-        for name, stage in record["stages"].items():
-            yield "apigateway:apis", f"{api_arn}:/apis/{id}/stages/{name}", stage["tags"]
-    for id, link in link_records(region).items():
-        yield "apigateway:vpclinks", f"{api_arn}:/vpclinks/{id}", link["tags"]
+    yield from _of_api_gateway(region)
     for balancer in elb.load_balancers.values():
         for listener in balancer.listeners.values():
             for arn in (listener.arn, *(rule.arn for rule in listener.rules.values())):
                 kind = f"elasticloadbalancing:{arn.rpartition(':')[2].partition('/')[0]}"
                 yield kind, arn, elb.tagging_service.get_tag_dict_for_resource(arn)
+
+
+def _of_api_gateway(region: str) -> Iterator[tuple[str, str, Tags]]:
+    api_arn = f"arn:{get_partition(region)}:apigateway:{region}:"
+    for id, record in api_records(region).items():
+        yield "apigateway:apis", f"{api_arn}:/apis/{id}", record["api"]["tags"]
+        for name, stage in record["stages"].items():
+            yield "apigateway:apis", f"{api_arn}:/apis/{id}/stages/{name}", stage["tags"]
+    for name, domain in domain_records(region).items():
+        yield "apigateway:domainnames", f"{api_arn}:/domainnames/{name}", domain["domain"]["tags"]
+    for id, link in link_records(region).items():
+        yield "apigateway:vpclinks", f"{api_arn}:/vpclinks/{id}", link["tags"]
 
 
 def _matches(parameters: dict[str, Any], kind: str, arn: str, tags: Tags) -> bool:

@@ -11,7 +11,7 @@ from orderops.local.apigateway.store import Json, new_id
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.strict.apigateway.answers import answer, api_of, listed, patches, query, segments, wrong_patch
 from orderops.local.strict.apigateway.documents import imported
-from orderops.local.strict.apigatewayv2.answers import bad, deleted, not_found
+from orderops.local.strict.apigatewayv2.answers import bad, check_unmapped, deleted, not_found
 from orderops.local.strict.iam.roles import not_yet_known, role_by_arn
 
 MOST_TAGS = 50
@@ -95,6 +95,7 @@ def get_resources(request: Request) -> Response:
 def delete_rest_api(pause: float, request: Request) -> Response:
     """Delete an API with its parts; AWS lets an account delete one in 30 seconds."""
     api, settings = api_of(request), account_settings(request.region)
+    check_unmapped(request.region, api.id)
     if settings.get("_deleted_at", 0.0) + pause > time.time():
         raise ApiError("TooManyRequestsException", "Too Many Requests", 429)
     settings["_deleted_at"] = time.time()

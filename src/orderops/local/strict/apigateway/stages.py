@@ -10,7 +10,7 @@ from orderops.local.apigateway.rest_store import RestApi, account_settings, usag
 from orderops.local.apigateway.store import Json, new_id
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.strict.apigateway.answers import answer, api_of, listed, patches, segments, wrong_patch
-from orderops.local.strict.apigatewayv2.answers import bad, not_found
+from orderops.local.strict.apigatewayv2.answers import bad, check_unmapped, not_found
 from orderops.local.strict.interfaces import backend
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -99,6 +99,7 @@ def update_stage(request: Request) -> Response:
 
 def delete_stage(request: Request) -> Response:
     api, name = api_of(request), _stage(request)["stageName"]
+    check_unmapped(request.region, api.id, name)
     del api.stages[name]
     for plan in usage_plans(request.region).values():
         plan["apiStages"] = [one for one in plan["apiStages"] if (one["apiId"], one["stage"]) != (api.id, name)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from orderops.local.apigateway.store import HttpApi, Json, api_records
+from orderops.local.apigateway.store import HttpApi, Json, api_records, mapped
 from orderops.local.emulator.protocol import ApiError, Request, Response
 
 PAGE = 100
@@ -79,6 +79,12 @@ def bad(message: str) -> ApiError:
 
 def conflict(message: str) -> ApiError:
     return ApiError("ConflictException", message, 409)
+
+
+def check_unmapped(region: str, api: str, stage: str = "") -> None:
+    """Reject the deletion of an API, or of a stage, to which a domain name leads."""
+    if names := mapped(region, api, stage):
+        raise bad(f"Please remove all API mappings that lead to it first: it has those of {', '.join(names)}")
 
 
 def _response(value: Mapping[str, Any], status: int) -> Response:

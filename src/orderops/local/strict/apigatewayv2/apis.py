@@ -1,15 +1,16 @@
-"""HTTP APIs, and the tags of APIs, stages and VPC links."""
+"""HTTP APIs, and the tags of APIs, stages, domain names and VPC links."""
 
 from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-from orderops.local.apigateway.store import Json, api_records, link_records, new_id
+from orderops.local.apigateway.store import Json, api_records, domain_records, link_records, new_id
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.strict.apigatewayv2.answers import (
     answer,
     api_of,
     bad,
+    check_unmapped,
     deleted,
     given,
     listed,
@@ -66,6 +67,7 @@ def update_api(request: Request) -> Response:
 def delete_api(request: Request) -> Response:
     """Delete an API together with its parts."""
     api = api_of(request)
+    check_unmapped(request.region, api.id)
     del api_records(request.region)[api.id]
     return deleted()
 
@@ -101,6 +103,8 @@ def _tags(request: Request) -> dict[str, str]:
             record = api_records(request.region)[id]["api"]
         case ["apis", id, "stages", name] if name in api_records(request.region).get(id, {}).get("stages", {}):
             record = api_records(request.region)[id]["stages"][name]
+        case ["domainnames", name] if name in domain_records(request.region):
+            record = domain_records(request.region)[name]["domain"]
         case ["vpclinks", id] if id in link_records(request.region):
             record = link_records(request.region)[id]
         case _:

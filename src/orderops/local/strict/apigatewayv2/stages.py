@@ -11,6 +11,7 @@ from orderops.local.strict.apigatewayv2.answers import (
     answer,
     api_of,
     bad,
+    check_unmapped,
     conflict,
     deleted,
     entry_of,
@@ -80,7 +81,9 @@ def update_stage(request: Request) -> Response:
 
 def delete_stage(request: Request) -> Response:
     api = api_of(request)
-    del api.stages[entry_of(request, api.stages, "stage")["stageName"]]
+    name = entry_of(request, api.stages, "stage")["stageName"]
+    check_unmapped(request.region, api.id, name)
+    del api.stages[name]
     return deleted()
 
 
