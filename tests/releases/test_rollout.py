@@ -18,6 +18,7 @@ from orderops.releases.verdict import ReleaseVerdict
 OK = SimpleNamespace(status_code=200)
 BEGAN = datetime(2026, 11, 10, 8, tzinfo=UTC)
 OLD, NEW = "shop:6", "shop:7"
+GROUP = "arn:aws:elasticloadbalancing:ap-southeast-2:123456789012:targetgroup/shop/0123456789abcdef"
 VALUES = {"environment": "dev", "service": "shop", "image": "shop:9", "memory": "512", "port": "8080"}
 ROLE = "(service shop) failed to launch a task with (error ECS was unable to assume the role 'arn:aws:iam::1:role/x')."
 
@@ -61,7 +62,7 @@ class Ecs:
             if operation.startswith(("Stop", "Update")):
                 self.sent.append((operation, params))
             return OK, {
-                "DescribeServices": {"services": [self._service()] if self.deployments else []},
+                "DescribeServices": {"services": [self.described()] if self.deployments else []},
                 "ListTasks": {"taskArns": [task["taskArn"] for task in self.tasks]},
                 "DescribeTasks": {"tasks": self.tasks},
                 "ListServiceDeployments": {"serviceDeployments": self.service_deployments},
@@ -70,7 +71,7 @@ class Ecs:
 
         return answer
 
-    def _service(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         return {
             "serviceName": "shop",
             "status": "ACTIVE",
@@ -156,6 +157,49 @@ def test_two_ends_for_one_cause_are_a_crash_loop_although_ecs_counts_no_failure(
     assert rollout.look() is ReleaseVerdict.CRASH_LOOPING
     assert rollout.reason == "2 x crashed in native code, exit 139"
     assert rollout.card.groups[0].tasks == ("a", "b")
+
+
+def unhealthy(reason: str, *, task: str = "", seconds: float = 0) -> dict[str, Any]:
+    """The event for a target that fails its checks, so many seconds after the release began."""
+    about = f"(task {task}) " if task else ""
+    message = f"(service shop) {about}(port 8080) is unhealthy in (target-group {GROUP}) due to (reason {reason})."
+    return {"createdAt": BEGAN + timedelta(seconds=seconds), "message": message}
+
+
+def failed_checks(name: str) -> dict[str, Any]:
+    why = f"Task failed ELB health checks in (target-group {GROUP})"
+    task = ended(name, code="ServiceSchedulerInitiated", exit_code=143)
+    return {**task, "stoppedReason": why, "createdAt": BEGAN + timedelta(seconds=1)}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        unhealthy("Request timed out", task="old", seconds=5),
+        unhealthy("Request timed out", seconds=-5),
+    ],
+    ids=["of another task", "older than the task"],
+)
+def test_a_failed_check_of_the_release_before_is_no_cause(ecs: Ecs, rollout: Rollout, before: dict[str, Any]) -> None:
+    ecs.begin()
+    ecs.events = [before, unhealthy("Health checks failed", task="a", seconds=4)]
+    ecs.ends(failed_checks("a"))
+
+    rollout.take_evidence({}, rollout.ends(ecs.described()))
+
+    assert [group.cause.key for group in rollout.card.groups] == ["wrong-port"]
+
+
+def test_an_event_that_comes_after_the_service_was_read_is_the_cause(ecs: Ecs, rollout: Rollout) -> None:
+    ecs.begin()
+    ecs.events = [unhealthy("Request timed out", task="old", seconds=-5)]
+    read = ecs.described()
+    ecs.events = [unhealthy("Health checks failed", seconds=4), *ecs.events]
+    ecs.ends(failed_checks("a"))
+
+    [end] = rollout.ends(read)
+
+    assert end.reason.endswith("Health checks failed")
 
 
 @pytest.mark.parametrize(
