@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orderops.aws.client import Aws, if_found
-from orderops.aws.ownership import ENVIRONMENT, Ownership
+from orderops.aws.ownership import Ownership
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.laptop import explaining, repairing
 from orderops.infra.domain import public_url
@@ -33,12 +33,13 @@ def read_entrance(workspace: Workspace) -> Mapping[str, Any] | None:
 
 def _api_url(workspace: Workspace) -> str:
     """By the first name that leads to it, once that is there."""
+    owner = Ownership(workspace.environment.name)
     for name in workspace.stack.listeners.names[:1]:
         named = domain_name(workspace.aws, name.name)
-        if named and (named.tags or {}).get(ENVIRONMENT) == workspace.environment.name:
+        if named and owner.has(named.tags or {}):
             return str(named.properties["Url"])
     list_apis = rest_apis if workspace.environment.api.kind == "rest" else apis
-    found = list_apis(workspace.aws, Ownership(workspace.environment.name))
+    found = list_apis(workspace.aws, owner)
     return next((str(api.properties[API]) for api in found), "")
 
 

@@ -46,7 +46,7 @@ class Apply:
     def infra(self) -> Iterator[Step]:
         """Create and update everything but the release, and but what leads clients to another place."""
         permitting = {resource.address for resource in self._infra if resource.permits}
-        late = self._late()
+        late = self.workspace.stack.listeners.late
         first = [resource for resource in self._infra if resource.address not in late]
         yield from self._reconcile(first, replace(self._terms, widen=permitting))
 
@@ -56,11 +56,8 @@ class Apply:
 
     def names(self) -> Iterator[Step]:
         """Lead clients to where the released tasks are; before anything is pruned that answered them until now."""
-        late = self._late()
+        late = self.workspace.stack.listeners.late
         yield from self._reconcile([one for one in self._infra if one.address in late], self._terms)
-
-    def _late(self) -> set[str]:
-        return {resource.address for resource in self.workspace.stack.listeners.after_release}
 
     def look_again(self) -> None:
         """Read the infrastructure again, after something else than this apply has changed it."""

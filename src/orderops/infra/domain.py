@@ -42,6 +42,11 @@ class Entrance:
     """What leads clients elsewhere than before: to an API, which the tasks of services join when they are released."""
 
     @property
+    def late(self) -> set[str]:
+        """The addresses of what comes after a release."""
+        return {resource.address for resource in self.after_release}
+
+    @property
     def names(self) -> tuple[Apigatewayv2DomainName, ...]:
         """The names that the API answers, the first one first."""
         return tuple(mapping.domain for mapping in self.mappings)

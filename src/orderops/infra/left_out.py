@@ -27,8 +27,7 @@ class ServicesLeftOut:
 
     def late(self, stack: Stack) -> set[str]:
         """Addresses that wait for the next release: they lead clients to where tasks are only after it."""
-        waits = self.changes or self.unreleased
-        return {resource.address for resource in stack.listeners.after_release} if waits else set()
+        return stack.listeners.late if self.changes or self.unreleased else set()
 
     def waiting(self, stack: Stack) -> set[str]:
         """Addresses that must not be narrowed before the next release: running tasks still need what they allow."""

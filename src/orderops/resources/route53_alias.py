@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ENVIRONMENT, Ownership
+from orderops.aws.ownership import Ownership
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
@@ -128,7 +128,7 @@ def _leads_to_api(aws: Aws, raw: Mapping[str, Any], environment: str) -> bool:
     target = _target(raw)
     # Asked only where it can be: an environment without an API makes no call to API Gateway.
     found = domain_name(aws, raw["Name"].rstrip(".")) if API_HOST in target else None
-    if not found or (found.tags or {}).get(ENVIRONMENT) != environment:
+    if not found or not Ownership(environment).has(found.tags or {}):
         return False
     return absolute(str(found.properties["ApiGatewayDomainName"])) == absolute(target)
 
