@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -229,11 +228,6 @@ def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
 @pytest.fixture
 def client(proxy: Proxy) -> Callable[[str], Any]:
     """`client("sqs")`: boto3's client on the account of `proxy`."""
-    return lambda service: _client_at(proxy.url, service)
+    from support.proxy_clients import client as client_of
 
-
-@cache
-def _client_at(url: str, service: str) -> Any:
-    import boto3
-
-    return boto3.Session("testing", "testing", region_name="ap-southeast-2").client(service, endpoint_url=url)
+    return lambda service: client_of(proxy, service)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import hcl2
 import pytest
 
@@ -22,16 +20,13 @@ from support.dev_accounts import REGION
 from support.edge_environments import API, BOARD, DOMAIN, FIREWALL, REST_API, applied, workspace_of
 from support.faulty_proxy import Proxy
 from support.provider_arguments import ARGUMENTS, mistakes, planned, refused
+from support.proxy_clients import client
 
 pytest_plugins = ["support.dev_accounts"]
 # End to end.
 pytestmark = pytest.mark.slow
 
 ACCOUNT = "123456789012"
-
-
-def client(proxy: Proxy, service: str) -> Any:
-    return boto3.Session("testing", "testing", region_name=REGION).client(service, endpoint_url=proxy.url)
 
 
 NAMED_API = DOMAIN.replace("hsts_seconds = 3600\n", "") + API

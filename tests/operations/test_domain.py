@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from orderops.errors import OrderopsError
 from orderops.infra.apply import Apply
 from orderops.infra.plan import make_plan
 from support.command_line import Orderops
-from support.dev_accounts import IMAGES, REGION
+from support.dev_accounts import IMAGES
 from support.edge_environments import applied, workspace_of
 from support.faulty_proxy import Proxy
+from support.proxy_clients import add_zone, client
 
 pytest_plugins = ["support.dev_accounts"]
 
@@ -42,12 +41,8 @@ REDIRECTED = ["elbv2-listener/orderops-dev-balancer:80", "elbv2-rule/orderops-de
 def dev(proxy: Proxy, dev_released: bytes) -> Proxy:
     """The environment dev, running without a name, in an account with the hosted zone example.com."""
     proxy.bring_back(dev_released)
-    client(proxy, "route53").create_hosted_zone(Name="example.com", CallerReference="ours")
+    add_zone(proxy)
     return proxy
-
-
-def client(proxy: Proxy, service: str) -> Any:
-    return boto3.Session("testing", "testing", region_name=REGION).client(service, endpoint_url=proxy.url)
 
 
 def records(proxy: Proxy) -> set[tuple[str, str]]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from orderops.engine.step import Action
 from orderops.infra.apply import Apply
 from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
-from support.dev_accounts import IMAGES, REGION
+from support.dev_accounts import IMAGES
 from support.edge_environments import workspace_of
 from support.faulty_proxy import Proxy
+from support.proxy_clients import add_zone, client
 
 pytest_plugins = ["support.dev_accounts"]
 
@@ -32,12 +31,8 @@ SERVICE = "ecs-service/orderops-dev-order-processor"
 def dev(proxy: Proxy, dev_released: bytes) -> Proxy:
     """The environment dev, running without a name, in an account with the hosted zone example.com."""
     proxy.bring_back(dev_released)
-    client(proxy, "route53").create_hosted_zone(Name="example.com", CallerReference="ours")
+    add_zone(proxy)
     return proxy
-
-
-def client(proxy: Proxy, service: str) -> Any:
-    return boto3.Session("testing", "testing", region_name=REGION).client(service, endpoint_url=proxy.url)
 
 
 def led_to(proxy: Proxy) -> str:
