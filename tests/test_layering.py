@@ -39,6 +39,7 @@ engine
 database
 config aws
 errors
+frozen
 text
 """
 # The same inside a package, of its sub-packages and modules. What is not named may import all that is.
@@ -72,6 +73,7 @@ PACKAGES = {
     "jinja2": {"board"},
     "jsonschema": {"local"},
     "moto": {"local"},
+    "msgspec": {"frozen"},
     "packageurl": {"images"},
     "platformdirs": {"local", "config", "aws", "database"},
     "postgast": {"migrations", "rehearsal"},

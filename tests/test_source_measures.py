@@ -15,7 +15,7 @@ source = Source(SOURCE)
 
 
 def test_few_modules_are_directly_in_the_package() -> None:
-    assert set(source.root_modules) == {"doctor", "errors"}
+    assert set(source.root_modules) == {"doctor", "errors", "frozen"}
 
 
 def test_a_typical_function_is_short() -> None:

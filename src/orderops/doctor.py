@@ -7,12 +7,12 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from orderops.aws import call_log
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen
 from orderops.iam.persona import Persona
 from orderops.iam.policies import Simulation, identity_of, role_behind, simulations
 from orderops.images.builder import builder
@@ -41,8 +41,7 @@ IDENTITY_CENTER_PREFIX, IDENTITY_CENTER_PATH = "AWSReservedSSO_", "/aws-reserved
 QUOTAS_PAGE = "look them up in the console of Service Quotas"
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Frozen):
     """One check; `needed` if the environment does not work without it."""
 
     name: str

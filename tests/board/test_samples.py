@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.documents import BrokenDocument, Bucket
 from orderops.board.samples import HealthSample, keep_sample, kept_samples, key_of
+from orderops.frozen import replace
 
 NOON = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 WELL = HealthSample(NOON, "healthy", {"orders": "ok", "pages": "ok"}, {"database": "ok", "balancer": "ok"})

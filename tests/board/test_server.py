@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPResponse
 
@@ -14,6 +13,7 @@ import pytest
 from orderops.board.reading import BoardReading
 from orderops.board.server import BoardServer, ServedBoard, serve_board
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from support.boards import NOW, situations
 
 EVERY = timedelta(seconds=30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from orderops.board.page import board_page
 from orderops.board.reading import BoardReading
 from orderops.board.samples import KeptSamples
 from orderops.board.view import customer_view, engineer_view
+from orderops.frozen import as_dict, replace
 from support.boards import MARKS, NOW, health, ninety_days, sample, situations
 
 # Keys whose values decide about words, and which are no text of their own.
@@ -96,7 +96,7 @@ def test_nothing_internal_is_on_the_page_for_customers(document: dict[str, Any])
 
 def test_no_name_of_the_system_is_in_the_view_for_customers() -> None:
     for reading in situations().values():
-        text = json.dumps(asdict(customer_view(reading)))
+        text = json.dumps(as_dict(customer_view(reading)))
         for name in ("arn:", "123456789012", "amazonaws", "sha256", "order-processor", "orderops", "prod", "ana"):
             assert name not in text.replace("manage", "")
 

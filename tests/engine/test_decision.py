@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -13,6 +12,7 @@ from orderops.engine.decision import decide
 from orderops.engine.resource import Effect, Observed, PendingChange, Resource, State
 from orderops.engine.step import Action, Step
 from orderops.errors import NotOurs, OrderopsError, ReplacementRequired
+from orderops.frozen import replace
 from support.fake_aws import Thing, ours
 
 OWNER = Ownership("dev", "thing/a", "a")
@@ -21,7 +21,6 @@ FOUND = Observed("a#1", SETTINGS, ours("a"), "a")
 A = Thing("a")
 
 
-@dataclass(frozen=True, eq=False)
 class Effective(Thing):
     """Changes of its properties have effects; while `Slow` changes, AWS holds everything back."""
 
@@ -92,7 +91,6 @@ def test_what_has_no_owner_is_taken_over_only_if_it_is_named() -> None:
 
 
 def test_what_aws_makes_by_itself_is_taken_over_without_being_named() -> None:
-    @dataclass(frozen=True, eq=False)
     class Made(Thing):
         made_by_aws: ClassVar[bool] = True
 
@@ -125,7 +123,6 @@ def test_missing_and_changed_tags_are_set_and_others_stay() -> None:
 
 
 def test_a_kind_without_tags_is_ours_by_its_name_and_gets_none() -> None:
-    @dataclass(frozen=True, eq=False)
     class Untagged(Thing):
         untagged: ClassVar[bool] = True
 
@@ -154,7 +151,6 @@ def test_a_change_that_would_lose_data_is_refused() -> None:
 
 
 def test_a_kind_can_say_what_to_do_instead_of_a_change() -> None:
-    @dataclass(frozen=True, eq=False)
     class Hinted(Thing):
         replacement_hint: ClassVar[str] = "copy it first, then {remove}"
 
@@ -164,7 +160,6 @@ def test_a_kind_can_say_what_to_do_instead_of_a_change() -> None:
 
 
 def test_a_kind_can_refuse_a_change_in_its_own_words() -> None:
-    @dataclass(frozen=True, eq=False)
     class Refusing(Thing):
         def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
             words = f"{key} of {observed.id} in {environment}: {desired}"

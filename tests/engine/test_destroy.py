@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -14,17 +13,16 @@ from orderops.engine.inventory import Inventory, Key
 from orderops.engine.resource import Observed, Resource, State
 from orderops.engine.step import Action, Step
 from orderops.errors import AwsError, Meaning, Unfinished
+from orderops.frozen import replace
 from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
 
-@dataclass(frozen=True, eq=False)
 class Base(Thing):
     """A resource that others need."""
 
     kind: ClassVar[str] = "base"
 
 
-@dataclass(frozen=True, eq=False)
 class User(Thing):
     """Needs a base and another resource of its kind."""
 
@@ -35,7 +33,6 @@ class User(Thing):
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"InUse"})
 
 
-@dataclass(frozen=True, eq=False)
 class Hasty(User):
     """Can be deleted while it is being created."""
 
@@ -233,7 +230,6 @@ def test_deleting_a_resource_that_is_already_gone_succeeds(world: World) -> None
 def test_a_resource_deleted_by_another_client_meanwhile_counts_as_holding_data(
     world: World, code: str, held: str | None
 ) -> None:
-    @dataclass(frozen=True, eq=False)
     class Vanishing(Thing):
         """Deleted by another client at this moment."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -16,15 +15,14 @@ from orderops.engine.inventory import Inventory, Owned, environments_in_account
 from orderops.engine.resource import Observed, Resource, State
 from orderops.engine.step import Action
 from orderops.errors import AwsError, Meaning, NotOurs, OrderopsError, Unfinished
+from orderops.frozen import replace
 from support.fake_aws import QUICK, Thing, Untold, World, ours
 
 
-@dataclass(frozen=True, eq=False)
 class Ground(Thing):
     kind: ClassVar[str] = "ground"
 
 
-@dataclass(frozen=True, eq=False)
 class Wall(Thing):
     """Needs a ground, and AWS deletes it only without users. Others may block it."""
 
@@ -42,7 +40,6 @@ class Wall(Thing):
         return f"eni-1 of {(observed.tags or {})['orderops:address']}" if observed.properties["Size"] == 13 else ""
 
 
-@dataclass(frozen=True, eq=False)
 class Roof(Thing):
     """Needs walls, and so the ground."""
 
@@ -291,7 +288,6 @@ def test_an_environment_exists_if_its_network_or_its_database_does(indexed: Inde
 def test_the_index_answers_for_services_whose_listings_have_no_tags(service: str) -> None:
     arn = f"arn:aws:{service}:ap-southeast-2:1:a"
 
-    @dataclass(frozen=True, eq=False)
     class There(Untold):
         @classmethod
         def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
@@ -20,7 +19,6 @@ from support.fake_aws import QUICK, Untold, World, ours
 SETTINGS = {"Size": 1, "Shape": "round", "On": []}
 
 
-@dataclass(frozen=True, eq=False)
 class Late(Untold):
     """The listing of an environment is as old as the test says, and has no tags."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
@@ -10,13 +9,13 @@ import pytest
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Output, Outputs, PendingChange, unknown_in
 from orderops.engine.twins import identities
+from orderops.frozen import Frozen
 from support.fake_aws import Operator, Thing, World, ours
 
 UNKNOWN = "(known after apply)"
 A = Thing("a", size=7)
 
 
-@dataclass(frozen=True, eq=False)
 class Named(Thing):
     """AWS builds its ARN from its name."""
 
@@ -86,15 +85,13 @@ def test_effects_are_ranked_by_their_harm() -> None:
     assert sorted(Effect, key=lambda effect: effect.weight) == ranked
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Frozen):
     """A value of a resource that holds others."""
 
     targets: tuple[Thing, ...] = ()
     by_name: Any = None
 
 
-@dataclass(frozen=True, eq=False)
 class Holder(Thing):
     rule: Rule | None = None
     kind_of: type[Rule] = Rule

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from orderops.engine.resource import UNKNOWN, Effect, Output, Outputs, State
 from orderops.engine.step import Action, Step
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import Interrupted, NotOurs, ReplacementRequired, Unfinished
+from orderops.frozen import replace
 from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
 A, B, C, D = (Thing(name) for name in ("a", "b", "c", "d"))

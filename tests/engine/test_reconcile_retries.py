@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from orderops.engine.step import Action
 from orderops.engine.task import RecentWrites
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import Meaning, Unfinished
+from orderops.frozen import replace
 from support.fake_aws import QUICK, Edition, Ended, Operator, Thing, World, ours
 from support.faults import PowerCut
 

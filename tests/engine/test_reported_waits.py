@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -18,12 +17,12 @@ from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.together import held_back, refusals, with_held
 from orderops.errors import Meaning, Unfinished
+from orderops.frozen import replace
 from support.fake_aws import QUICK, Edition, Operator, Placed, Thing, World, ours
 
 A = Thing("a")
 
 
-@dataclass(frozen=True, eq=False)
 class Held(Thing):
     """AWS holds changes of its size back."""
 
@@ -33,7 +32,6 @@ class Held(Thing):
         return set(changes) == {"Size"}
 
 
-@dataclass(frozen=True, eq=False)
 class Late(Thing):
     kind: ClassVar[str] = "late"
     lists_late: ClassVar[bool] = True
@@ -184,7 +182,6 @@ def test_what_is_found_by_its_name_is_as_complete_as_what_is_listed(world: World
     assert found[0].observed.tags == {**ours("l", "late"), "team": "orders"}
 
 
-@dataclass(frozen=True, eq=False)
 class Detailed(Thing):
     """Its listing lacks a property, which is read from the resource."""
 

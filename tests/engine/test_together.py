@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -14,6 +13,7 @@ from orderops.engine.step import Action
 from orderops.engine.terms import Terms
 from orderops.engine.together import held_back, refusals, with_held
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from support.fake_aws import QUICK, Operator, Thing, World
 
 BASE = Thing("base")
@@ -108,7 +108,6 @@ def test_an_apply_changes_nothing_of_a_group_with_a_refusal(world: World, operat
     assert "thing/door: not changed: it belongs together with thing/route, which is refused" in stopped.value.message
 
 
-@dataclass(frozen=True, eq=False)
 class Door(Thing):
     """Lets in what is listed under On, and those that were let in before while it is widened."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from orderops.errors import OrderopsError
 from orderops.export import kinds
 from orderops.export.configuration import Configuration, configuration_of
 from orderops.export.part import Found, References
+from orderops.frozen import replace
 from orderops.infra.plan import make_plan
 from orderops.infra.stack import KINDS as ALL
 from orderops.infra.workspace import Workspace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from orderops.engine.resource import Observed, Resource
 from orderops.export.kinds import KINDS
 from orderops.export.part import Found, Part, References
 from orderops.export.rest_api import with_keys
+from orderops.frozen import replace
 from orderops.resources.apigateway_keys import ApiKey
 from support.declared_rest_api import PLAN, REST_API, REST_STAGE
 

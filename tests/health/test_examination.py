@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.documents import Bucket
 from orderops.engine.resource import Effect, PendingChange
+from orderops.frozen import replace
 from orderops.health import examination
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.verdict import Health, HealthVerdict, judge

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
+from orderops.frozen import replace
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.examination import examine
 from orderops.health.notes import outdated_tasks

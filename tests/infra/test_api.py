@@ -65,8 +65,7 @@ def test_behind_an_api_alone_only_the_api_reaches_the_load_balancer() -> None:
 
 def test_the_tasks_trust_the_header_only_where_no_client_can_write_it() -> None:
     named = [
-        vars(of_kind(whole, EcsTaskDefinition))["environment"].get("CLIENT_ADDRESS_HEADER")
-        for whole in (NONE, BOTH, ALONE)
+        of_kind(whole, EcsTaskDefinition).environment.get("CLIENT_ADDRESS_HEADER") for whole in (NONE, BOTH, ALONE)
     ]
 
     assert named == [None, None, "X-Client-Ip"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.infra.apply import Apply
 from orderops.infra.service_login import LoginSwitch, login_is_due, password_is_due, tag_with_login
 from orderops.infra.workspace import Workspace

@@ -13,6 +13,7 @@ from orderops.engine.resource import Resource
 from orderops.errors import UsageError
 from orderops.infra.limits import DeclaredName, checked_environment, name_mistakes, names_in
 from orderops.infra.stack import KINDS, stack
+from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.iam_role import IamRole
 from orderops.resources.rds_restored_instance import RdsRestoredInstance
@@ -179,9 +180,9 @@ def test_a_token_secret_whose_address_does_not_fit_is_refused_on_its_line(tmp_pa
 
 def test_every_variable_that_the_task_gets_from_orderops_is_reserved() -> None:
     declared = stack(environment("dev", "shop"), "1" * 12)
-    definition = next(resource for resource in declared.release({}) if resource.kind == "ecs-task-definition")
+    definition = next(item for item in declared.release({}) if isinstance(item, EcsTaskDefinition))
 
-    assert vars(definition)["environment"].keys() <= RESERVED_VARIABLES.keys()
+    assert definition.environment.keys() <= RESERVED_VARIABLES.keys()
 
 
 @pytest.mark.parametrize("seconds", [0, 30])
@@ -189,9 +190,9 @@ def test_the_service_is_told_how_far_behind_a_replica_may_be(seconds: int) -> No
     declared = Environment.model_validate(
         {"name": "dev", "database": {}, "services": {"shop": {"max_lag_seconds": seconds}}}
     )
-    definition = next(item for item in stack(declared, "1" * 12).release({}) if item.kind == "ecs-task-definition")
+    definition = next(item for item in stack(declared, "1" * 12).release({}) if isinstance(item, EcsTaskDefinition))
 
-    assert vars(definition)["environment"]["DATABASE_MAX_LAG_SECONDS"] == str(seconds)
+    assert definition.environment["DATABASE_MAX_LAG_SECONDS"] == str(seconds)
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 300, 4000])
@@ -202,9 +203,9 @@ def test_the_service_keeps_idle_connections_longer_than_the_balancer(seconds: in
             "balancer": {"idle_timeout_seconds": seconds},
         }
     )
-    definition = next(item for item in stack(declared, "1" * 12).release({}) if item.kind == "ecs-task-definition")
+    definition = next(item for item in stack(declared, "1" * 12).release({}) if isinstance(item, EcsTaskDefinition))
 
-    assert int(vars(definition)["environment"]["KEEP_ALIVE_SECONDS"]) > seconds
+    assert int(str(definition.environment["KEEP_ALIVE_SECONDS"])) > seconds
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 from orderops.config.environment import Environment
 from orderops.engine.resource import Output, Resource
 from orderops.infra.stack import stack
+from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.iam_role import IamRole
 
 
@@ -16,8 +17,8 @@ def declared(**service: Any) -> list[Resource]:
 
 
 def variables(**service: Any) -> dict[str, Any]:
-    (definition,) = [resource for resource in declared(**service) if resource.kind == "ecs-task-definition"]
-    return dict(vars(definition)["environment"])
+    (definition,) = [resource for resource in declared(**service) if isinstance(resource, EcsTaskDefinition)]
+    return dict(definition.environment)
 
 
 def allowed(resources: list[Resource], target: str) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from orderops.engine.resource import Outputs, Resource
 from orderops.engine.step import Action, Step
 from orderops.engine.together import held_back
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.infra.stack import stack
 from support.environment_cases import declare
 

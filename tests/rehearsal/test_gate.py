@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orderops.frozen import replace
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptAction, History
 from orderops.migrations.sql.files import Migration, SqlFile

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
 from orderops.errors import Interrupted, OrderopsError
+from orderops.frozen import replace
 from orderops.local.emulator.protocol import ApiError, Response, json_answer
 from orderops.remote import job
 from orderops.remote.follow import FollowTiming, JobEnd, JobObserver, follow, interrupt
@@ -257,7 +258,7 @@ def test_a_wait_for_a_silent_command_is_shown_with_its_duration(aws: Aws, proxy:
 @pytest.mark.parametrize(("exclusive", "hint"), [(True, "to attach to it"), (False, "to start it again")])
 def test_a_job_continues_when_the_credentials_expire(aws: Aws, proxy: Proxy, exclusive: bool, hint: str) -> None:
     proxy.rule = lambda request: ApiError("ExpiredTokenException", "expired") if request.service == "ecs" else None
-    request = replace(REQUEST, exclusive=exclusive)
+    request = dataclasses.replace(REQUEST, exclusive=exclusive)
 
     with pytest.raises(OrderopsError, match="continues in task 1a2b3c, which cannot be followed any more") as refused:
         job._followed(Bucket(aws), RemoteTask(aws, PLACEMENT, ARN), request, Screen().observer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Outputs, State
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.acm_certificate import AcmCertificate, certificate_name
 from orderops.resources.route53_zones import change_records, record_of, zone_id
 from support.contract import Up, keeps_its_promises, remove

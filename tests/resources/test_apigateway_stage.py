@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.apigateway_definition import RestRoute
 from orderops.resources.apigatewayv2_stage import RouteLimit
 from support.contract import Up, keeps_its_promises

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.apigateway_usage_plan import KeyQuota
 from orderops.resources.apigatewayv2_stage import RouteLimit
 from support.contract import Up, keeps_its_promises, remove

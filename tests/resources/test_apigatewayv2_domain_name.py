@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.resource import State
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.acm_certificate import AcmCertificate, certificate_name
 from orderops.resources.apigatewayv2_domain_name import Apigatewayv2DomainName
 from support.contract import Up, keeps_its_promises

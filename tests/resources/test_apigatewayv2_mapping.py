@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.apigatewayv2_mapping import Apigatewayv2Mapping
 from support.contract import Up, keeps_its_promises, remove
 from support.declared_api import API, STAGE

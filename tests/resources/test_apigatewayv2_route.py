@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.apigatewayv2_route import route_name
 from support.contract import Up, keeps_its_promises
 from support.declared_api import AUTHORIZER, ORDER

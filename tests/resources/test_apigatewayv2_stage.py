@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.apigatewayv2_stage import Apigatewayv2Stage, RouteLimit
 from support.contract import Up, keeps_its_promises
 from support.declared_api import ACCESS, ORDER, STAGE

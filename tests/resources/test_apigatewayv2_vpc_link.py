@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.resource import State
 from orderops.engine.step import Action
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.resources.apigatewayv2_vpc_link import Apigatewayv2VpcLink
 from support.contract import Up, keeps_its_promises
 from support.declared_api import LINK

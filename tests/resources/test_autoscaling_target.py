@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.autoscaling_target import WHERE, AutoscalingTarget, Backlog
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.sqs_queue import SqsQueue

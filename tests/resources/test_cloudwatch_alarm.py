@@ -25,10 +25,10 @@ ALERTS = SnsTopic("orderops-dev-alerts")
 DEPTH = CloudwatchAlarm(
     "orderops-dev-orders-depth",
     "more than 1000 orders wait",
-    "AWS/SQS",
-    "ApproximateNumberOfMessagesVisible",
-    "Maximum",
-    1000,
+    namespace="AWS/SQS",
+    metric="ApproximateNumberOfMessagesVisible",
+    statistic="Maximum",
+    threshold=1000,
     dimensions={"QueueName": "orderops-dev-orders"},
     topic=ALERTS,
 )
@@ -63,7 +63,15 @@ def test_the_topic_is_notified_of_an_alarm_and_of_its_recovery(aws: Aws, up: Up)
 
 
 def test_a_percentile_is_a_statistic_too(aws: Aws, up: Up) -> None:
-    slow = CloudwatchAlarm("orderops-dev-slow", "slow", "AWS/ApplicationELB", "Time", "p99", 1.5, topic=ALERTS)
+    slow = CloudwatchAlarm(
+        "orderops-dev-slow",
+        "slow",
+        namespace="AWS/ApplicationELB",
+        metric="Time",
+        statistic="p99",
+        threshold=1.5,
+        topic=ALERTS,
+    )
 
     up(slow)
 
@@ -97,7 +105,14 @@ def test_an_alarm_on_an_expression_fulfils_the_contract(aws: Aws, up: Up) -> Non
 def test_a_dimension_can_be_an_output_of_another_resource(aws: Aws, up: Up) -> None:
     queue = SqsQueue("orderops-dev-orders")
     alarm = CloudwatchAlarm(
-        "orderops-dev-x", "x", "AWS/SQS", "x", "Sum", 1, dimensions={"Queue": Output(queue, "arn")}, topic=ALERTS
+        "orderops-dev-x",
+        "x",
+        namespace="AWS/SQS",
+        metric="x",
+        statistic="Sum",
+        threshold=1,
+        dimensions={"Queue": Output(queue, "arn")},
+        topic=ALERTS,
     )
 
     up(alarm)
@@ -117,7 +132,10 @@ def test_the_alarm_email_names_its_subject_and_owner(aws: Aws, up: Up) -> None:
 
 def test_many_alarms_cost_no_more_calls_than_one(aws: Aws, up: Up, the_faults: Faults) -> None:
     alarms = [
-        CloudwatchAlarm(f"orderops-dev-{number}", "x", "AWS/SQS", "x", "Sum", 1, topic=ALERTS) for number in range(5)
+        CloudwatchAlarm(
+            f"orderops-dev-{number}", "x", namespace="AWS/SQS", metric="x", statistic="Sum", threshold=1, topic=ALERTS
+        )
+        for number in range(5)
     ]
     up(*alarms)
     the_faults.calls.clear()
@@ -143,7 +161,9 @@ def test_extra_tags_are_set_and_found_again(aws: Aws, survey_of: Callable[..., I
 
 
 def test_an_alarm_without_room_for_its_mark_is_known_by_its_tags(aws: Aws, up: Up) -> None:
-    long = CloudwatchAlarm("orderops-dev-long", "x" * 1000, "AWS/SQS", "x", "Sum", 1, topic=ALERTS)
+    long = CloudwatchAlarm(
+        "orderops-dev-long", "x" * 1000, namespace="AWS/SQS", metric="x", statistic="Sum", threshold=1, topic=ALERTS
+    )
 
     up(long)
 
@@ -155,7 +175,9 @@ def test_a_copy_of_an_alarm_does_not_inherit_its_owner(aws: Aws, up: Up) -> None
     up(DEPTH)
     copied = _alarm(aws, DEPTH.name)["AlarmDescription"]
     _by_hand(aws, "orderops-dev-copy", AlarmDescription=copied)
-    copy = CloudwatchAlarm("orderops-dev-copy", "x", "AWS/SQS", "x", "Sum", 1, topic=ALERTS)
+    copy = CloudwatchAlarm(
+        "orderops-dev-copy", "x", namespace="AWS/SQS", metric="x", statistic="Sum", threshold=1, topic=ALERTS
+    )
 
     with pytest.raises(Unfinished, match="has no owner"):
         up(copy)
@@ -180,7 +202,9 @@ def test_an_alarm_of_another_environment_is_not_changed(aws: Aws, up: Up) -> Non
 
 @pytest.mark.parametrize("call", range(4))
 def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
-    other = CloudwatchAlarm("orderops-dev-x", "x", "AWS/SQS", "x", "Sum", 1, topic=ALERTS)
+    other = CloudwatchAlarm(
+        "orderops-dev-x", "x", namespace="AWS/SQS", metric="x", statistic="Sum", threshold=1, topic=ALERTS
+    )
     with power_cut("cloudwatch", after=call), pytest.raises(PowerCut):
         up(DEPTH, other)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from orderops.config.environment import Environment
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.infra.alert_rules import RULES
 from orderops.infra.stack import stack
 from orderops.local.strict.delays import Delays

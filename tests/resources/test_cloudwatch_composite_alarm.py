@@ -22,7 +22,10 @@ from support.strict_clients import Client
 
 ALERTS = SnsTopic("orderops-dev-alerts")
 FIRST, SECOND = (
-    CloudwatchAlarm(f"orderops-dev-{word} (1)", "x", "AWS/SQS", "x", "Sum", 1, topic=None) for word in ("one", "two")
+    CloudwatchAlarm(
+        f"orderops-dev-{word} (1)", "x", namespace="AWS/SQS", metric="x", statistic="Sum", threshold=1, topic=None
+    )
+    for word in ("one", "two")
 )
 OUTAGE = CloudwatchCompositeAlarm("orderops-dev-outage", "an outage", (FIRST, SECOND), ALERTS)
 ERRORS = CloudwatchCompositeAlarm("orderops-dev-errors", "errors", (SECOND,), ALERTS, OUTAGE, wait=60, extension=300)

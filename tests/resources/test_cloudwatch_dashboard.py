@@ -17,7 +17,9 @@ from support.strict_account import strict_account, strict_aws
 from support.strict_clients import Client
 
 REGION = "ap-southeast-2"
-BUSY = CloudwatchAlarm("orderops-dev-busy", "x", "AWS/SQS", "x", "Sum", 1, topic=None)
+BUSY = CloudwatchAlarm(
+    "orderops-dev-busy", "x", namespace="AWS/SQS", metric="x", statistic="Sum", threshold=1, topic=None
+)
 REQUESTS = Metric("AWS/ApplicationELB", "RequestCount", "Sum", {"LoadBalancer": "app/x/1"})
 SHOWN = (DashboardWidget("Alarms", alarms=(BUSY,), width=24), *[DashboardWidget("Requests", (REQUESTS,))] * 4)
 BOARD = CloudwatchDashboard("orderops-dev-ap-southeast-2", REGION, SHOWN)

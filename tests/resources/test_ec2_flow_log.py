@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -13,6 +12,7 @@ from orderops.aws.client import Aws
 from orderops.engine.resource import Effect
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import Allow, IamRole

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -13,6 +12,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Effect, Observed
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_nat_gateway import Ec2NatGateway

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from orderops.engine.resource import Effect, Observed
 from orderops.engine.step import Action
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ec2_vpc import Ec2Vpc
 from support.contract import Up, keeps_its_promises, remove

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -13,6 +12,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.resource import State
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from support.contract import Up, keeps_its_promises

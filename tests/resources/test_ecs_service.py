@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +16,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.resource import UNKNOWN, Effect, State
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ecs_failure import stopped_tasks
 from orderops.resources.ecs_service import EcsService

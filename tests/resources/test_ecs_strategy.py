@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from orderops.engine.resource import Observed, Outputs
+from orderops.frozen import replace
 from orderops.resources.ecs_strategy import (
     SecondGroup,
     balanced,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -11,6 +10,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.resource import Effect, Output
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.ecs_task_definition import ContainerCheck
 from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises, remove

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -11,6 +10,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener, Redirect, action_of
 from support.contract import Up, keeps_its_promises

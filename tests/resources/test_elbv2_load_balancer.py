@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -14,6 +13,7 @@ from orderops.engine.destroy import needed_kinds
 from orderops.engine.resource import Effect, State
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet

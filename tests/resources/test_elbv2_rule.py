@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +15,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import to_pairs
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.elbv2_listener import Redirect
 from orderops.resources.elbv2_rule import live_target_group
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup

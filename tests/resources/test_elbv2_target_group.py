@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from support.contract import Up, keeps_its_promises
 from support.declared_service import RULE, TARGETS
 from support.faults import Fault, PowerCut

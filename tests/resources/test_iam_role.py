@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws
 from orderops.engine.resource import Output, Outputs
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.iam_role import Allow, IamRole, canonical
 from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises

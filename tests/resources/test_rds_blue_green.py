@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import boto3
 import pytest
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Observed
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.rds_blue_green import (
     RdsBlueGreenDeployment,
     deployment_name,

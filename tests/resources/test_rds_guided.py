@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -11,6 +10,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.rds_guided import guided
 from support.contract import Up
 from support.declared_database import DB

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -12,6 +11,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_restored_instance import RdsRestoredInstance
 from support.contract import Up

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -14,6 +13,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.rds_instance import RdsInstance, final_snapshot
 from support.contract import Up, keeps_its_promises, remove
 from support.declared_database import DB

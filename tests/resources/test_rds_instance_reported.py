@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +14,7 @@ from orderops.aws.ownership import Ownership, to_pairs
 from orderops.engine.decision import decide
 from orderops.engine.resource import Effect, Observed, Outputs, State
 from orderops.engine.step import Action, Step
+from orderops.frozen import replace
 from orderops.resources.rds_instance import RdsInstance, final_snapshot
 from support.declared_database import DB, GROUP
 

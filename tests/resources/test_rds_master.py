@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -14,6 +13,7 @@ from moto.backends import get_backend
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from support.contract import Up, keeps_its_promises
 from support.declared_database import DB as MANAGED

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import boto3
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from support.contract import Up, keeps_its_promises
 from support.strict_account import strict_account, strict_aws

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -13,6 +12,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Effect, Observed
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.rds_instance import RdsInstance, modification
 from orderops.resources.rds_pending import pending_changes
 from support.contract import Up

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -18,6 +17,7 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Observed
 from orderops.engine.step import Action, Step
+from orderops.frozen import replace
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays

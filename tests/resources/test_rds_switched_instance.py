@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import boto3
 import pytest
@@ -13,6 +12,7 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Observed, Outputs, State
 from orderops.engine.step import Action
 from orderops.errors import OrderopsError, Unfinished
+from orderops.frozen import replace
 from orderops.resources.rds_blue_green import RdsBlueGreenDeployment
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_switched_instance import switched

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import boto3
 import pytest
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.route53_alias import Route53Alias

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.iam_role import IamRole
 from orderops.resources.scheduler_group import SchedulerGroup
 from orderops.resources.scheduler_schedule import SchedulerSchedule

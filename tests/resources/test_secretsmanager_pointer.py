@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Observed, Outputs
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_instance import RdsInstance

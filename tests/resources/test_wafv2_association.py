@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from orderops.aws.client import Aws
@@ -13,6 +11,7 @@ from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.logs_group import LogsGroup

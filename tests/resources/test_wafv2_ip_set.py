@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from moto.wafv2.models import FakeIPSet
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
+from orderops.frozen import replace
 from orderops.resources.wafv2_ip_set import Wafv2IpSet
 from support.contract import Up, keeps_its_promises
 from support.declared_firewall import RANGES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.inventory import Inventory
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.wafv2_logging import Wafv2Logging
 from support.contract import Up, keeps_its_promises

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import boto3
 import pytest
 
@@ -11,6 +9,7 @@ from orderops.aws.client import Aws
 from orderops.engine.destroy import needed_kinds
 from orderops.engine.resource import Effect
 from orderops.engine.step import Action
+from orderops.frozen import replace
 from orderops.resources.wafv2_ip_set import Wafv2IpSet
 from orderops.resources.wafv2_web_acl import WafRule, Wafv2WebAcl
 from support.contract import Up, keeps_its_promises

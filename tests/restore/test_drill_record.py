@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
+from orderops.frozen import replace
 from orderops.restore.drill_record import Drill, drills, prefix_of, save_drill
 from support.broken_documents import NOT_JSON
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from orderops.board.marks import ChangeMark
 from orderops.board.reading import BoardReading
 from orderops.board.samples import HealthSample, KeptSamples
 from orderops.board.series import DaySeries, ServiceSeries, Values
+from orderops.frozen import replace
 
 NOW = datetime(2026, 11, 29, 3, 12, 20, tzinfo=UTC)
 OK = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Protocol
 
 from orderops.aws.client import Aws
@@ -11,6 +10,7 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.engine.waiting import ReconcileLimits
+from orderops.frozen import replace
 from support.tag_keys import ADDRESS, ENVIRONMENT
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from orderops.frozen import replace
 from orderops.resources.apigatewayv2_api import Apigatewayv2Api
 from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer
 from orderops.resources.apigatewayv2_integration import Apigatewayv2Integration

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from orderops.engine.resource import Output
+from orderops.frozen import replace
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.wafv2_association import Wafv2Association
 from orderops.resources.wafv2_ip_set import Wafv2IpSet

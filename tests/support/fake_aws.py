@@ -173,7 +173,6 @@ class World(Aws):
         return {"ResourceTagMappingList": mappings}
 
 
-@dataclass(frozen=True, eq=False)
 class Thing(Resource):
     """Found by name, with tags. Its shape is immutable, and shrinking it loses data."""
 
@@ -219,7 +218,6 @@ class Thing(Resource):
         return Effect.LOSES if key == "Size" and desired < observed else super().effect(key, observed, desired)
 
 
-@dataclass(frozen=True, eq=False)
 class Untold(Thing):
     """Its listing has no tags: they are in the index, which lags, and on the resource."""
 
@@ -235,7 +233,6 @@ class Untold(Thing):
         return dict(aws.fake.tags_of(id=observed.id))
 
 
-@dataclass(frozen=True, eq=False)
 class Placed(Thing):
     """Has no name in AWS: it is found by tags, or as the occupant of its place."""
 
@@ -254,7 +251,6 @@ class Placed(Thing):
         return next((observed(raw, state, dict(raw.tags)) for raw, state in found), None)
 
 
-@dataclass(frozen=True, eq=False)
 class Ended(Thing):
     """Has a property that shows how its last change ended."""
 
@@ -265,7 +261,6 @@ class Ended(Thing):
         return {**super().desired(outputs), "Ending": "well"}
 
 
-@dataclass(frozen=True, eq=False)
 class Edition(Thing):
     """Replaced by every update, as a task definition is."""
 

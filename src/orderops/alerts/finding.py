@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from orderops.frozen import Frozen
 
 
-@dataclass(frozen=True)
-class AlertFinding:
+class AlertFinding(Frozen):
     """What is wrong with an alarm or a topic, and the next step."""
 
     name: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from orderops.alerts.reading import AlertsRead, alarms_in
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.alarms import rules_in
 from orderops.infra.alert_rule import Priority
 from orderops.infra.stack import Stack
@@ -25,8 +25,7 @@ LONGEST_REASON = 1023
 ACCEPTED, FAILED = "Successfully executed action", "Failed to execute action"
 
 
-@dataclass(frozen=True)
-class DrillTarget:
+class DrillTarget(Frozen):
     """The alarm that a drill sets, and whom it notifies."""
 
     priority: Priority
@@ -118,8 +117,7 @@ def stuck_pages(aws: Aws, environment: Environment) -> list[str]:
     return sorted(name for name, raw in composites.items() if raw["StateValue"] == "ALARM" and not read.raised(name))
 
 
-@dataclass(frozen=True)
-class MessagesTaken:
+class MessagesTaken(Frozen):
     """What the history of an alarm says about the messages of a drill: seconds until SNS accepted, by topic."""
 
     accepted: Mapping[str, list[float]]

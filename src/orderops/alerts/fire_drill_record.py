@@ -9,6 +9,7 @@ from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket
 from orderops.aws.validation import Time
+from orderops.frozen import Frozen
 from orderops.runs.history import timestamp
 
 # Each drill is read by `alerts check`; an unfinished one is among the newest.
@@ -61,8 +62,7 @@ def save(bucket: Bucket, environment: str, drill: FireDrill) -> None:
     bucket.put(_key(environment, drill), drill.to_dict())
 
 
-@dataclass(frozen=True)
-class FireDrills:
+class FireDrills(Frozen):
     """The last drills, newest first, and the documents among them that are none."""
 
     drills: tuple[FireDrill, ...] = ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
+from orderops.frozen import Frozen
 from orderops.resources.cloudwatch_mark import described
 from orderops.resources.sns_topic import DELETED, PENDING, shown_endpoint
 
@@ -20,8 +20,7 @@ WIDTH = re.compile(r"ANOMALY_DETECTION_BAND\(\s*\w+\s*,\s*([\d.]+)\s*\)")
 Raw = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class AlertsRead:
+class AlertsRead(Frozen):
     """All alarms of an environment, and where their topics lead."""
 
     alarms: Mapping[str, Raw]

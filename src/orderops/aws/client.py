@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from orderops.aws.diagnosis.permissions import decoded, encoded
 from orderops.aws.partition import dns_suffix_of, partition_of
 from orderops.aws.translate import SentCall, aws_error, check_response, metadata_of, translate_error
 from orderops.errors import AwsError, Meaning
+from orderops.frozen import Frozen
 
 if TYPE_CHECKING:
     import boto3
@@ -185,8 +185,7 @@ class Aws:
         return aws_error(call, translated.code, text, translated.meaning, request_id=translated.request_id)
 
 
-@dataclass(frozen=True)
-class AwsService:
+class AwsService(Frozen):
     """One AWS service: its operations as attributes."""
 
     aws: Aws
@@ -198,8 +197,7 @@ class AwsService:
         return Operation(self.aws, self.name, operation)
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(Frozen):
     """One operation, to be called with AWS's own parameters."""
 
     aws: Aws

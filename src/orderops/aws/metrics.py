@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import to_pairs
+from orderops.frozen import Frozen
 
 # GetMetricData: "A single GetMetricData call can include up to 500 MetricDataQuery structures".
 QUERIES_A_CALL = 500
 Point = tuple[datetime, float]
 
 
-@dataclass(frozen=True)
-class MetricQuery:
+class MetricQuery(Frozen):
     """A metric, and the statistic of each period."""
 
     namespace: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from orderops.frozen import Frozen, field
 
 ENVIRONMENT = "orderops:environment"
 ADDRESS = "orderops:address"
@@ -26,8 +27,7 @@ class Owner(StrEnum):
     FOREIGN = "foreign"
 
 
-@dataclass(frozen=True)
-class Ownership:
+class Ownership(Frozen):
     """What to find and how to tag it: a whole environment, or one resource of it if `address` is given."""
 
     environment: str

@@ -6,7 +6,6 @@ import json
 import re
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orderops.aws.call_log import log_command
@@ -14,6 +13,7 @@ from orderops.aws.diagnosis.catalog import codes_of, explain
 from orderops.aws.diagnosis.permissions import action_of, readable
 from orderops.aws.diagnosis.rule import ErrorContext
 from orderops.errors import AwsError, Meaning
+from orderops.frozen import Frozen
 
 # Another change of the same resource is under way. The call had no effect; botocore does not retry these.
 CONFLICT_CODES = frozenset(
@@ -33,8 +33,7 @@ READING = ("Describe", "List", "Get", "BatchGet")
 PAGE = re.compile(rb"\s*<(\?xml[^>]*>\s*<)?(!doctype html|html)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class SentCall:
+class SentCall(Frozen):
     """A call to AWS: service, operation, parameters and region."""
 
     service: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from orderops.board.samples import HealthSample
+from orderops.frozen import Frozen
 
 HOLDS = timedelta(minutes=10)
 """Time for which a sample speaks if no other follows: twice the usual distance of scheduled ones."""
@@ -17,8 +17,7 @@ DOWN = ("down", "absent")
 IMPAIRED = ("delayed", "degraded", "starting")
 
 
-@dataclass(frozen=True)
-class DayShare:
+class DayShare(Frozen):
     """How long something was well, impaired and down on a day; all zero on a day without samples."""
 
     day: date

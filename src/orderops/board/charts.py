@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from orderops.board.marks import ChangeMark
 from orderops.board.series import COUNT, PERIOD, DaySeries, Values
+from orderops.frozen import Frozen
 
 WIDTH, HEIGHT = 1000, 100
 STEPS = (1, 2, 2.5, 5, 10)
@@ -21,8 +21,7 @@ HOURS = 24
 PER_HOUR = COUNT // HOURS
 
 
-@dataclass(frozen=True)
-class ChartLine:
+class ChartLine(Frozen):
     """One line of a chart; `path` is empty without data."""
 
     label: str
@@ -33,8 +32,7 @@ class ChartLine:
     """Single values between two gaps."""
 
 
-@dataclass(frozen=True)
-class MarkLine:
+class MarkLine(Frozen):
     """A release or a migration on a chart, in percent of its width."""
 
     x: str
@@ -42,16 +40,14 @@ class MarkLine:
     title: str
 
 
-@dataclass(frozen=True)
-class HourRow:
+class HourRow(Frozen):
     """A line of the table that says the same as the chart."""
 
     hour: str
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class ChartView:
+class ChartView(Frozen):
     """A chart of 24 hours."""
 
     id: str
@@ -67,8 +63,7 @@ class ChartView:
     why_empty: str = ""
 
 
-@dataclass(frozen=True)
-class ChartKind:
+class ChartKind(Frozen):
     """How a metric is shown."""
 
     metric: str

@@ -12,6 +12,7 @@ from typing import Any
 from orderops.aws.documents import BrokenDocument, Bucket, Document, DocumentChanged
 from orderops.aws.validation import Time
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.runs.history import in_seconds
 
 READERS = 16
@@ -49,8 +50,7 @@ class Incident:
         return {**asdict(self), "updates": [asdict(update) for update in self.updates]}
 
 
-@dataclass(frozen=True)
-class FoundIncidents:
+class FoundIncidents(Frozen):
     """All incidents, the newest first, and the documents that are none."""
 
     incidents: tuple[Incident, ...] = ()
@@ -68,8 +68,7 @@ class FoundIncidents:
         return (*self.open, *lately)
 
 
-@dataclass(frozen=True)
-class IncidentBook:
+class IncidentBook(Frozen):
     """The incidents of an environment."""
 
     bucket: Bucket

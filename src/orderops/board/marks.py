@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from orderops.aws.documents import Bucket
+from orderops.frozen import Frozen
 from orderops.runs.history import RunOutcome, runs
 
 MOST_RUNS = 60
@@ -16,8 +16,7 @@ SERVICE = "ecs-service/"
 RELEASED = ("create", "update", "restarted")
 
 
-@dataclass(frozen=True)
-class ChangeMark:
+class ChangeMark(Frozen):
     """A release or a migration: when, what, by whom, and how its run ended."""
 
     at: datetime

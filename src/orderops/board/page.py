@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -13,12 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from orderops.board.reading import BoardReading
 from orderops.board.view import customer_view, engineer_view
+from orderops.frozen import Frozen
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-@dataclass(frozen=True)
-class Refresh:
+class Refresh(Frozen):
     """How often a page reads itself again where it was loaded from, and from which age on it says how old it is."""
 
     every: timedelta

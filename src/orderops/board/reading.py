@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from orderops.board.marks import ChangeMark, marks_since
 from orderops.board.samples import Days, HealthSample, KeptSamples, keep_sample, kept_samples
 from orderops.board.series import DaySeries, read_series
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.health.examination import examine
 from orderops.infra.workspace import Workspace
 
@@ -23,8 +23,7 @@ DAY = timedelta(days=1)
 NO_SAMPLES = KeptSamples()
 
 
-@dataclass(frozen=True)
-class BoardReading:
+class BoardReading(Frozen):
     """What a board is made of. A part that could not be read is empty, and its reason is in `problems`."""
 
     at: datetime

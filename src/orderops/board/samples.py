@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from orderops.aws.documents import BrokenDocument, Bucket, Document, DocumentChanged
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 DAYS = 90
 ROUND = DAYS + 1
@@ -35,8 +36,7 @@ PARTS = ("orders", "pages")
 LINE = re.compile(r"(\d\d:\d\d:\d\d) ([a-z]) ([a-z]{2}) ([a-z-]*)")
 
 
-@dataclass(frozen=True)
-class HealthSample:
+class HealthSample(Frozen):
     """The states of an environment at one time."""
 
     at: datetime
@@ -60,16 +60,14 @@ class DayShape:
     samples: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class KeptSamples:
+class KeptSamples(Frozen):
     """The samples of the last 90 days in the order of their times, and the days that cannot be read."""
 
     samples: tuple[HealthSample, ...] = ()
     unreadable: tuple[BrokenDocument, ...] = ()
 
 
-@dataclass(frozen=True)
-class DaySamples:
+class DaySamples(Frozen):
     """The samples of one day; None for a day that nothing is known of."""
 
     day: date | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import if_found
 from orderops.aws.metrics import MetricQuery, read_metrics
+from orderops.frozen import Frozen
 from orderops.health.entrance import read_entrance
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
@@ -20,8 +20,7 @@ Values = tuple[float | None, ...]
 """A value for each period, oldest first; None where there is no data."""
 
 
-@dataclass(frozen=True)
-class ServiceSeries:
+class ServiceSeries(Frozen):
     """The metrics of a service. What it does not have, such as the requests of a worker, is not there."""
 
     service: str
@@ -30,8 +29,7 @@ class ServiceSeries:
     max_tasks: int
 
 
-@dataclass(frozen=True)
-class DaySeries:
+class DaySeries(Frozen):
     """The metrics of 24 hours that end at `end`."""
 
     end: datetime
@@ -43,8 +41,7 @@ class DaySeries:
         return self.end - COUNT * PERIOD
 
 
-@dataclass(frozen=True)
-class _ServiceQuery:
+class _ServiceQuery(Frozen):
     service: str
     metric: str
     query: MetricQuery

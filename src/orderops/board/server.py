@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -19,6 +18,7 @@ from orderops.board.availability import HOLDS
 from orderops.board.page import Refresh, board_page
 from orderops.board.reading import BoardReading
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",

@@ -7,7 +7,6 @@ else. Whatever names a part of the system belongs into the view for engineers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from orderops.board.customer import part_words, state_of, words_of
 from orderops.board.incidents import FoundIncidents, Incident
 from orderops.board.reading import BoardReading
 from orderops.board.samples import DAYS, PARTS, HealthSample
+from orderops.frozen import Frozen
 from orderops.runs.history import in_seconds
 from orderops.text.durations import in_words
 from orderops.text.lists import counted
@@ -32,8 +32,7 @@ SMALLEST = 18
 """Height in percent of what lasted shortest, so that an outage of a minute can be seen."""
 
 
-@dataclass(frozen=True)
-class BarView:
+class BarView(Frozen):
     """A day: the heights of its outage and its delay from below, in percent, and the day in words."""
 
     x: str
@@ -43,8 +42,7 @@ class BarView:
     title: str
 
 
-@dataclass(frozen=True)
-class PartView:
+class PartView(Frozen):
     """What customers use: its state now, and its last 90 days."""
 
     key: str
@@ -57,16 +55,14 @@ class PartView:
     faults: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class UpdateView:
+class UpdateView(Frozen):
     """A text of an incident."""
 
     at: str
     paragraphs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class IncidentView:
+class IncidentView(Frozen):
     """An incident, its newest text first."""
 
     title: str
@@ -76,8 +72,7 @@ class IncidentView:
     updates: tuple[UpdateView, ...]
 
 
-@dataclass(frozen=True)
-class CustomerBoard:
+class CustomerBoard(Frozen):
     """The board for customers."""
 
     title: str
@@ -91,8 +86,7 @@ class CustomerBoard:
     """What is said where none is shown."""
 
 
-@dataclass(frozen=True)
-class ComponentView:
+class ComponentView(Frozen):
     """A component, with its availability."""
 
     name: str
@@ -104,16 +98,14 @@ class ComponentView:
     is_cause: bool
 
 
-@dataclass(frozen=True)
-class ServiceCharts:
+class ServiceCharts(Frozen):
     """The charts of a service."""
 
     service: str
     charts: tuple[ChartView, ...]
 
 
-@dataclass(frozen=True)
-class EngineerBoard:
+class EngineerBoard(Frozen):
     """The details for engineers."""
 
     environment: str

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from orderops.frozen import Frozen, defaults, field_names
 
 DURATION = re.compile(r"(\d+)\s*(s|m|min|h|d)?")
 SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
@@ -190,7 +191,7 @@ DECLARATIONS: dict[str, Any] = {
 
 
 def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a command take dataclasses of options: typer sees their fields, the command gets the dataclasses.
+    """Let a command take classes of options: typer sees their fields, the command gets objects of them.
 
     Fields without a declaration, and those named in `without`, keep their defaults. A field `job` is filled with the
     remote job that runs the command, which its entry point puts into the context.
@@ -199,15 +200,15 @@ def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         parameters = inspect.signature(command, eval_str=True).parameters
         groups: dict[str, Any] = {
-            name: taken.annotation for name, taken in parameters.items() if is_dataclass(taken.annotation)
+            name: taken.annotation for name, taken in parameters.items() if _is_group(taken.annotation)
         }
-        shown = {kind: [item for item in fields(kind) if _is_declared(item, without)] for kind in groups.values()}
+        shown = {kind: _declared(kind, without) for kind in groups.values()}
 
         @wraps(command)
         def run(_context: typer.Context, **values: Any) -> None:
             for name, kind in groups.items():
-                given = {item.name: values.pop(item.name) for item in shown[kind]}
-                if any(item.name == "job" for item in fields(kind)):
+                given = {name: values.pop(name) for name in shown[kind]}
+                if "job" in field_names(kind):
                     # Not an option: only the entry point of a remote job sets it.
                     given["job"] = _context.find_root().obj
                 values[name] = kind(**given)
@@ -216,7 +217,7 @@ def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None
         expanded = [inspect.Parameter("_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
         for name, taken in parameters.items():
             if name in groups:
-                expanded += [_parameter(item) for item in shown[groups[name]]]
+                expanded += _parameters(groups[name], shown[groups[name]])
             else:
                 expanded.append(taken.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         if not any(taken.name == "confirm" for taken in expanded):
@@ -229,16 +230,22 @@ def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None
     return decorate
 
 
-def _is_declared(item: Field[Any], without: tuple[str, ...]) -> bool:
-    return item.name in DECLARATIONS and item.name not in without
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Frozen)
 
 
-def _parameter(item: Field[Any]) -> inspect.Parameter:
-    default = item.default if item.default is not MISSING else None
-    return inspect.Parameter(
-        item.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        # Typer wants a list where a dataclass has an immutable tuple.
-        default=list(default) if isinstance(default, tuple) else default,
-        annotation=DECLARATIONS[item.name],
-    )
+def _declared(kind: type[Frozen], without: tuple[str, ...]) -> list[str]:
+    return [name for name in field_names(kind) if name in DECLARATIONS and name not in without]
+
+
+def _parameters(kind: type[Frozen], names: Iterable[str]) -> Iterator[inspect.Parameter]:
+    constants = defaults(kind)
+    for name in names:
+        default = constants.get(name)
+        yield inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            # Typer wants a list where the class has an immutable tuple.
+            default=list(default) if isinstance(default, tuple) else default,
+            annotation=DECLARATIONS[name],
+        )

@@ -9,6 +9,7 @@ import typer
 
 from orderops.cli.options import Adopt, Json, Only, PlanOut, Prune, Sql, grouped
 from orderops.errors import UsageError
+from orderops.frozen import as_dict
 from orderops.iam.persona import Persona
 from orderops.operations.options import ChangeOptions, EnvironmentOptions, ImageOptions
 
@@ -163,7 +164,7 @@ def doctor(
     if all(check.ok for check in checks if check.name in ("credentials", "account")):
         checks += database_checks(where.env, where.environments)
     if as_json:
-        console.show_json({"environment": where.env, "findings": [vars(check) for check in checks]})
+        console.show_json({"environment": where.env, "findings": [as_dict(check) for check in checks]})
     else:
         console.show_checks(checks)
     if any(not check.ok and check.needed for check in checks):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from orderops.config.api_routes import ORDER_PROCESSOR_ROUTES, PROBED, UNAUTHORI
 from orderops.config.loader import Key, Mistake, TomlTable, no_keys
 from orderops.config.service import ServiceConfig
 from orderops.config.types import between, counted
+from orderops.frozen import Frozen
 from orderops.text.lists import joined
 
 Authorization = Literal["none", "jwt", "iam"]
@@ -33,8 +33,7 @@ Rate = Annotated[int, between(1, 10_000, "the quota of an account is 10,000 in a
 Burst = Annotated[int, between(1, 5_000, "the quota of an account is 5,000; with 0, every call is answered with 429")]
 
 
-@dataclass(frozen=True)
-class DeclaredRoute:
+class DeclaredRoute(Frozen):
     """A route as it is made: its key, who may use it, and its own limit if it has one."""
 
     key: str

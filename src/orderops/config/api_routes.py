@@ -6,9 +6,9 @@ The service is an application of its own, which this package does not import; a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from orderops.config.service import ServiceConfig
+from orderops.frozen import Frozen
 
 PROBED = ("GET /ready", "GET /version")
 """Routes that orderops asks itself, through the API."""
@@ -19,8 +19,7 @@ USERS = ("GET /users",)
 """Of the demonstration."""
 
 
-@dataclass(frozen=True)
-class ProcessorKinds:
+class ProcessorKinds(Frozen):
     """Which services of a file get requests: order processors, and others."""
 
     order_processors: bool

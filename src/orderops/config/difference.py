@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,13 +10,13 @@ from pydantic import BaseModel
 from orderops.config.copy import settings
 from orderops.config.environment import Environment
 from orderops.config.loader import dotted
+from orderops.frozen import Frozen
 
 MISSING = object()
 """In place of a value where an environment has no such setting, as of a service that it does not have."""
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Frozen):
     """A setting of one environment: its value, and whether its file writes it."""
 
     value: Any
@@ -33,8 +32,7 @@ class Setting:
         return {"value": self.value if self.exists else None, "exists": self.exists, "written": self.written}
 
 
-@dataclass(frozen=True)
-class SettingDifference:
+class SettingDifference(Frozen):
     """A setting that differs, or that is the same and written in one file only."""
 
     key: str

@@ -10,7 +10,6 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from orderops.config.descriptions import description_of
 from orderops.errors import UsageError
+from orderops.frozen import Frozen, replace
 from orderops.text.nesting import nests_deeper
 
 Key = tuple[str | int, ...]
@@ -47,8 +47,7 @@ MOST_TRIES = 100
 ENDS = ("]", '"""', "'''", "}")
 
 
-@dataclass(frozen=True)
-class Mistake:
+class Mistake(Frozen):
     """A value that is not allowed, and what is. A rule over several keys names the others in `among`."""
 
     key: Key

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from orderops.config.loader import Mistake
 from orderops.config.service import ServiceConfig, covers_all
+from orderops.frozen import Frozen
 
 
-@dataclass(frozen=True)
-class Routing:
+class Routing(Frozen):
     """The routing rules of services that get requests, by their keys in the order of the file."""
 
     services: Mapping[str, ServiceConfig]

@@ -7,11 +7,11 @@ group without a version, so a table of them is never complete; what has to hold 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from orderops.frozen import Frozen, field
 
 
-@dataclass(frozen=True)
-class ManagedGroup:
+class ManagedGroup(Frozen):
     """A rule group that AWS keeps. `capacity` is in web ACL capacity units (WCU)."""
 
     aws_name: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -14,13 +13,13 @@ from orderops.costs.line import Line, MonthlyTraffic, Priced, Sort, World, guard
 from orderops.costs.prices import Prices, Quality, prices_of
 from orderops.costs.tasks import queue_requests
 from orderops.engine.resource import Outputs
+from orderops.frozen import Frozen
 from orderops.infra.stack import stack
 
 NO_ACCOUNT = "000000000000"
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(Frozen):
     """The lines of an estimate, and the prices that it was made with."""
 
     lines: Sequence[Line]
@@ -99,8 +98,7 @@ def _lines(world: World, prices: Prices, traffic: MonthlyTraffic | None) -> Iter
         yield requests
 
 
-@dataclass(frozen=True)
-class CostDifference:
+class CostDifference(Frozen):
     """What a resource costs a month in two environments, or before and after a plan."""
 
     address: str

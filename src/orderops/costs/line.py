@@ -10,6 +10,7 @@ from typing import Any
 
 from orderops.costs.prices import NoPriceError, Price, Prices, Quality
 from orderops.engine.resource import Properties, unknown_in
+from orderops.frozen import Frozen
 
 World = Mapping[str, Properties]
 """The properties of every resource, by address."""
@@ -26,8 +27,7 @@ class Sort(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Frozen):
     """An amount a month in USD: `least` at the lowest scaling, `most` at the highest."""
 
     address: str
@@ -55,8 +55,7 @@ class Line:
         }
 
 
-@dataclass(frozen=True)
-class MonthlyTraffic:
+class MonthlyTraffic(Frozen):
     """Requests a month, and what one of them is assumed to cause."""
 
     requests: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,12 +10,12 @@ from orderops.costs.estimate import CostDifference, cost_of, differences, worst
 from orderops.costs.prices import Prices, Quality, prices_of
 from orderops.engine.resource import Properties
 from orderops.engine.step import Action, Step
+from orderops.frozen import Frozen
 from orderops.infra.plan import Plan
 from orderops.infra.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class PlanCost:
+class PlanCost(Frozen):
     """The resources whose cost a plan changes, and the prices of the estimate."""
 
     changes: Sequence[CostDifference]

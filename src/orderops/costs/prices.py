@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from importlib.resources import files
+
+from orderops.frozen import Frozen
 
 HOURS = 730
 """Hours of a month, as AWS's own calculator counts them."""
@@ -29,8 +30,7 @@ class Quality(StrEnum):
         return list(Quality).index(self)
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(Frozen):
     """What one unit costs in USD, and how many of them are free a month."""
 
     usd: Decimal
@@ -48,8 +48,7 @@ class Price:
         return self.usd * HOURS
 
 
-@dataclass(frozen=True)
-class Prices:
+class Prices(Frozen):
     """The prices of one region; none for a region that the table does not have."""
 
     region: str

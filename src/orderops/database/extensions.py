@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, as_dict
 from orderops.text.lists import counted, joined
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ class Extension:
     offered: str = ""
 
 
-@dataclass(frozen=True)
-class UpgradeCheck:
+class UpgradeCheck(Frozen):
     """What a database has that an upgrade looks at."""
 
     extensions: tuple[Extension, ...] = ()
@@ -63,7 +63,7 @@ class UpgradeCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
-        return asdict(self)
+        return as_dict(self)
 
     def check(self, major: int) -> None:
         """Raise OrderopsError for what makes an upgrade to this major version fail."""

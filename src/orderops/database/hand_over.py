@@ -5,11 +5,11 @@ REASSIGN OWNED would do too much: it reaches the login's other databases, and fa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.database.schema_owner import IN_SCHEMAS, OWNER, owner_of
+from orderops.frozen import Frozen
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -86,8 +86,7 @@ and not exists (select from aclexplode(defaclacl) g where g.grantee = 0)
 """
 
 
-@dataclass(frozen=True)
-class OwnedObject:
+class OwnedObject(Frozen):
     """An object in a schema that is still the login's."""
 
     kind: str
@@ -103,8 +102,7 @@ class OwnedObject:
         return f"ALTER {self.kind.upper()} {self.identity} OWNER TO {OWNER}"
 
 
-@dataclass(frozen=True)
-class HandOver:
+class HandOver(Frozen):
     """What is left to do."""
 
     database: tuple[str, ...] = ()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.database.catalog import USER_SCHEMAS
+from orderops.frozen import Frozen
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -62,8 +62,7 @@ order by 1
 )
 
 
-@dataclass(frozen=True)
-class TableAccess:
+class TableAccess(Frozen):
     """The privileges of a role on all tables and sequences."""
 
     role: str

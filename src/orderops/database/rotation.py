@@ -17,6 +17,7 @@ from orderops.database import service_role
 from orderops.database.connection import CredentialsShape, Login, connect
 from orderops.database.secret_versions import PENDING, LoginSecret, Versions
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 NAME = "orderops database rotate"
 DEFAULT_GRACE = timedelta(minutes=2)
@@ -31,8 +32,7 @@ class Rotated(StrEnum):
     DONE = "rotated"
 
 
-@dataclass(frozen=True)
-class RotationResult:
+class RotationResult(Frozen):
     """What a run has come to, the user that logs in from then on, and until when the user before it still can."""
 
     state: Rotated

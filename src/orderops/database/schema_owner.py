@@ -7,12 +7,12 @@ handed over. What belongs to the server stays with the master user: roles, exten
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from orderops.database.catalog import LEDGER_SCHEMA, USER_SCHEMAS
 from orderops.database.role_access import changed, create_role, role_exists
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -42,8 +42,7 @@ from pg_roles where rolname = 'orderops_owner'
 """
 
 
-@dataclass(frozen=True)
-class SchemaOwner:
+class SchemaOwner(Frozen):
     """The role that a database was handed over to."""
 
     role: str = OWNER
@@ -60,8 +59,7 @@ class SchemaOwner:
         return f"select set_config('search_path', {path}, {local}); {scope} role {self.role}"
 
 
-@dataclass(frozen=True)
-class SchemaOwnership:
+class SchemaOwnership(Frozen):
     """Whom a database belongs to."""
 
     login: str

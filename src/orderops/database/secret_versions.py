@@ -11,7 +11,6 @@ import json
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from orderops.aws.ownership import from_pairs, to_pairs
 from orderops.aws.validation import Malformed, json_object, validated
 from orderops.database.connection import CredentialsShape
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen
 
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 OPEN_UNTIL = "orderops:old-login-until"
@@ -27,8 +27,7 @@ OPEN_UNTIL = "orderops:old-login-until"
 NAMESPACE = uuid.UUID("6f2c1d0a-8a6c-4c46-9d0b-0c5a4f0f3b8e")
 
 
-@dataclass(frozen=True)
-class Versions:
+class Versions(Frozen):
     """A secret's versions, by their labels."""
 
     current: str

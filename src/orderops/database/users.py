@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from orderops.database.schema_owner import OWNER
 from orderops.database.service_role import READER, ROLE
+from orderops.frozen import Frozen
 from orderops.text.lists import counted
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ order by r.rolname
 """
 
 
-@dataclass(frozen=True)
-class DatabaseUser:
+class DatabaseUser(Frozen):
     """A user of the server, by its catalogue."""
 
     name: str

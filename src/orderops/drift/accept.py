@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from orderops.config.edit import with_values
@@ -16,14 +15,14 @@ from orderops.config.environment import Environment
 from orderops.config.loader import Key, check_text, valid
 from orderops.drift.report import EXISTS, Drift, DriftReport
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.stack import stack
 from orderops.infra.workspace import Workspace
 
 Declared = Mapping[tuple[str, str], Any]
 
 
-@dataclass(frozen=True)
-class KeyChange:
+class KeyChange(Frozen):
     """A key of the file, its values before and after, and the other properties that it also sets."""
 
     key: Key
@@ -32,8 +31,7 @@ class KeyChange:
     also: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Acceptance:
+class Acceptance(Frozen):
     """The text of the file before and after, and the keys that change."""
 
     before: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -16,6 +15,7 @@ from orderops.engine.decision import TAGS
 from orderops.engine.resource import Effect, Resource
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
+from orderops.frozen import Frozen, replace
 from orderops.infra.left_out import running_images
 from orderops.infra.plan import Plan, make_plan
 from orderops.infra.workspace import Workspace
@@ -41,8 +41,7 @@ class Side(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Drift:
+class Drift(Frozen):
     """One property of a resource that differs, or a resource that does not exist."""
 
     address: str
@@ -96,8 +95,7 @@ class Drift:
         }
 
 
-@dataclass(frozen=True)
-class DriftReport:
+class DriftReport(Frozen):
     """All differences of an environment, in the order of their addresses, and the plan that they were read from."""
 
     differences: Sequence[Drift]

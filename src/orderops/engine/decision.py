@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Owner, Ownership, Tags
 from orderops.engine.resource import Effect, Observed, Properties, Resource, State
 from orderops.engine.step import Action, Step
 from orderops.errors import NotOurs, OrderopsError, ReplacementRequired
+from orderops.frozen import replace
 
 TAGS = "Tags"
 """The property of a step under which changed ownership tags are listed."""

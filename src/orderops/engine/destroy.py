@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
@@ -16,6 +15,7 @@ from orderops.engine.scheduler import Job, OnWait, run_all
 from orderops.engine.step import Action, Step
 from orderops.engine.waiting import ReconcileLimits, WaitLimit, retry_reason
 from orderops.errors import AwsError, Meaning, OrderopsError
+from orderops.frozen import replace
 
 BLOCKED_HINT = "it does not belong to this environment: have its owner remove it, then re-run this command"
 

@@ -11,16 +11,15 @@ or by hand: then every kind is listed.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 
 from orderops.aws.ownership import FEATURES, Tags
+from orderops.frozen import Frozen
 
 COMPLETE = "complete"
 NOTED = "noted"
 
 
-@dataclass(frozen=True)
-class Feature:
+class Feature(Frozen):
     """Kinds of resources that come together, and what the ARNs of those with tags contain; "" if none has tags."""
 
     name: str
@@ -38,8 +37,7 @@ def notes(features: Iterable[str], *, complete: bool) -> dict[str, str]:
     return {**noted, **({FEATURES: COMPLETE} if complete else {})}
 
 
-@dataclass(frozen=True)
-class FeatureNotes:
+class FeatureNotes(Frozen):
     """Which features an environment may have. All, if a network of it has no complete notes, or it has no network."""
 
     networks: Callable[[], Collection[Tags]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -14,6 +13,7 @@ from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_p
 from orderops.engine.features import FeatureNotes
 from orderops.engine.resource import Observed, Properties, Resource, State, unknown_in
 from orderops.errors import AwsError, NotOurs, OrderopsError
+from orderops.frozen import Frozen, replace
 
 READERS = 16
 # Services whose tags come from the tagging API, in one call for all; EC2's listings include the tags.
@@ -55,8 +55,7 @@ class Once(Generic[T]):
             return self._value[0]
 
 
-@dataclass(frozen=True)
-class Owned:
+class Owned(Frozen):
     """An existing resource with our environment's tag."""
 
     kind: type[Resource]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from orderops.frozen import Frozen
 
 # EC2 and IAM allow 256 characters in the value of a tag, and each resource has its name and its address in tags.
 LONGEST_TAG_VALUE = 256
 
 
-@dataclass(frozen=True)
-class NameRule:
+class NameRule(Frozen):
     """At most `longest` characters that match `pattern`; `allowed` describes the pattern in words."""
 
     longest: int

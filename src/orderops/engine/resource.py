@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from orderops.aws.partition import partition_of
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, field, values
 
 Properties = Mapping[str, Any]
 
@@ -52,8 +52,7 @@ class _UnknownProperties(dict[str, Any]):
         return UNKNOWN
 
 
-@dataclass(frozen=True)
-class PendingChange:
+class PendingChange(Frozen):
     """A change that AWS has accepted and holds back, such as one for the maintenance window."""
 
     key: str
@@ -74,8 +73,7 @@ class PendingChange:
         return {"what": self.what, "class": str(self.effect), "until": self.until, "command": self.command}
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(Frozen):
     """An existing resource as AWS describes it.
 
     `tags` is None if the listing does not include them. `status` is AWS's own word for its state.
@@ -94,8 +92,7 @@ class Observed:
     """What AWS holds back. Its values are among the properties, so that it is not sent again."""
 
 
-@dataclass(frozen=True)
-class Leftover:
+class Leftover(Frozen):
     """Resources kept intentionally: what they are, their names, and the command that removes one named NAME."""
 
     what: str
@@ -142,8 +139,7 @@ class Outputs:
         return Observed(UNKNOWN, _UnknownProperties(), arn=arn, name=resource.name)
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(Frozen):
     """A value of another resource, to be placed in `desired`: its `id`, its `arn` or a property, in a format string."""
 
     resource: Resource
@@ -163,8 +159,7 @@ class Output:
         return self.form.format(UNKNOWN if value is None else value)
 
 
-@dataclass(frozen=True, eq=False)
-class Resource(ABC):
+class Resource(Frozen, eq=False):
     """A declared AWS resource. Its fields are its settings; another resource in a field is a dependency."""
 
     name: str
@@ -225,8 +220,8 @@ class Resource(ABC):
 
     def needs(self) -> Iterator[Resource]:
         """Resources that have to exist before this one."""
-        for field_ in fields(self):
-            yield from _resources_in(getattr(self, field_.name))
+        for value in values(self):
+            yield from _resources_in(value)
 
     @classmethod
     @abstractmethod
@@ -321,9 +316,9 @@ def unknown_in(value: Any) -> bool:
 def _resources_in(value: Any) -> Iterable[Resource]:
     if isinstance(value, Resource):
         yield value
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field_ in fields(value):
-            yield from _resources_in(getattr(value, field_.name))
+    elif isinstance(value, Frozen):
+        for item in values(value):
+            yield from _resources_in(item)
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from _resources_in(item)

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from orderops.errors import Interrupted, OrderopsError
+from orderops.frozen import Frozen
 
 # More would only queue in AWS's throttling: one environment has about 50 resources, and few can run at a time.
 WORKERS = 12
@@ -25,8 +26,7 @@ OnWait = Callable[[str, str], None]
 """Called with a job's name and what it waits for; with "" when it starts and when it ends."""
 
 
-@dataclass(frozen=True)
-class Pauses:
+class Pauses(Frozen):
     """Seconds between two turns of a waiting job.
 
     The first turn comes at once. Then pauses double from `first` to `steady`. From there on they are a `share` of the
@@ -44,8 +44,7 @@ class Pauses:
         return min(max(growing, self.share * waited), self.longest)
 
 
-@dataclass(frozen=True)
-class Result(Generic[T]):
+class Result(Frozen, Generic[T]):
     """How a job ended: with its result, or with the error that stopped it."""
 
     name: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from orderops.engine.resource import Effect, PendingChange
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, field
 
 
 class Action(StrEnum):
@@ -22,8 +22,7 @@ class Action(StrEnum):
     NO_OP = "no-op"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Frozen):
     """An action on a resource, the properties it changes (observed, desired), and its effect on the running system."""
 
     address: str

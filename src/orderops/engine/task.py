@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
@@ -17,6 +17,7 @@ from orderops.engine.step import Action, Step
 from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits, WaitLimit, retry_reason
 from orderops.errors import AwsError, Meaning, OrderopsError
+from orderops.frozen import replace
 
 ERROR_CODE = re.compile(r"\b[A-Za-z]+Error\b")
 FOREVER = float("inf")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, field
 
 
 def _ignores_nothing(address: str, key: str) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(Frozen):
     """Addresses with terms of their own."""
 
     adopt: Collection[str] = ()

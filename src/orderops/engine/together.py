@@ -7,12 +7,12 @@ have to agree on. If one of them refuses and the others are changed, the system 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from orderops.engine.decision import TAGS
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 
 
 def held_back(steps: Iterable[Step], resources: Iterable[Resource]) -> dict[str, str]:

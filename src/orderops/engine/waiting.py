@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
 from orderops.errors import AwsError, Meaning, OrderopsError
+from orderops.frozen import Frozen
 
 
-@dataclass(frozen=True)
-class ReconcileLimits:
+class ReconcileLimits(Frozen):
     """How long a run waits before it gives up on a resource."""
 
     # A create whose answer was lost is sent again after this time without the resource: AWS's reads may lag by 30 s.

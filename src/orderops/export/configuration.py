@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from orderops.engine.resource import Outputs, Resource
 from orderops.export.hcl import Expression, block, blocks, comment
 from orderops.export.kinds import KINDS, KNOWN_BY_ANOTHER, LEFT_OUT, NO_EQUIVALENT
 from orderops.export.part import Found, Part, References, label
+from orderops.frozen import Frozen
 from orderops.text.lists import counted
 
 VERSIONS, README = "versions.tf", "README.md"
@@ -17,8 +17,7 @@ PROVIDER = "~> 5.100"
 """The versions of the AWS provider whose arguments are written."""
 
 
-@dataclass(frozen=True)
-class Exported:
+class Exported(Frozen):
     """What one part of a resource becomes."""
 
     address: str
@@ -33,8 +32,7 @@ class Exported:
         return {"address": self.address, "target": self.target, "import_id": self.import_id, "file": self.file}
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(Frozen):
     """The parts that are written, and what is not: addresses with the reason, and those that do not exist."""
 
     environment: str

@@ -5,29 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from orderops.frozen import Frozen
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 INDENT = "  "
 
 
-@dataclass(frozen=True)
-class Expression:
+class Expression(Frozen):
     """Text that is HCL itself, such as a reference; never made of a value from AWS."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Json:
+class Json(Frozen):
     """A value for an argument that takes a JSON text; references in it stay references."""
 
     value: Any
 
 
-@dataclass(frozen=True)
-class Blocks:
+class Blocks(Frozen):
     """Nested blocks of one type, by their arguments."""
 
     bodies: tuple[Mapping[str, Any], ...]

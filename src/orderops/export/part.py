@@ -9,10 +9,10 @@ from typing import Any
 
 from orderops.engine.resource import Observed, Resource
 from orderops.export.hcl import Blocks, Expression, blocks
+from orderops.frozen import Frozen
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Frozen):
     """A resource of the provider: its type, its id for an import, and its arguments.
 
     `suffix` tells it from the other parts of the same resource.
@@ -54,8 +54,7 @@ class References:
         return Expression(f"{target}.{attribute}") if target else value
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Frozen):
     """A declared resource as it stands in the account."""
 
     resource: Resource

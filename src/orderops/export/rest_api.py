@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from orderops.engine.resource import Observed
 from orderops.export.hcl import Json, blocks
 from orderops.export.part import Found, Part, ignoring
+from orderops.frozen import replace
 from orderops.resources.apigateway_definition import RestRoute, document
 from orderops.resources.apigateway_keys import ApiKey
 from orderops.resources.apigateway_rest_api import ApigatewayRestApi

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from orderops.alerts.reading import alarms_of
+from orderops.frozen import Frozen
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.infra.alarms import WatchedPart, limit_of, rules_in, runbook_of
 from orderops.infra.alert_rule import AlertRule, Priority, Source
@@ -16,8 +16,7 @@ from orderops.text.outside import plain
 LABEL = "alarms"
 
 
-@dataclass(frozen=True)
-class RaisedAlarm:
+class RaisedAlarm(Frozen):
     """An alarm in the state ALARM; without priority and component if no rule made it."""
 
     name: str
@@ -28,8 +27,7 @@ class RaisedAlarm:
     command: str = "orderops alerts list"
 
 
-@dataclass(frozen=True)
-class AlarmsSeen:
+class AlarmsSeen(Frozen):
     """How many alarms there are, and those that are raised, the most urgent first."""
 
     known: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from orderops.frozen import Frozen, replace
 from orderops.health.component import GONE, ComponentState, ComponentStatus
 from orderops.infra.alert_rule import Priority
 
@@ -12,8 +12,7 @@ from orderops.infra.alert_rule import Priority
 LAST = ("alarms",)
 
 
-@dataclass(frozen=True)
-class RootCause:
+class RootCause(Frozen):
     """The component that is the cause, how soon to act, and which components wait on it, by name."""
 
     component: ComponentStatus

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from orderops.frozen import Frozen, as_dict
 from orderops.infra.readiness import asked_service
 from orderops.infra.workspace import Workspace
 from orderops.runs.history import RunOutcome, in_seconds
@@ -20,8 +20,7 @@ WRITING = "board incident"
 """Runs that write for customers, and change nothing of the environment."""
 
 
-@dataclass(frozen=True)
-class LastChange:
+class LastChange(Frozen):
     """A change of the environment."""
 
     at: str
@@ -32,7 +31,7 @@ class LastChange:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
-        return asdict(self)
+        return as_dict(self)
 
 
 def last_run(workspace: Workspace, before: datetime | None) -> LastChange | None:

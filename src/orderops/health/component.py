@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from orderops.engine.resource import PendingChange
+from orderops.frozen import Frozen
 from orderops.infra.alert_rule import Priority
 
 
@@ -26,8 +26,7 @@ WELL = (ComponentState.OK, ComponentState.UNKNOWN)
 GONE = (ComponentState.DOWN, ComponentState.ABSENT)
 
 
-@dataclass(frozen=True)
-class ComponentStatus:
+class ComponentStatus(Frozen):
     """One part of the system; `next_command` is what to type if it is not OK."""
 
     name: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from orderops.aws.documents import Bucket
 from orderops.engine.resource import Observed
+from orderops.frozen import replace
 from orderops.health.alarms import LABEL as ALARMS
 from orderops.health.alarms import AlarmsSeen, alarms_status, read_alarms
 from orderops.health.certificate import LABEL as CERTIFICATE

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
 from orderops.aws.metrics import MetricQuery, read_metrics
+from orderops.frozen import Frozen, field
 from orderops.infra.service import ServiceBase
 
 # SQS and RDS send a point a minute, and late.
@@ -22,8 +22,7 @@ DATABASE = {
 }
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(Frozen):
     """The newest values; None, or no entry, where CloudWatch has none of the last ten minutes."""
 
     free_storage: float | None = None

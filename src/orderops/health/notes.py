@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from orderops.database.schema_owner import OWNER
 from orderops.drift.report import compare
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen
 from orderops.health.releases import ServiceRelease
 from orderops.health.secrets import SecretAge
 from orderops.infra.readiness import AppliedMigrations, ReadyAnswer
@@ -28,8 +28,7 @@ ROTATED_WITHIN = timedelta(days=2)
 """How long after it is due a password may still be rotated: AWS looks every day, and one day's task may fail."""
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Frozen):
     """Something for the weekly review (P3), and the command for it, without the environment."""
 
     what: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.health.entrance import url_of
 from orderops.health.laptop import looking_into
@@ -26,8 +26,7 @@ AskPage = Callable[[str, str], PageAnswer]
 """Asks the load balancer at a URL for a path."""
 
 
-@dataclass(frozen=True)
-class CustomerView:
+class CustomerView(Frozen):
     """The answer of a page, as a customer gets it."""
 
     path: str

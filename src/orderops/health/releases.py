@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, replace
 from orderops.health.secrets import value_since
 from orderops.health.service import current_deployment
 from orderops.images.ecr import version_of
@@ -36,8 +36,7 @@ SEARCHED = 5
 SUFFIX = 7
 
 
-@dataclass(frozen=True)
-class ServiceRelease:
+class ServiceRelease(Frozen):
     """What runs of a service. A text is empty where it is not known."""
 
     service: str

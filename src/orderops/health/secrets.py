@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from orderops.aws.client import Aws, every
 from orderops.errors import AwsError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
@@ -18,8 +18,7 @@ CURRENT = "AWSCURRENT"
 READERS = 8
 
 
-@dataclass(frozen=True)
-class SecretAge:
+class SecretAge(Frozen):
     """A secret, and when its value of now was written."""
 
     name: str

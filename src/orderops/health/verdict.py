@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws.documents import BrokenDocument
+from orderops.frozen import Frozen
 from orderops.health.cause import root_cause, suspected
 from orderops.health.changes import LastChange
 from orderops.health.component import GONE, ComponentState, ComponentStatus
@@ -35,8 +36,7 @@ class HealthVerdict(StrEnum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True)
-class Health:
+class Health(Frozen):
     """One verdict with one root cause and one next command."""
 
     environment: str

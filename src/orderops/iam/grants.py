@@ -6,11 +6,11 @@ Resources and conditions may contain {partition}, {region}, {account}, {environm
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 
 from orderops.aws.ownership import ENVIRONMENT
+from orderops.frozen import Frozen, field
 from orderops.iam.actions import NETWORK_CREATES
 
 IamCondition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
@@ -38,8 +38,7 @@ NETWORK_KINDS = ("elastic-ip", "internet-gateway", "natgateway", "route-table", 
 NETWORK = _arns("ec2", *(f"{kind}/*" for kind in (*NETWORK_KINDS, "vpc-flow-log")))
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(Frozen):
     """Permissions on resources under a condition: `actions` without `excluded`, both with `*` as a wildcard."""
 
     sid: str

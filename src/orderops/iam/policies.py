@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orderops.aws.diagnosis.permissions import ROLE_SESSION
 from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment
+from orderops.frozen import Frozen
 from orderops.iam.actions import actions_for
 from orderops.iam.grants import ANYTHING, DATABASE_ACCESS, NARROW, Grant, grants_of
 from orderops.iam.persona import Persona
@@ -20,8 +20,7 @@ MAX_CHARACTERS = 6144
 Statement = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Frozen):
     """One managed policy."""
 
     name: str
@@ -62,8 +61,7 @@ class Policy:
         }
 
 
-@dataclass(frozen=True)
-class Simulation:
+class Simulation(Frozen):
     """A request to IAM's policy simulator: the actions of one statement, on examples of its resources."""
 
     actions: tuple[str, ...]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from orderops.aws.client import Aws
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, field, replace
 from orderops.images.builder import builder
 from orderops.images.checkout import Checkout, checkout_of
 from orderops.images.content_hash import content_tag, context_files, ignore_file, ignore_of
@@ -21,8 +21,7 @@ Say = Callable[[str], None]
 DIRTY = "-dirty"
 
 
-@dataclass(frozen=True)
-class ImageBuild:
+class ImageBuild(Frozen):
     """An image that has to be built from sources and pushed to the service's repository."""
 
     environment: str
@@ -35,8 +34,7 @@ class ImageBuild:
     """Files of the image that no commit holds, where the image may not be built from such."""
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(Frozen):
     """The folder and the Dockerfile of an image, the base image that is given, and the checkout that they lie in."""
 
     context: Path

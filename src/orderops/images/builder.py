@@ -15,11 +15,11 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.images.registry import Repository
 
 Say = Callable[[str], None]
@@ -37,8 +37,7 @@ QUIET = {
 }
 
 
-@dataclass(frozen=True)
-class Builder:
+class Builder(Frozen):
     """An image builder that answered."""
 
     name: str

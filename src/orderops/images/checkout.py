@@ -7,10 +7,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 # A tag such as v1.4.0 or 1.4.0-rc.1. Repositories have other tags too, such as those of deployments.
 VERSION_TAG = re.compile(r"v?(\d+\.\d+\S*)")
@@ -19,8 +19,7 @@ NO_TAG = "0.0.0"
 ABBREVIATED = 7
 
 
-@dataclass(frozen=True)
-class Checkout:
+class Checkout(Frozen):
     """A work tree with at least one commit; `top` is its root."""
 
     program: str

@@ -12,11 +12,11 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 
 # What Python and editors write next to the sources.
 NOT_SOURCE = ("**/__pycache__", "**/.*", "**/*~")
@@ -104,8 +104,7 @@ class Ignore:
         )
 
 
-@dataclass(frozen=True)
-class _Pattern:
+class _Pattern(Frozen):
     regex: re.Pattern[str]
     exception: bool
     start: str

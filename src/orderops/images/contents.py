@@ -10,12 +10,12 @@ import shlex
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
 from typing import IO
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.images.builder import PLATFORM
 from orderops.images.registry import INDEXES, Manifest, Repository
 
@@ -30,8 +30,7 @@ WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 
 
-@dataclass(frozen=True, order=True)
-class Package:
+class Package(Frozen, order=True):
     """A package in an image; `kind` is the type of its package URL."""
 
     kind: str
@@ -41,8 +40,7 @@ class Package:
     license: str = ""
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Frozen):
     """What the builder wrote down about an image."""
 
     labels: Mapping[str, str]
@@ -52,8 +50,7 @@ class Config:
     """Operating system and architecture, such as linux/amd64; "" if it does not say."""
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(Frozen):
     """The packages of an image."""
 
     packages: tuple[Package, ...]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from orderops.aws.client import Aws
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, replace
 from orderops.images.build import ImageBuild, Sources, build_and_push, check_committed
 from orderops.images.checkout import NO_TAG
 from orderops.images.contents import config_of, contents_of
@@ -21,8 +21,7 @@ from orderops.text.lists import counted
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(Frozen):
     """An image in its repository, and what was done for it."""
 
     uri: str

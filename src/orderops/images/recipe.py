@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orderops.errors import UsageError
+from orderops.frozen import Frozen
 
 VERSION = "org.opencontainers.image.version"
 REVISION = "org.opencontainers.image.revision"
@@ -25,8 +25,7 @@ NEWEST = re.compile(
 MIGRATION = re.compile(r"sql/V0*(?P<number>\d+)__[^/]+\.sql")
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Frozen):
     """What a build is given besides the sources; an empty value is not known."""
 
     version: str = ""

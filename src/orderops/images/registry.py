@@ -22,6 +22,7 @@ from typing import IO, Any
 from urllib.parse import urljoin
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
@@ -29,8 +30,7 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.dock
 SILENCE = 60.0
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Frozen):
     """A manifest as the registry holds it: the digest of an image is that of these bytes."""
 
     raw: bytes

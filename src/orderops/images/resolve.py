@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from orderops.config import types as values
 from orderops.config.environment import Environment
 from orderops.database.tls import bundle_name, bundle_source, holds_roots
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen, replace
 from orderops.images.build import ImageBuild, Sources, build_and_push, check_committed, must_be_there
 from orderops.images.builder import builder
 from orderops.images.content_hash import module_tag
@@ -35,8 +35,7 @@ DOCKERFILE = Path("src/orderops/service/Dockerfile")
 ROOTS = Path("src/orderops/database/roots")
 
 
-@dataclass(frozen=True)
-class ImageCopy:
+class ImageCopy(Frozen):
     """An image that has to be copied, with its digest, into the service's repository."""
 
     environment: str
@@ -58,8 +57,7 @@ class ImageOrigin(StrEnum):
     SOURCES = "built from its sources"
 
 
-@dataclass(frozen=True)
-class ImageChoice:
+class ImageChoice(Frozen):
     """The image of a service; `uri` describes the future image while a build or copy is pending."""
 
     uri: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from orderops.aws.client import Aws
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.images.build import ImageBuild
 from orderops.images.content_hash import context_files
 from orderops.images.contents import config_of
@@ -26,8 +26,7 @@ INSTALLED = re.compile(r"process://orderops\.service(@.*)?")
 DOCKERFILE = Path(__file__).parents[1] / "service" / "Dockerfile"
 
 
-@dataclass(frozen=True)
-class SchemaRange:
+class SchemaRange(Frozen):
     """The oldest and the newest migration with which an image works; without a newest, every later one too."""
 
     oldest: int

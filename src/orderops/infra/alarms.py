@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from orderops.config.database import DatabaseConfig
 from orderops.config.environment import Environment
@@ -12,6 +11,7 @@ from orderops.config.service import ServiceConfig
 from orderops.config.waf import WafConfig
 from orderops.engine.resource import Output
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, field
 from orderops.infra.alert_rule import AlertRule, Measure, Need, Priority, RuleSubject, Source
 from orderops.infra.alert_rules import RULES
 from orderops.infra.failed_schedules import dead_letter_of, schedules_of
@@ -33,8 +33,7 @@ Routes = Mapping[Priority, SnsTopic]
 GROUPS = re.compile(r"\[(\w+)(\??)\]")
 
 
-@dataclass(frozen=True)
-class WatchedPart:
+class WatchedPart(Frozen):
     """A service, or a part that all services share, with what its metrics are measured on."""
 
     name: str

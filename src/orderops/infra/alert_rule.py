@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from orderops.frozen import Frozen, field
 
 
 class Priority(StrEnum):
@@ -73,8 +74,7 @@ CHOICES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(Frozen):
     """A metric, the statistic of each period, and what it is measured on."""
 
     namespace: str
@@ -83,8 +83,7 @@ class Measure:
     source: Source
 
 
-@dataclass(frozen=True)
-class AlertRule:
+class AlertRule(Frozen):
     """A line of the policy. `{name}`, `{limit}` and `{env}` in its texts are filled in for each alarm."""
 
     key: str

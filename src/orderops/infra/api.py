@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from orderops.config.api import DeclaredRoute
 from orderops.config.environment import Environment
 from orderops.engine.resource import Resource
+from orderops.frozen import Frozen, replace
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.resources.apigatewayv2_api import Apigatewayv2Api
 from orderops.resources.apigatewayv2_authorizer import Apigatewayv2Authorizer
@@ -21,8 +21,7 @@ from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.logs_group import LogsGroup
 
 
-@dataclass(frozen=True)
-class ApiFront:
+class ApiFront(Frozen):
     """An API, and everything that it has of its own."""
 
     api: Apigatewayv2Api

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from orderops.engine.decision import property_changes
 from orderops.engine.destroy import with_what_they_need
@@ -14,6 +14,7 @@ from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.terms import Terms
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.infra.connections import check_connections
 from orderops.infra.features import with_complete_notes
 from orderops.infra.plan import Plan, prune_steps, undeclared_in

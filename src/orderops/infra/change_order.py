@@ -8,20 +8,19 @@ class. So replicas grow before their primary, and shrink after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from orderops.config.capacity import memory_gib
 from orderops.engine.resource import Outputs
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.stack import Stack
 from orderops.text.lists import joined
 
 CLASS = "DBInstanceClass"
 
 
-@dataclass(frozen=True)
-class ClassChange:
+class ClassChange(Frozen):
     """An instance, its class, and the one that it is to have."""
 
     name: str

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from orderops.config.edit import with_values, write_file
 from orderops.config.environment import Environment
 from orderops.config.loader import Key, check_text
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, replace
 from orderops.infra.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Declaration:
+class Declaration(Frozen):
     """The workspace of the file as it will be, and the text of the file before and after."""
 
     workspace: Workspace

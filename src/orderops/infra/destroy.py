@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from orderops.aws.documents import Bucket
@@ -17,6 +16,7 @@ from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Step
 from orderops.engine.twins import check_no_twins
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen, replace
 from orderops.infra.plan import check_addresses
 from orderops.infra.region import check_region
 from orderops.infra.service import secret_path
@@ -33,8 +33,7 @@ WORKING = (AutoscalingTarget, EcsService, Elbv2Rule)
 MAX_NAMES = 3
 
 
-@dataclass(frozen=True)
-class DestroyPlan:
+class DestroyPlan(Frozen):
     """What would be deleted and what is kept. A resource that holds data is deleted only if it is `named`."""
 
     inventory: Inventory

@@ -10,11 +10,11 @@ so that their tasks are behind the API when the first request comes by the name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
 from orderops.engine.resource import Resource
+from orderops.frozen import Frozen, replace
 from orderops.infra.api import ApiFront
 from orderops.infra.rest_api import RestFront
 from orderops.infra.service import ServiceBase
@@ -28,8 +28,7 @@ from orderops.resources.route53_alias import Route53Alias
 from orderops.resources.route53_zones import zone_id
 
 
-@dataclass(frozen=True)
-class Entrance:
+class Entrance(Frozen):
     """The listeners of an environment, and what a name needs besides."""
 
     listener: Elbv2Listener

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
 from orderops.errors import AwsError, Meaning
+from orderops.frozen import replace
 from orderops.infra.stack import KINDS
 from orderops.resources.ec2_vpc import Ec2Vpc
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Observed, Outputs, Resource
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, field
 from orderops.infra.measured_changes import ChangeKind, MeasuredChange
 from orderops.infra.stack import stack
 from orderops.infra.workspace import Workspace
@@ -30,8 +30,7 @@ USUAL = {
 """AWS's usual figures for how long a database is away, by the kind of change and whether it has a standby."""
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(Frozen):
     """One line before the question: what it is about, and what to know."""
 
     about: str
@@ -42,8 +41,7 @@ class Fact:
         return {"about": self.about, "text": self.text}
 
 
-@dataclass(frozen=True)
-class InstancePlan:
+class InstancePlan(Frozen):
     """A guided change of the database, and what belongs to it."""
 
     step: Step

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 
 from orderops.engine.decision import decide
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.engine.step import Action, Step
 from orderops.engine.terms import Terms
+from orderops.frozen import Frozen, field, replace
 from orderops.infra.stack import Stack
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 
 
-@dataclass(frozen=True)
-class ServicesLeftOut:
+class ServicesLeftOut(Frozen):
     """Steps of released services that differ from the file apart from their image, and services without a release."""
 
     changes: list[Step] = field(default_factory=list)

@@ -6,7 +6,6 @@ The names come from the stack itself, so that no resource can be forgotten.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from orderops.config.loader import Key, Mistake
 from orderops.engine.names import LONGEST_TAG_VALUE, NameRule
 from orderops.engine.resource import Resource
 from orderops.errors import UsageError
+from orderops.frozen import Frozen
 from orderops.infra.service import release_of
 from orderops.infra.stack import NO_IMAGE, Stack, stack
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
@@ -28,8 +28,7 @@ ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 TAG_VALUE = NameRule(LONGEST_TAG_VALUE, r"[\w .:/=+@-]+", "letters, digits, spaces and _.:/=+-@")
 
 
-@dataclass(frozen=True)
-class DeclaredName:
+class DeclaredName(Frozen):
     """A name that orderops gives to a resource, and the key of the file that it comes from."""
 
     kind: type[Resource]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orderops.config.environment import Environment
 from orderops.engine.resource import Resource
+from orderops.frozen import Frozen
 from orderops.infra.roles import role_of
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
@@ -31,8 +31,7 @@ from orderops.resources.secretsmanager_login import MASTER, SecretsmanagerLogin
 ANYWHERE = "0.0.0.0/0"
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(Frozen):
     """The VPC, its subnets by tier, and the rest of the network in `rest`."""
 
     vpc: Ec2Vpc

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.readiness import ReadyState, ask_ready
 
 Look = Callable[[], bool | None]
@@ -25,8 +26,7 @@ PATIENCE = 30.0
 """Seconds for which that is waited for after a change."""
 
 
-@dataclass(frozen=True)
-class Outage:
+class Outage(Frozen):
     """A time without it: from the last good look before until the first good look after, in seconds since 1970."""
 
     since: float

@@ -7,12 +7,12 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException, RemoteDisconnected
 from urllib.parse import urlsplit
 
+from orderops.frozen import Frozen
 from orderops.infra.https import https_connection
 from orderops.text.durations import in_words
 from orderops.text.outside import plain
@@ -33,8 +33,7 @@ class NoAnswer(StrEnum):
     NOT_HTTP = "not-http"
 
 
-@dataclass(frozen=True)
-class PageAnswer:
+class PageAnswer(Frozen):
     """What a path answered. `status` is 0 if nothing did; `missing` and `detail` then say why."""
 
     url: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from orderops.engine.destroy import destroy, holding, keep_with_needs, undeclared
@@ -16,6 +15,7 @@ from orderops.engine.terms import Terms
 from orderops.engine.together import held_back, refusals, with_held
 from orderops.engine.twins import check_no_twins
 from orderops.errors import UsageError
+from orderops.frozen import Frozen, field, replace
 from orderops.infra.change_order import check_replicas_first
 from orderops.infra.connections import check_connections
 from orderops.infra.domain import check_zone
@@ -29,8 +29,7 @@ from orderops.infra.workspace import Workspace
 from orderops.resources.sns_subscription import former_subscriptions
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Frozen):
     """Steps that apply would take, undeclared resources that it would prune or keep, and what it was planned from."""
 
     steps: list[Step]
@@ -103,8 +102,7 @@ def make_plan(
     )
 
 
-@dataclass(frozen=True)
-class _DryRun:
+class _DryRun(Frozen):
     """A dry run of an apply. Fills `outputs` with what is observed."""
 
     stack: Stack

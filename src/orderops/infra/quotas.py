@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
+from orderops.frozen import Frozen
 from orderops.resources.service_quotas import ADDRESSES, DATABASES, GATEWAYS, VCPUS, VPCS, Quota, Use
 
 CPU_UNITS = 1024
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(Frozen):
     """Whether environments fit into one quota: its limit, what is in use, and what each needs on top of it."""
 
     quota: Quota

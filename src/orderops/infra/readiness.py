@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from orderops.config.environment import Environment
 from orderops.config.service import covers_all
+from orderops.frozen import Frozen, as_dict, field
 from orderops.infra.page import ANSWER_TIME, MOST_BYTES, NoAnswer, PageAnswer, ask_page
 from orderops.text.outside import plain
 
@@ -35,24 +35,21 @@ class ReadyState(StrEnum):
     NOT_ASKED = "not-asked"
 
 
-@dataclass(frozen=True)
-class AppliedMigrations:
+class AppliedMigrations(Frozen):
     """The newest migration that the database has, and how many it has."""
 
     version: int
     applied: int
 
 
-@dataclass(frozen=True)
-class OwnedSchema:
+class OwnedSchema(Frozen):
     """Whether the database belongs to the owner of the schema, and how many tables and views do not."""
 
     handed_over: bool
     others: int
 
 
-@dataclass(frozen=True)
-class ReadyAnswer:
+class ReadyAnswer(Frozen):
     """The answer; `reasons` has why each dependency is not ready, by its name."""
 
     state: ReadyState
@@ -71,8 +68,8 @@ class ReadyAnswer:
             "detail": self.detail,
             "url": self.url,
             "reasons": dict(self.reasons),
-            "migrations": asdict(self.migrations) if self.migrations else None,
-            "schema": asdict(self.schema) if self.schema else None,
+            "migrations": as_dict(self.migrations) if self.migrations else None,
+            "schema": as_dict(self.schema) if self.schema else None,
         }
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from orderops.config.api import DeclaredRoute
 from orderops.config.environment import Environment
 from orderops.engine.resource import Resource
+from orderops.frozen import Frozen
 from orderops.infra.network import Network, linked_role
 from orderops.resources.apigateway_account import NAME, ApigatewayAccount
 from orderops.resources.apigateway_definition import RestRoute
@@ -24,8 +24,7 @@ from orderops.resources.elbv2_listener import Elbv2Listener
 from orderops.resources.logs_group import LogsGroup
 
 
-@dataclass(frozen=True)
-class RestFront:
+class RestFront(Frozen):
     """A REST API, and everything that it has of its own."""
 
     api: ApigatewayRestApi

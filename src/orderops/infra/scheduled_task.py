@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment
 from orderops.config.render import file_text
 from orderops.engine.resource import Resource
+from orderops.frozen import Frozen
 from orderops.infra.roles import role_of
 from orderops.infra.service import ServiceBase
 from orderops.infra.service_roles import execution_role_of
@@ -26,8 +26,7 @@ ENTRYPOINT = ("python", "-m", "orderops.cli.scheduled_entrypoint")
 MINUTE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class ScheduledCommand:
+class ScheduledCommand(Frozen):
     """What AWS runs, how often, and what its task may do."""
 
     key: str
@@ -39,8 +38,7 @@ class ScheduledCommand:
     allow: tuple[Allow, ...]
 
 
-@dataclass(frozen=True)
-class ScheduledTask:
+class ScheduledTask(Frozen):
     """What has to exist before AWS can run the command."""
 
     environment: Environment

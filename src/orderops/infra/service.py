@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from orderops.config.environment import Environment, ServiceConfig
 from orderops.engine.resource import Output, Resource
+from orderops.frozen import Frozen, replace, values
 from orderops.infra.alarms import Routes, alarms_of, detectors_of, watched_service
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.infra.service_roles import execution_role_of, jobs_role_of, task_role_of
@@ -33,8 +33,7 @@ KEEP_ALIVE_MARGIN = 15
 PROBE = ("python", "-m", "orderops.service.probe")
 
 
-@dataclass(frozen=True)
-class ServiceContext:
+class ServiceContext(Frozen):
     """The shared resources that every service of an environment uses."""
 
     environment: Environment
@@ -47,8 +46,7 @@ class ServiceContext:
     """The listener of the internal load balancer, while requests come by two."""
 
 
-@dataclass(frozen=True)
-class ServiceBase:
+class ServiceBase(Frozen):
     """The resources of a service that have to exist before its first release."""
 
     key: str
@@ -72,10 +70,10 @@ class ServiceBase:
 
     def resources(self) -> Iterator[Resource]:
         """All of its own; those that a worker shares are of the service that it works for."""
-        values = [value for value in vars(self).values() if isinstance(value, Resource)]
+        own = [value for value in values(self) if isinstance(value, Resource)]
         shared = set(self.works_for.resources()) if self.works_for else set()
         routing = self.routing.resources() if self.routing else []
-        found = (*values, *routing, *self.secrets.values(), *self.alarms, *detectors_of(self.alarms))
+        found = (*own, *routing, *self.secrets.values(), *self.alarms, *detectors_of(self.alarms))
         yield from (value for value in found if value not in shared)
 
 

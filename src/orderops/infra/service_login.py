@@ -11,7 +11,7 @@ connect in place of a secret. The password stays: with the same command, the poi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from orderops.aws.client import Aws
 from orderops.engine.inventory import Inventory
@@ -21,6 +21,7 @@ from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.terms import Terms
+from orderops.frozen import replace
 from orderops.infra.iam_login import check_takes_tokens, iam_user_of
 from orderops.infra.stack import Stack
 from orderops.infra.workspace import Workspace

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 
 from orderops.config.environment import LONGEST_NAME, Environment, ServiceConfig
 from orderops.engine.resource import Resource
+from orderops.frozen import Frozen, replace
 from orderops.infra.network import Network
 from orderops.infra.roles import role_of
 from orderops.resources.ecs_strategy import SecondGroup
@@ -19,8 +19,7 @@ CANDIDATE = "x-orderops-candidate"
 """Header whose value is the service's key: such a request reaches the release that is tested."""
 
 
-@dataclass(frozen=True)
-class ServiceRouting:
+class ServiceRouting(Frozen):
     """The target groups of a service and the rules that lead to them."""
 
     target_group: Elbv2TargetGroup

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -12,6 +11,7 @@ from orderops.config.environment import Environment
 from orderops.database import iam_role, service_role
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
+from orderops.frozen import Frozen, replace
 from orderops.infra.alarms import Routes, detectors_of, routes_of, shared_alarms_of
 from orderops.infra.alert_rule import Priority
 from orderops.infra.api import ApiFront, api_of, internal_of, link_group_of
@@ -150,8 +150,7 @@ KINDS = INFRA_KINDS + SERVICE_KINDS
 NO_IMAGE = "(not released yet)"
 
 
-@dataclass(frozen=True)
-class Stack:
+class Stack(Frozen):
     """All resources of an environment."""
 
     environment: Environment
@@ -316,8 +315,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
     )
 
 
-@dataclass(frozen=True)
-class _Front:
+class _Front(Frozen):
     """What requests come by."""
 
     entrance: Ec2SecurityGroup

@@ -7,11 +7,11 @@ the security groups that they depend on stay open for them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from orderops.engine.inventory import Owned
 from orderops.engine.resource import Resource
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.infra.stack import Stack
 from orderops.resources.ec2_security_group import MAX_RULES, Ec2SecurityGroup, IngressRule, peer_of, port_of
 from orderops.resources.elbv2_listener import Elbv2Listener

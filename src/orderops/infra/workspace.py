@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from orderops.config.environment import Environment
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen, field
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.infra.zones import zones_of
 from orderops.resources.ec2_zones import account_of
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from orderops.runs.run import Runs
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(Frozen):
     """An environment, the AWS account it lives in, and its resources."""
 
     environment: Environment

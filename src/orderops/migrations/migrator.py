@@ -6,10 +6,11 @@ Each workflow decides from the files and the ledger while it holds the lock, so 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orderops.errors import Interrupted, OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.migrations.data_loss.check import check_accepted, losses
 from orderops.migrations.execution.failures import edited
 from orderops.migrations.execution.runner import Runner
@@ -30,8 +31,7 @@ NOTHING_YET = (0, "nothing yet", "")
 """Row of a baseline without migrations: version 0 is a database that has none."""
 
 
-@dataclass(frozen=True)
-class Overview:
+class Overview(Frozen):
     """Status of each migration in a database, and the lock holder."""
 
     statuses: Sequence[MigrationStatus]
@@ -94,8 +94,7 @@ def undo(
     yield from _run_all(replace(runner, accepted=accepted), wanted, AttemptAction.UNDO)
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(Frozen):
     """Migrations to mark as applied, and the note that says why."""
 
     migrations: Sequence[Migration]
@@ -183,8 +182,7 @@ def _chosen_ledger(found: Sequence[OtherToolLedger], tool: str) -> OtherToolLedg
     return chosen[0]
 
 
-@dataclass(frozen=True)
-class Repair:
+class Repair(Frozen):
     """One row that repair adds to the ledger."""
 
     version: int

@@ -10,6 +10,7 @@ from orderops.alerts.fire_drill_record import fire_drills
 from orderops.alerts.reading import AlertsRead, band_of
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
+from orderops.frozen import as_dict
 from orderops.infra.alarms import rules_in, runbook_of
 from orderops.infra.workspace import Workspace
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
@@ -65,7 +66,7 @@ def check_alerts(workspace: Workspace, exists: Callable[[str], bool], *, as_json
     drills = fire_drills(Bucket(workspace.aws), workspace.environment.name, [holder.run for holder in holders])
     found = list(findings(workspace.aws, workspace.stack, exists, drills=drills))
     if as_json:
-        console.show_json([vars(finding) for finding in found])
+        console.show_json([as_dict(finding) for finding in found])
     else:
         show_findings(found)
     if found:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.images.released import releases_taken_back
 from orderops.images.resolve import ImageChoice, check_can_build, materialize
 from orderops.images.retention import keep_released

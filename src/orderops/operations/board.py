@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from orderops.board.samples import Days
 from orderops.board.server import BoardServer, ServedBoard, serve_board
 from orderops.config.files import replace_file
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
@@ -159,8 +159,7 @@ def list_incidents(workspace: Workspace, *, as_json: bool) -> None:
         console.info_error("unreadable: ", broken)
 
 
-@dataclass(frozen=True)
-class IncidentChange:
+class IncidentChange(Frozen):
     """A change of the incidents in progress."""
 
     book: IncidentBook

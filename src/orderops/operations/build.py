@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.images.build import ImageBuild
 from orderops.images.ecr import ECR_IMAGE, digest_of, opened, pinned
 from orderops.images.publish import Published, plan_build, publish
@@ -17,8 +17,7 @@ from orderops.infra.workspace import Workspace
 from orderops.ui import console
 
 
-@dataclass(frozen=True)
-class BuildOptions:
+class BuildOptions(Frozen):
     """What to build, and as which version."""
 
     context: Path | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orderops.config.environment import load_environment
 from orderops.database.connection import Login
 from orderops.errors import Differences, OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.operations.options import CompareOptions
 from orderops.operations.remote import argv, run_by_task
@@ -32,8 +32,7 @@ LIVE, RESTORED = "live", "restored"
 """Names of the two databases in a remote job."""
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Frozen):
     """The logins and names of the live database and a restored one."""
 
     live: Login

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from orderops.engine.resource import Observed
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.declaration import Declaration, declare
 from orderops.infra.workspace import Workspace
 from orderops.operations.database_upgrade import KEY, workspace_for
@@ -23,8 +23,7 @@ from orderops.ui import console
 from orderops.ui.progress import Progress
 
 
-@dataclass(frozen=True)
-class AbandonPlan:
+class AbandonPlan(Frozen):
     """What is given up; without a deployment, nothing of it is left."""
 
     database: Observed

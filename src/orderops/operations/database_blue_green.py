@@ -6,7 +6,6 @@ the same command goes on after an interruption.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 from orderops.aws.documents import Bucket
@@ -18,6 +17,7 @@ from orderops.engine.step import Action, Step
 from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.infra.declaration import Declaration, declare
 from orderops.infra.iam_login import take_tokens
 from orderops.infra.instance_plan import Fact, InstancePlan, outage_fact

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from orderops.engine.resource import Observed, Outputs, Resource
 from orderops.engine.step import Action
 from orderops.engine.terms import Terms
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.infra.address import service_url
 from orderops.infra.declaration import Declaration
 from orderops.infra.instance_plan import Fact, InstancePlan, check_state

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orderops.database.rotation import MasterUser, Rotated, Rotation, RotationResult, ServiceUsers
 from orderops.database.secret_versions import LoginSecret
 from orderops.errors import UsageError
+from orderops.frozen import Frozen, replace
 from orderops.infra.service_login import password_is_due
 from orderops.operations.deployments import check_receives_schema
 from orderops.operations.locked import locked_run, read_lease
@@ -37,8 +38,7 @@ PATIENCE = timedelta(minutes=10)
 """The longest grace that is waited for. A longer one is noted, and a later run closes the login."""
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Frozen):
     """What an operator wants of a rotation."""
 
     grace: timedelta | None = None
@@ -134,7 +134,7 @@ def _rotate(
         secret = LoginSecret(aws, name)
         if who == MASTER:
             outcome = Rotation(secret, MasterUser(database)).run(timedelta(), wanted.if_older)
-            database = replace(database, password=secret.login().password)
+            database = dataclasses.replace(database, password=secret.login().password)
         else:
             outcome = _rotate_services(Rotation(secret, ServiceUsers(database)), wanted)
         outcomes[who] = outcome
@@ -162,8 +162,7 @@ def _wait(until: datetime, username: str) -> None:
             time.sleep(min(1.0, left))
 
 
-@dataclass(frozen=True)
-class _Login:
+class _Login(Frozen):
     """A login as it is now."""
 
     who: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -22,6 +22,7 @@ from orderops.alerts.fire_drill_record import FireDrill, begun, end, fire_drills
 from orderops.alerts.reading import AlertsRead
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.alert_rule import Priority
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
@@ -34,8 +35,7 @@ from orderops.ui.alerts import show_drill
 from orderops.ui.progress import Progress
 
 
-@dataclass(frozen=True)
-class DrillPatience:
+class DrillPatience(Frozen):
     """How long a drill waits for deliveries, and between two looks."""
 
     delivered: timedelta = timedelta(minutes=5)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from orderops.engine.resource import Resource, unknown_in
 from orderops.engine.step import Action, Step
 from orderops.errors import Differences, OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
@@ -63,8 +63,7 @@ class Change(ABC, Generic[P]):
         return ()
 
 
-@dataclass(frozen=True)
-class Outcome(Generic[P]):
+class Outcome(Frozen, Generic[P]):
     """The plan that was applied; without run and progress if nothing was applied."""
 
     plan: P

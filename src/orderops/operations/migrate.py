@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orderops.engine.task import RecentWrites
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen, field
 from orderops.migrations import migrator
 from orderops.migrations.execution.blocker import Blocker
 from orderops.migrations.execution.lock_wait import LockMonitor, LockWaiter, RetryBudget
@@ -67,8 +67,7 @@ Note = Callable[..., None]
 """Adds an entry to the run's record."""
 
 
-@dataclass(frozen=True)
-class ConfirmedChange:
+class ConfirmedChange(Frozen):
     """A change that was agreed to: what adds to its record, and the writes that its lease has to outlast."""
 
     note: Note
@@ -92,8 +91,7 @@ def confirmed(database: MigrationTarget, options: ChangeOptions, question: str) 
         yield ConfirmedChange(run.record.note, run.recent_writes)
 
 
-@dataclass(frozen=True)
-class SchemaChange:
+class SchemaChange(Frozen):
     """Whether migrations are applied or undone, in the words of question, record and report; and its lock options."""
 
     verb: str

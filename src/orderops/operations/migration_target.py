@@ -7,12 +7,12 @@ import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orderops.database.connection import Login, connect, connect_by_access, login_from_dsn
 from orderops.errors import UsageError
+from orderops.frozen import Frozen
 from orderops.migrations.ledger.table import Author
 from orderops.migrations.sql.batches import BatchLimits
 from orderops.migrations.sql.files import read_migrations, sql_folder
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 DSN = "ORDEROPS_DSN"
 
 
-@dataclass(frozen=True)
-class MigrationTarget:
+class MigrationTarget(Frozen):
     """The database to migrate, and how it is reached."""
 
     login: Login

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from orderops.frozen import Frozen, replace
 
 if TYPE_CHECKING:
     from orderops.remote.job import CurrentJob
@@ -17,8 +18,7 @@ DEFAULT_WAIT = timedelta(minutes=10)
 DEFAULT_BUDGET = timedelta(minutes=10)
 
 
-@dataclass(frozen=True)
-class ChangeOptions:
+class ChangeOptions(Frozen):
     """How a command changes an environment: what was confirmed up front, and how long to wait for other operators."""
 
     command: str = ""
@@ -40,8 +40,7 @@ class ChangeOptions:
         return {"dry_run": self.dry_run, "wait": _unless(self.wait, DEFAULT_WAIT)}
 
 
-@dataclass(frozen=True)
-class ImageOptions:
+class ImageOptions(Frozen):
     """Which images a release gets, and what they may be built from."""
 
     image: Sequence[str] = ()
@@ -55,16 +54,14 @@ class ImageOptions:
         return [*(f"--image {uri}" for uri in self.image), *(["--allow-dirty"] if self.allow_dirty else [])]
 
 
-@dataclass(frozen=True)
-class EnvironmentOptions:
+class EnvironmentOptions(Frozen):
     """Which environment, and the folder of its file."""
 
     env: str = "local"
     environments: Path | None = None
 
 
-@dataclass(frozen=True)
-class DatabaseOptions:
+class DatabaseOptions(Frozen):
     """Which environment's database server."""
 
     env: str = "local"
@@ -81,8 +78,7 @@ class ChangeTime(StrEnum):
     NOW = "now"
 
 
-@dataclass(frozen=True)
-class MigrateOptions:
+class MigrateOptions(Frozen):
     """Which database and which migrations."""
 
     env: str = "local"
@@ -93,8 +89,7 @@ class MigrateOptions:
     """The remote job that runs this command; None on the operator's machine."""
 
 
-@dataclass(frozen=True)
-class LockOptions:
+class LockOptions(Frozen):
     """How long a migration waits for locks, and whether it may terminate the sessions that block it."""
 
     budget: timedelta = DEFAULT_BUDGET
@@ -105,8 +100,7 @@ class LockOptions:
         return {"budget": _unless(self.budget, DEFAULT_BUDGET), "terminate_blockers": self.terminate_blockers}
 
 
-@dataclass(frozen=True)
-class CompareOptions:
+class CompareOptions(Frozen):
     """Which restored instance is compared with the live database, and which tables."""
 
     name: str | None = None

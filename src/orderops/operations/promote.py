@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 
 from orderops.database.connection import connect
 from orderops.database.service_role import ROLE
 from orderops.engine.resource import Resource
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen, replace
 from orderops.infra.address import service_url
 from orderops.infra.iam_login import iam_user_of
 from orderops.infra.service_login import tag_with_login
@@ -46,8 +46,7 @@ from orderops.ui.progress import Progress
 Decide = Callable[[Instances], Switch]
 
 
-@dataclass(frozen=True)
-class SwitchPlan:
+class SwitchPlan(Frozen):
     """Which instance replaces which, what carries that out, and the steps that it would take."""
 
     switch: Switch

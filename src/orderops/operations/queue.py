@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.infra.failed_schedules import dead_letter_of, schedules_of
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
@@ -19,8 +19,7 @@ from orderops.ui.progress import Progress
 from orderops.ui.queues import show_message, show_messages, show_reasons
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(Frozen):
     """Which dead letters are meant: by id, by reason, or all."""
 
     ids: Sequence[str] = ()
@@ -53,8 +52,7 @@ class Chosen:
         ]
 
 
-@dataclass(frozen=True)
-class DeadLetters:
+class DeadLetters(Frozen):
     """The queue of dead letters, and the option that names them."""
 
     queue: str

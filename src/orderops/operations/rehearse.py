@@ -6,13 +6,13 @@ The copy is a restore to the latest moment, and is deleted afterwards. What a ki
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from orderops.aws.documents import Bucket
 from orderops.database.connection import Login
 from orderops.errors import Differences, OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import CANARIES, Migration, read_migrations, sql_folder
@@ -42,8 +42,7 @@ COPY = "copy"
 """Name of the copy in a remote job."""
 
 
-@dataclass(frozen=True)
-class RehearsalRequest:
+class RehearsalRequest(Frozen):
     """What is rehearsed, and how."""
 
     where: MigrateOptions

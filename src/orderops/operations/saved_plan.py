@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from orderops import __version__
 from orderops.aws.partition import dns_suffix_of
 from orderops.config.environment import environments_folder
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, replace
 from orderops.images.build import ImageBuild
 from orderops.images.ecr import ECR_IMAGE
 from orderops.images.resolve import ImageChoice, ImageCopy, ImageOrigin, image_of
@@ -22,8 +22,7 @@ from orderops.migrations.sql.files import sql_folder
 from orderops.ui import console
 
 
-@dataclass(frozen=True)
-class PlanScope:
+class PlanScope(Frozen):
     """What a plan was made with, besides the environment."""
 
     choices: Mapping[str, ImageChoice] | None

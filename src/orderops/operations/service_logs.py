@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orderops.errors import UsageError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.releases.log_events import log_events
 from orderops.ui import console
@@ -18,8 +18,7 @@ from orderops.ui.logs import LogView, is_metric
 _TRACE = re.compile(r"(?P<id>[0-9a-f]{32})|[0-9a-f]{2}-(?P<within>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@dataclass(frozen=True)
-class LogChoice:
+class LogChoice(Frozen):
     """Which lines of a log are meant."""
 
     since: timedelta

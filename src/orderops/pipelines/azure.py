@@ -9,13 +9,13 @@ import base64
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
 
 from orderops.aws.validation import Malformed, json_object
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.pipelines.rules import PipelineFinding
 from orderops.text.outside import plain
 
@@ -24,8 +24,7 @@ LARGEST = 4 * 1024**2
 APPROVAL, BRANCH_CONTROL = "Approval", "Branch control"
 
 
-@dataclass(frozen=True)
-class AzureProject:
+class AzureProject(Frozen):
     """A project of Azure DevOps, and a token that may read its environments."""
 
     organisation: str

@@ -6,8 +6,9 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from difflib import get_close_matches
+
+from orderops.frozen import Frozen
 
 CHANGING = frozenset(
     {
@@ -28,8 +29,7 @@ MIGRATING = frozenset({("migrate", "apply"), ("migrate", "undo"), ("migrate", "r
 SUBSTITUTION = re.compile(r"^\w+=\$\((.*)\)$")
 
 
-@dataclass(frozen=True)
-class OrderopsCommand:
+class OrderopsCommand(Frozen):
     """A command of orderops as it stands in a line."""
 
     line: str

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.text.nesting import nests_deeper
 from orderops.text.outside import plain
 
@@ -20,8 +20,7 @@ DEEPEST = 40
 BRANCH = re.compile(r"eq\(\s*variables\['Build\.SourceBranch'\]\s*,\s*'refs/heads/([^']+)'\s*\)")
 
 
-@dataclass(frozen=True)
-class PipelineStep:
+class PipelineStep(Frozen):
     """A step of a job."""
 
     raw: Mapping[str, Any]
@@ -42,8 +41,7 @@ class PipelineStep:
         return str(inputs.get("awsCredentials", "")) if isinstance(inputs, Mapping) else ""
 
 
-@dataclass(frozen=True)
-class PipelineJob:
+class PipelineJob(Frozen):
     """A job, or a deployment job, which has an environment with its checks."""
 
     name: str
@@ -52,8 +50,7 @@ class PipelineJob:
     steps: Sequence[PipelineStep]
 
 
-@dataclass(frozen=True)
-class PipelineStage:
+class PipelineStage(Frozen):
     """A stage with its jobs."""
 
     name: str
@@ -94,8 +91,7 @@ class PipelineStage:
             yield from step.lines
 
 
-@dataclass(frozen=True)
-class PipelineFile:
+class PipelineFile(Frozen):
     """The whole file."""
 
     path: Path

@@ -6,10 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
 from itertools import chain
 
 from orderops.config.environment import Environment
+from orderops.frozen import Frozen, as_dict
 from orderops.pipelines.commands import MIGRATING, OrderopsCommand, commands_in, unknown_part
 from orderops.pipelines.document import PipelineFile, PipelineJob, PipelineStage
 
@@ -18,8 +18,7 @@ OUTPUT = re.compile(r"stageDependencies\.(\w+)\.(\w+)\.outputs\['([^']+)'\]")
 SET_OUTPUT = re.compile(r"task\.setvariable\s+variable=(\w+);[^\]]*isOutput=true")
 
 
-@dataclass(frozen=True)
-class PipelineFinding:
+class PipelineFinding(Frozen):
     """A mistake: where it stands, what it leads to, and what to write instead."""
 
     where: str
@@ -28,11 +27,10 @@ class PipelineFinding:
 
     def to_dict(self) -> dict[str, str]:
         """As JSON, with stable keys."""
-        return asdict(self)
+        return as_dict(self)
 
 
-@dataclass(frozen=True)
-class PipelineCheck:
+class PipelineCheck(Frozen):
     """A pipeline, the environments it may be about, and the commands that orderops has."""
 
     file: PipelineFile

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from orderops.aws.client import Aws, if_found
 from orderops.errors import AwsError
+from orderops.frozen import Frozen, as_dict, field
 from orderops.resources.sqs_queue import GONE
 
 BATCH = 10
@@ -31,8 +31,7 @@ SCHEDULE, ERROR, ERROR_TEXT = "SCHEDULE_ARN", "ERROR_CODE", "ERROR_MESSAGE"
 OURS = frozenset({REASON, DETAIL, "failed_at", "receives", "message_id"})
 
 
-@dataclass(frozen=True)
-class MessageCounts:
+class MessageCounts(Frozen):
     """Numbers of messages, approximate as SQS counts them."""
 
     waiting: int
@@ -41,11 +40,10 @@ class MessageCounts:
 
     def to_dict(self) -> dict[str, int]:
         """As JSON, with stable keys."""
-        return dict(vars(self))
+        return as_dict(self)
 
 
-@dataclass(frozen=True)
-class QueuedMessage:
+class QueuedMessage(Frozen):
     """A received message; times are those of SQS."""
 
     id: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from orderops.errors import UsageError
+from orderops.frozen import replace
 from orderops.migrations.sql.files import CANARIES, SqlFile
 from orderops.migrations.sql.parser import Statement, read_script
 from orderops.rehearsal.queries import Query, QueryOrigin, read_query

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orderops.frozen import Frozen
 from orderops.rehearsal.recorder import MODES, STRONG
 from orderops.rehearsal.report import HeldLock, StatementReport
 from orderops.rehearsal.workload import QueryGroup
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 
-@dataclass(frozen=True)
-class TableRef:
+class TableRef(Frozen):
     """A table by OID, and the partitioned table it belongs to: itself if it is not a partition."""
 
     number: int
@@ -33,8 +32,7 @@ def load_tables(connection: Connection) -> dict[str, TableRef]:
     return {name: TableRef(*rest) for name, *rest in rows}
 
 
-@dataclass(frozen=True)
-class Coverage:
+class Coverage(Frozen):
     """Which tables the load covers, among those that existed before the first migration: new ones have no clients."""
 
     tables: Mapping[str, TableRef]

@@ -7,10 +7,10 @@ second of three files continues with the third.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.migrations.ledger.status import MigrationStatus
 from orderops.migrations.ledger.table import Expected
 from orderops.rehearsal.receipts import Receipt, RehearsedMigration
@@ -20,8 +20,7 @@ FAILS = "says that"
 CLOCK_SKEW = timedelta(hours=1)
 
 
-@dataclass(frozen=True)
-class DatabaseState:
+class DatabaseState(Frozen):
     """The database to which migrations are applied."""
 
     schema: str

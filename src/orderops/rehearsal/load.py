@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
 from orderops.database.connection import Login
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.rehearsal.workload import QueryGroup
 
 # Seconds. On a busy machine Python and its connections take some.
@@ -22,8 +23,7 @@ START_TIMEOUT = 30.0
 POLL_INTERVAL = 0.02
 
 
-@dataclass(frozen=True)
-class SlowQuery:
+class SlowQuery(Frozen):
     """A query that was slow, or after which its group began to fail or to succeed again. Times are monotonic."""
 
     family: int

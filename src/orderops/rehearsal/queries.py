@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from orderops.database.catalog import LEDGER_SCHEMA
 from orderops.database.connection import Login, connect
+from orderops.frozen import Frozen, replace
 from orderops.migrations.sql.parser import masked, without_comments
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class QueryOrigin(StrEnum):
     DERIVED = "derived for a table that is touched"
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(Frozen):
     """A statement that the service runs."""
 
     name: str

@@ -7,21 +7,21 @@ whether any failed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket, Document
 from orderops.aws.validation import Malformed, Time, validated
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, as_dict
 from orderops.rehearsal.report import Report
 
 # Only the newest are read: one request migration, and an older one would be too old for the gate anyway.
 MAX_RECEIPTS = 20
 
 
-@dataclass(frozen=True)
-class RehearsedMigration:
+class RehearsedMigration(Frozen):
     """One migration of a receipt: checksums of its files, its duration, and the schema digests before and after."""
 
     version: int
@@ -50,8 +50,7 @@ class ReceiptShape:
     copy: CopyShape = CopyShape()
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Receipt(Frozen):
     """What the gate needs to know about a rehearsal."""
 
     key: str
@@ -77,7 +76,7 @@ class Receipt:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, for a remote job."""
-        return {**asdict(self), "ended": self.ended.isoformat()}
+        return {**as_dict(self), "ended": self.ended.isoformat()}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Receipt:
@@ -88,8 +87,7 @@ class Receipt:
             raise OrderopsError(f"the receipt of this job {error}", "re-run this command") from None
 
 
-@dataclass(frozen=True)
-class Receipts:
+class Receipts(Frozen):
     """The latest receipts, newest first, and the documents among them that are no receipt: these open no gate."""
 
     readable: Sequence[Receipt] = ()

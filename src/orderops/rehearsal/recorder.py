@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.database.catalog import USER_SCHEMAS
+from orderops.frozen import Frozen
 from orderops.migrations.execution.observer import Observer
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement
@@ -56,8 +57,7 @@ select (pg_current_wal_insert_lsn() - '0/0')::int8,
 """
 
 
-@dataclass(frozen=True)
-class Measurement:
+class Measurement(Frozen):
     """WAL position, size and files of some tables, and the locks of a session, at one moment."""
 
     at: float
@@ -82,8 +82,7 @@ def measure(connection: Connection, tables: Sequence[int]) -> Measurement:
     )
 
 
-@dataclass(frozen=True)
-class Relations:
+class Relations(Frozen):
     """Tables and indexes that exist before a file is applied, by OID; what the file creates has no clients yet."""
 
     touched: Sequence[int]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws.validation import Malformed, validated
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, as_dict
 
 # Incremented when an older orderops could no longer read what is written.
 FORM = 1
@@ -31,8 +31,7 @@ class Impact(StrEnum):
         return list(Impact).index(self)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Frozen):
     """One sentence, and the figure behind it."""
 
     impact: Impact
@@ -47,8 +46,7 @@ class Verdict:
         return self.impact is not Impact.SAFE
 
 
-@dataclass(frozen=True)
-class Stall:
+class Stall(Frozen):
     """The longest wait of one query group."""
 
     family: str
@@ -59,8 +57,7 @@ class Stall:
     """Whether it was seen waiting for a lock; otherwise the machine was busy."""
 
 
-@dataclass(frozen=True)
-class HeldLock:
+class HeldLock(Frozen):
     """The strongest lock that a statement took on a table, and for how long."""
 
     relation: str
@@ -68,8 +65,7 @@ class HeldLock:
     seconds: float
 
 
-@dataclass(frozen=True)
-class StatementReport:
+class StatementReport(Frozen):
     """One statement of a file."""
 
     line: int
@@ -91,16 +87,14 @@ class StatementReport:
     """When its first try began, to find it in the server's log."""
 
 
-@dataclass(frozen=True)
-class BrokenQuery:
+class BrokenQuery(Frozen):
     """A query of the running service that no longer works."""
 
     query: str
     error: str
 
 
-@dataclass(frozen=True)
-class UndoReport:
+class UndoReport(Frozen):
     """Result of an undo."""
 
     seconds: float = 0.0
@@ -118,8 +112,7 @@ class UndoReport:
         return not self.failed and not self.differences
 
 
-@dataclass(frozen=True)
-class WorstCase:
+class WorstCase(Frozen):
     """The migration applied again, while a session that used its tables keeps its transaction open."""
 
     held: float = 0.0
@@ -133,8 +126,7 @@ class WorstCase:
     """Why it did not finish or was not tried; "" if it did."""
 
 
-@dataclass(frozen=True)
-class MigrationReport:
+class MigrationReport(Frozen):
     """What the rehearsal found about one migration."""
 
     version: int
@@ -157,8 +149,7 @@ class MigrationReport:
     worst_case: WorstCase | None = None
 
 
-@dataclass(frozen=True)
-class QueryGroupReport:
+class QueryGroupReport(Frozen):
     """A query group that ran throughout, and how it performed without a migration."""
 
     name: str
@@ -171,8 +162,7 @@ class QueryGroupReport:
     """Where it comes from: canaries.sql, or derived for a table that is touched."""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Frozen):
     """A whole rehearsal."""
 
     started: datetime
@@ -207,7 +197,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
-        return {"form": FORM, **_to_json(asdict(self))}
+        return {"form": FORM, **_to_json(as_dict(self))}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Report:

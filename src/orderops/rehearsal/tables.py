@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from orderops.frozen import Frozen
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.locks import locks_of
 from orderops.migrations.sql.parser import Statement, identifier
@@ -34,8 +34,7 @@ where a.attrelid = %s and a.attnum > 0 and not a.attisdropped order by a.attnum
 """
 
 
-@dataclass(frozen=True)
-class ColumnDefinition:
+class ColumnDefinition(Frozen):
     """One column of a table."""
 
     name: str
@@ -43,8 +42,7 @@ class ColumnDefinition:
     generated: bool
 
 
-@dataclass(frozen=True)
-class TableDefinition:
+class TableDefinition(Frozen):
     """An existing table."""
 
     number: int

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from orderops.frozen import Frozen
 from orderops.rehearsal.recorder import MODES
 from orderops.rehearsal.report import BrokenQuery, HeldLock, Impact, MigrationReport, Stall, Verdict
 from orderops.rehearsal.workload import QueryGroup
@@ -23,8 +23,7 @@ CLEARLY_LONGER = 1.5
 MAX_BROKEN_QUERIES = 2
 
 
-@dataclass(frozen=True)
-class Evaluator:
+class Evaluator(Frozen):
     """Turns the waits of query groups into a verdict."""
 
     families: Sequence[QueryGroup]

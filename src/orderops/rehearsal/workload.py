@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from orderops.frozen import Frozen, replace
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import identifier
 from orderops.rehearsal.queries import Query, QueryOrigin, error_text, read_query
@@ -38,8 +38,7 @@ NEW_KEYS = {
 """Expressions for a key that no row has, by column type."""
 
 
-@dataclass(frozen=True)
-class QueryGroup:
+class QueryGroup(Frozen):
     """One query that runs repeatedly, with changing values."""
 
     query: Query
@@ -57,8 +56,7 @@ class QueryGroup:
         return self.query.name
 
 
-@dataclass(frozen=True)
-class Workload:
+class Workload(Frozen):
     """The query groups of a rehearsal, and notes about queries that cannot run."""
 
     families: Sequence[QueryGroup]

@@ -9,6 +9,7 @@ from time import monotonic
 
 from orderops.aws.client import Aws
 from orderops.errors import AwsError
+from orderops.frozen import Frozen
 from orderops.releases.probe import Answer, ask
 from orderops.releases.rollout import CRASHES, Rollout
 from orderops.releases.running import read_service
@@ -25,8 +26,7 @@ BEFORE = timedelta(minutes=5)
 """The time before a release whose traffic says whether its errors can be told from older ones."""
 
 
-@dataclass(frozen=True)
-class ReleaseBaseline:
+class ReleaseBaseline(Frozen):
     """How the service was before the release."""
 
     ready: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from orderops.frozen import Frozen
 from orderops.releases.task_end import TaskEnd
 
 UNKNOWN = "unknown"
@@ -26,8 +27,7 @@ class Cause:
     command: str = ""
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(Frozen):
     """An entry of the catalogue: how a cause is recognized, and its words with names in braces."""
 
     key: str

@@ -6,11 +6,11 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from types import MappingProxyType
 from typing import Any
 
+from orderops.frozen import Frozen, field
 from orderops.infra.readiness import on_this_machine
 
 TIMEOUT = 5.0
@@ -19,8 +19,7 @@ LONGEST = 64 * 1024
 """Bytes of an answer that are read."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Frozen):
     """What a path of a service answered. `status` is 0, and `problem` says why, if nothing did."""
 
     status: int = 0

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket
+from orderops.frozen import Frozen
 from orderops.releases.card import NO_CARD, FailureCard
 from orderops.releases.verdict import ReleaseOutcome, ReleaseVerdict
 from orderops.runs.history import timestamp
@@ -59,8 +60,7 @@ class ReleaseRecord:
         return ReleaseOutcome(self.service, self.verdict, self.reason, self.runs_now, self.card)
 
 
-@dataclass(frozen=True)
-class ReleaseHistory:
+class ReleaseHistory(Frozen):
     """The releases of an environment's services."""
 
     bucket: Bucket

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from orderops.aws.client import Aws, if_found
 from orderops.engine.resource import Observed
 from orderops.engine.scheduler import OnWait
+from orderops.frozen import Frozen
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_strategy import SHIFTED, TESTED
 
@@ -22,8 +22,7 @@ OVER = ("ConflictException", "ServiceDeploymentNotFoundException", "InvalidParam
 """What ECS answers for a pause or a deployment that is over."""
 
 
-@dataclass(frozen=True)
-class DeploymentStage:
+class DeploymentStage(Frozen):
     """The stage of a deployment under way."""
 
     deployment: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from orderops.aws.client import Aws
+from orderops.frozen import Frozen
 from orderops.releases.running import read_service
 from orderops.resources.ecs_failure import BY_PLAN, last_lines_of, stopped
 from orderops.text.outside import plain
@@ -23,8 +23,7 @@ TARGET_GROUP = re.compile(r"arn:[^:\s]+:elasticloadbalancing:[^/\s]*targetgroup/
 """The ARN of a target group, which is too long for a line that only its name is read in."""
 
 
-@dataclass(frozen=True)
-class TaskEnd:
+class TaskEnd(Frozen):
     """A task that stopped, or never started, without being asked to by a deployment."""
 
     task: str

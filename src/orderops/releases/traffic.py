@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
 from orderops.aws.metrics import MetricQuery, read_metrics
+from orderops.frozen import Frozen
 
 METRICS = ("RequestCount", "HTTPCode_Target_5XX_Count")
 FEWEST_ERRORS = 5
@@ -15,8 +15,7 @@ HIGHEST_SHARE = 0.05
 MINUTE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class Traffic:
+class Traffic(Frozen):
     """Requests of some minutes, and how many of them the tasks answered with 5xx."""
 
     requests: int = 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.releases.card import NO_CARD, FailureCard
 
 
@@ -35,8 +35,7 @@ EXIT_CODES = {
 }
 
 
-@dataclass(frozen=True)
-class ReleaseOutcome:
+class ReleaseOutcome(Frozen):
     """What became of the release of one service."""
 
     service: str

@@ -11,6 +11,7 @@ from typing import Any
 from orderops import __version__
 from orderops.aws.validation import Malformed, validated
 from orderops.errors import Interrupted, OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.remote.framing import Mark, OutputLine, parse_line
 from orderops.remote.task import RemoteTask
 
@@ -31,16 +32,14 @@ DOING = {
 """What a task does, by its status in ECS."""
 
 
-@dataclass(frozen=True)
-class JobObserver:
+class JobObserver(Frozen):
     """What a job's output and its waits are shown with."""
 
     on_output: OutputHandler
     on_wait: OnJobWait
 
 
-@dataclass(frozen=True)
-class FollowTiming:
+class FollowTiming(Frozen):
     """Intervals and limits, in seconds."""
 
     interval: float = 1.0
@@ -56,8 +55,7 @@ class FollowTiming:
     """For a task to end after it was stopped."""
 
 
-@dataclass(frozen=True)
-class JobEnd:
+class JobEnd(Frozen):
     """How a command ended: its exit code and its error, if any."""
 
     exit_code: int

@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws.validation import json_object
+from orderops.frozen import Frozen
 
 # The log drivers split lines at 16 KiB, and a character takes at most four bytes.
 PIECE = 4000
@@ -31,8 +31,7 @@ class Mark(StrEnum):
     END = "end"
 
 
-@dataclass(frozen=True)
-class OutputLine:
+class OutputLine(Frozen):
     """A line, or a piece of one: then `ends` is false, and the next piece continues it."""
 
     mark: Mark

@@ -18,6 +18,7 @@ from orderops.aws.documents import BrokenDocument, Bucket, Document
 from orderops.aws.validation import LARGEST, json_object
 from orderops.database.connection import Login, login_at_endpoint, login_from_secret
 from orderops.errors import AwsError, Meaning, OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.remote.follow import JobObserver, follow, interrupt
 from orderops.remote.framing import Mark, OutputLine
@@ -45,8 +46,7 @@ KEPT_FOR = timedelta(days=2)
 """How long the documents of a job are kept if its operator never read the result."""
 
 
-@dataclass(frozen=True)
-class JobResult:
+class JobResult(Frozen):
     """How a job ended."""
 
     exit_code: int

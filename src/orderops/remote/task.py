@@ -10,6 +10,7 @@ from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen
 from orderops.remote.request import JOB_ID, JOB_URL
 from orderops.resources.ecs_failure import why_stopped
 
@@ -24,8 +25,7 @@ KNOWN_AFTER = timedelta(seconds=30)
 """How long a new role is left alone."""
 
 
-@dataclass(frozen=True)
-class TaskPlacement:
+class TaskPlacement(Frozen):
     """Where a task can run next to a service: with its image, roles, subnets and security groups."""
 
     environment: str

@@ -14,13 +14,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic, sleep
 from typing import IO, Any
 
 from orderops.aws.client import Aws, every
 from orderops.database.connection import Login, Tunnel
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 
 DOCUMENT = "AWS-StartPortForwardingSessionToRemoteHost"
@@ -37,8 +38,7 @@ MAX_OUTPUT = 100_000
 ALTERNATIVE = 'or use a task instead of a tunnel: access = "task" in [database]'
 
 
-@dataclass(frozen=True)
-class TunnelTiming:
+class TunnelTiming(Frozen):
     """Intervals and limits, in seconds."""
 
     # The SSM agent in a new task connects some seconds after the task is RUNNING.

@@ -17,6 +17,7 @@ from orderops.aws.client import every
 from orderops.config.waf import WafConfig
 from orderops.config.waf_groups import GROUPS, group_of
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.firewall import COUNTRIES, EXCEPTED, OUR_RULES, log_group_name
 from orderops.infra.workspace import Workspace
 
@@ -56,8 +57,7 @@ class RuleHits:
         }
 
 
-@dataclass(frozen=True)
-class FirewallReport:
+class FirewallReport(Frozen):
     """What a web ACL did since a moment."""
 
     environment: str

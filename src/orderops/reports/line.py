@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from orderops.frozen import Frozen, as_dict
 
 
 class LineVerdict(StrEnum):
@@ -15,8 +16,7 @@ class LineVerdict(StrEnum):
     UNKNOWN = "no data"
 
 
-@dataclass(frozen=True)
-class ReportLine:
+class ReportLine(Frozen):
     """One subject of the week."""
 
     subject: str
@@ -27,7 +27,7 @@ class ReportLine:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
-        return asdict(self)
+        return as_dict(self)
 
 
 def judged(subject: str, fact: str, next_: str, *, look: bool) -> ReportLine:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orderops.aws.client import Aws
 from orderops.aws.metrics import MetricQuery, Point, read_metrics
 from orderops.aws.ownership import Ownership
+from orderops.frozen import Frozen
 from orderops.infra.alert_rules import ELB, RDS, SQS
 from orderops.infra.stack import Stack
 from orderops.reports.line import ReportLine, judged, unknown
@@ -22,8 +22,7 @@ LEAST_LOG_BYTES, LEAST_SECONDS, LEAST_AGE, LEAST_CPU = 100 * MEGABYTE, 0.1, 300.
 FULL_WITHIN_WEEKS = 8
 
 
-@dataclass(frozen=True)
-class TwoWeeks:
+class TwoWeeks(Frozen):
     """The hourly values of the week before and of this week, oldest first."""
 
     before: Sequence[float]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from orderops.aws.ownership import Ownership
 from orderops.config.environment import Environment
 from orderops.drift.report import drift_of
 from orderops.errors import AwsError
+from orderops.frozen import Frozen
 from orderops.infra.workspace import Workspace
 from orderops.reports.line import ReportLine, judged, unknown
 from orderops.reports.trends import WEEK, trends
@@ -33,8 +33,7 @@ RELEASES = ("up", "service deploy", "service rollback", "service promote")
 SHOWN = 5
 
 
-@dataclass(frozen=True)
-class WeeklyReport:
+class WeeklyReport(Frozen):
     """What the report says."""
 
     environment: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_
 from orderops.engine.features import Feature
 from orderops.engine.inventory import tag_index
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
+from orderops.frozen import replace
 from orderops.resources.route53_zones import absolute, change_records, record_of, zone_id, zones_above
 
 FEATURE = Feature("acm", ":acm:")
@@ -27,7 +27,6 @@ RECORD_TTL = 300
 PENDING = "PENDING_VALIDATION"
 
 
-@dataclass(frozen=True, eq=False)
 class AcmCertificate(Resource):
     """For the name `names[0]` and the others. ACM issues it when a CNAME of each name is in the DNS, and renews it.
 

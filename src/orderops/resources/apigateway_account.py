@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws, if_found
@@ -24,7 +23,6 @@ ACTIONS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
 class ApigatewayAccount(Resource):
     """Set if the account has none, and never changed: every REST API of the account in the region logs by it."""
 

@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.resources.apigatewayv2_integration import CLIENT_HEADER
 
 Json = dict[str, Any]
@@ -28,8 +28,7 @@ INTEGRATION = ("connectionId", "integrationTarget", "timeoutInMillis")
 CALLER = {f"integration.request.header.{CLIENT_HEADER}": "context.identity.sourceIp"}
 
 
-@dataclass(frozen=True)
-class RestRoute:
+class RestRoute(Frozen):
     """A method and a path, who may use it, and the JSON schema (draft 4) of its body where that is validated."""
 
     key: str

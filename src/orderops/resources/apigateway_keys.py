@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags
 from orderops.errors import AwsError
+from orderops.frozen import Frozen
 from orderops.resources.apigateway_usage_plan import ApigatewayUsagePlan, keys_of
 
 KIND = "apigateway-api-key"
 
 
-@dataclass(frozen=True)
-class ApiKey:
+class ApiKey(Frozen):
     """A key, without its value."""
 
     name: str

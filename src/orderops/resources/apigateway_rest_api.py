@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from orderops.aws.partition import dns_suffix_of
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import UNKNOWN, Effect, Observed, Outputs, Properties, Resource, unknown_in
+from orderops.frozen import replace
 from orderops.resources.apigateway_definition import (
     RestRoute,
     definition_of,
@@ -35,7 +35,6 @@ DEFINED = ("Integration", "Routes", "Version")
 """The properties that an import of the definition sets."""
 
 
-@dataclass(frozen=True, eq=False)
 class ApigatewayRestApi(Resource):
     """Found by its tags, as names are not unique. Its routes are imported as an OpenAPI document, all in one call.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership
 from orderops.engine.features import Feature
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import field, replace
 from orderops.resources.apigateway_account import ApigatewayAccount
 from orderops.resources.apigateway_rest_api import STAGE, ApigatewayRestApi, rest_apis
 from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, arn_of
@@ -23,7 +23,6 @@ SETTINGS = {"ThrottlingRateLimit": "throttlingRateLimit", "ThrottlingBurstLimit"
 PATHS = {"ThrottlingRateLimit": "throttling/rateLimit", "ThrottlingBurstLimit": "throttling/burstLimit"}
 
 
-@dataclass(frozen=True, eq=False)
 class ApigatewayStage(Resource):
     """Named `<api>:live`. A deployment is a copy of the API; its description tells of which definition.
 

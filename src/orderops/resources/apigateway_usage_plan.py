@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
@@ -11,6 +10,7 @@ from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import Frozen
 from orderops.resources.apigateway_rest_api import STAGE, ApigatewayRestApi
 from orderops.resources.apigateway_stage import ApigatewayStage
 from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, arn_of
@@ -18,15 +18,13 @@ from orderops.resources.apigatewayv2_stage import RouteLimit
 from orderops.text.lists import counted
 
 
-@dataclass(frozen=True)
-class KeyQuota:
+class KeyQuota(Frozen):
     """At most `requests` of each key in a `period`: day, week or month."""
 
     requests: int
     period: str
 
 
-@dataclass(frozen=True, eq=False)
 class ApigatewayUsagePlan(Resource):
     """Found by its tags, as names are not unique.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -26,7 +25,6 @@ RETRYABLE = frozenset(
 """Errors of every part of an API that the next read explains."""
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2Api(Resource):
     """Has no setting but its name; AWS allows several of one name, so it is found by its tags."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws
@@ -15,7 +14,6 @@ from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, Apigatewayv2
 from orderops.resources.apigatewayv2_parts import parts
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2Authorizer(Resource):
     """Admits requests with a token of `issuer` for one of `audience`, in the header Authorization."""
 

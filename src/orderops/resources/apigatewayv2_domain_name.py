@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -23,7 +22,6 @@ CONFIGURED = ("CertificateArn", *FIXED)
 STATES = {"AVAILABLE": State.READY, "UPDATING": State.PENDING}
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2DomainName(Resource):
     """Named as the domain name, which is unique in account and region. HTTP and REST APIs use the same ones."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
@@ -22,7 +21,6 @@ FIXED = {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY", "Connectio
 PAYLOAD = {"PayloadFormatVersion": "1.0"}
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2Integration(Resource):
     """Sends requests to a listener; ends them after `timeout_millis`. AWS keeps no tags: its description is its name.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
@@ -18,7 +17,6 @@ from orderops.resources.apigatewayv2_domain_name import Apigatewayv2DomainName, 
 from orderops.resources.apigatewayv2_stage import Apigatewayv2Stage
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2Mapping(Resource):
     """All paths under a domain name; named as that. AWS keeps no tags: the domain name is the owner's.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
@@ -18,7 +17,6 @@ from orderops.resources.apigatewayv2_parts import parts
 WITHOUT = str.maketrans("", "", "}$")
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2Route(Resource):
     """Named `<api>:<method> <path>`: an API has one route of a key.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.features import Feature
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import Frozen, field
 from orderops.resources.apigatewayv2_api import FEATURE, RETRYABLE, Apigatewayv2Api, apis, arn_of
 from orderops.resources.apigatewayv2_parts import parts
 from orderops.resources.apigatewayv2_route import Apigatewayv2Route
@@ -34,8 +34,7 @@ LOGGED = (
 """The variables of a request that its line in the access log has, which is a JSON object."""
 
 
-@dataclass(frozen=True)
-class RouteLimit:
+class RouteLimit(Frozen):
     """At most `rate` requests a second, and `burst` at once, of all callers together."""
 
     rate: float
@@ -46,7 +45,6 @@ class RouteLimit:
         return {"ThrottlingRateLimit": float(self.rate), "ThrottlingBurstLimit": self.burst}
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2Stage(Resource):
     """The stage `$default`, which AWS deploys after every change. Named `<api>:default`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -20,7 +19,6 @@ from orderops.resources.ec2_subnet import Ec2Subnet
 STATES = {"PENDING": State.PENDING, "DELETING": State.GOING, "FAILED": State.FAILED}
 
 
-@dataclass(frozen=True, eq=False)
 class Apigatewayv2VpcLink(Resource):
     """Has an interface in each of its subnets, which cannot be changed; found by its tags, as names are not unique."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, to_pairs
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import Frozen, replace
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
@@ -25,15 +25,13 @@ POLICY = "cpu"
 BACKLOG = "FILL(messages, 0) / IF(tasks > 0, tasks, 1)"
 
 
-@dataclass(frozen=True)
-class Backlog:
+class Backlog(Frozen):
     """A goal for the number of messages in a queue for each task."""
 
     queue: SqsQueue
     messages: int
 
 
-@dataclass(frozen=True, eq=False)
 class AutoscalingTarget(Resource):
     """From `least` to `most` tasks, aiming at an average CPU use of `cpu_percent`, or at a backlog of a queue.
 

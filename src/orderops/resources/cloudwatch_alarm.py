@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
+from orderops.frozen import Frozen, field
 from orderops.resources.cloudwatch_anomaly_detector import CloudwatchAnomalyDetector
 from orderops.resources.cloudwatch_mark import described, marked, owner_of, unmarked
 from orderops.resources.sns_topic import SnsTopic
@@ -43,8 +43,7 @@ RESULT = "result"
 MEASURED, BAND = "measured", "band"
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(Frozen):
     """A metric of an expression, and the statistic of it, such as Sum or p95."""
 
     namespace: str
@@ -63,7 +62,6 @@ class Metric:
         }
 
 
-@dataclass(frozen=True, eq=False)
 class CloudwatchAlarm(Resource):
     """Notifies the topic when the metric exceeds `threshold` for `periods` times `period` seconds, and on recovery.
 
@@ -74,6 +72,8 @@ class CloudwatchAlarm(Resource):
     """
 
     description: str
+    topic: SnsTopic | None
+    """None for a child of a composite alarm, which notifies in its place."""
     namespace: str = ""
     metric: str = ""
     statistic: str = ""
@@ -88,8 +88,6 @@ class CloudwatchAlarm(Resource):
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     band: CloudwatchAnomalyDetector | None = None
     """Needed, and so made before: PutMetricAlarm makes a missing one by itself, and deleting the alarm leaves it."""
-    topic: SnsTopic | None = field(kw_only=True)
-    """None for a child of a composite alarm, which notifies in its place."""
 
     kind: ClassVar[str] = "cloudwatch-alarm"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[!-~ ]+", "printable ASCII characters")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -26,7 +25,6 @@ MADE = frozenset(
 )
 
 
-@dataclass(frozen=True, eq=False)
 class CloudwatchAnomalyDetector(Resource):
     """Learns what is usual for a metric of `source`, by the hours of `time_zone`; AWS takes UTC without one.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
@@ -31,7 +30,6 @@ MOST_CHILDREN = 100
 CHILD = re.compile(r'ALARM\("([^"]+)"\)')
 
 
-@dataclass(frozen=True, eq=False)
 class CloudwatchCompositeAlarm(Resource):
     """Raised while any child is. Without a topic it only groups them: AWS allows 100 children.
 
@@ -43,8 +41,8 @@ class CloudwatchCompositeAlarm(Resource):
     children: tuple[CloudwatchAlarm | CloudwatchCompositeAlarm, ...]
     topic: SnsTopic | None = None
     suppressor: CloudwatchCompositeAlarm | None = None
-    wait: int = field(default=60, kw_only=True)
-    extension: int = field(default=60, kw_only=True)
+    wait: int = 60
+    extension: int = 60
 
     kind: ClassVar[str] = "cloudwatch-composite-alarm"
     name_rule: ClassVar[NameRule | None] = NameRule(255, r"[!-~ ]+", "printable ASCII characters")

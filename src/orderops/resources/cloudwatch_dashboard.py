@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -12,6 +11,7 @@ from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import Frozen
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm, Metric
 from orderops.resources.cloudwatch_composite_alarm import CloudwatchCompositeAlarm
 
@@ -22,8 +22,7 @@ COLUMNS = 24
 MOST_ALARMS = 100
 
 
-@dataclass(frozen=True)
-class DashboardWidget:
+class DashboardWidget(Frozen):
     """A graph of `metrics` or of one `alarm` with its limit, or the states of `alarms`. Three graphs fit in a row."""
 
     title: str
@@ -57,7 +56,6 @@ class DashboardWidget:
         }
 
 
-@dataclass(frozen=True, eq=False)
 class CloudwatchDashboard(Resource):
     """Visible from every region of the account, so its name says environment and region."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws, every
@@ -12,7 +11,6 @@ from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import address_holder
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2Address(Resource):
     """A static public address: other systems see `PublicIp` as the source of requests."""
 

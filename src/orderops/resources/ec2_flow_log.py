@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -24,7 +23,6 @@ KEYS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2FlowLog(Resource):
     """AWS assumes `role` and writes to `group`. Every change replaces the flow log."""
 

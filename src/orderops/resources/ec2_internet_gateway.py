@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -14,7 +13,6 @@ from orderops.resources.ec2_dependents import named, public_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2InternetGateway(Resource):
     """Attached to `vpc` by a second call, after it was created."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -19,7 +18,6 @@ STATES = {"pending": State.PENDING, "available": State.READY, "deleting": State.
 IN_THESE_STATES = [{"Name": "state", "Values": sorted(STATES)}]
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2NatGateway(Resource):
     """In a public `subnet`, with the address `elastic_ip`. Creating it fails unless `gateway` is attached."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -30,7 +29,6 @@ TARGETS = (
 BLACKHOLE = " (blackhole)"
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2RouteTable(Resource):
     """Routes traffic from `subnets` through `gateway` or `nat`; without either, traffic stays in the VPC."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
+from orderops.frozen import Frozen
 from orderops.resources.ec2_dependents import first, foreign_groups, foreign_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
@@ -21,8 +21,7 @@ MAX_RULES = 60
 EVERYTHING = "everything"
 
 
-@dataclass(frozen=True)
-class IngressRule:
+class IngressRule(Frozen):
     """Opens `port` for `source` (the destination in egress): a CIDR, a prefix list, a security group, or its id.
 
     Protocol "-1" with port 0 allows all traffic.
@@ -34,7 +33,6 @@ class IngressRule:
     protocol: str = "tcp"
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2SecurityGroup(Resource):
     """Allows only the traffic in `ingress` and `egress`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -16,7 +15,6 @@ from orderops.resources.ec2_vpc import Ec2Vpc
 PLACE = ("VpcId", "CidrBlock", "AvailabilityZone")
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2Subnet(Resource):
     """A part of the addresses of `vpc`, in `zone`. Instances in a `public` subnet get a public address."""
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.features import notes
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
+from orderops.frozen import replace
 from orderops.resources.ec2_dependents import first, foreign_interfaces, foreign_parts
 
 # In this order: host names need DNS support.
 DNS = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsHostnames"}
 
 
-@dataclass(frozen=True, eq=False)
 class Ec2Vpc(Resource):
     """A network with the addresses of `cidr`, whose tags note the features of the environment: `engine.features`."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import replace
 
 UNTAGGED_DAYS = 7
 RELEASED = "released-"
@@ -22,7 +22,6 @@ OWN_TAGS = (RELEASED, SBOM)
 MOST_RELEASED = 1000
 
 
-@dataclass(frozen=True, eq=False)
 class EcrRepository(Resource):
     """Keeps the newest `keep` images with their artifacts, and those of releases. Tags are immutable."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -19,7 +18,6 @@ SERVICES_A_CALL = 10
 STATES = {"PROVISIONING": State.PENDING, "DEPROVISIONING": State.GOING, "FAILED": State.FAILED}
 
 
-@dataclass(frozen=True, eq=False)
 class EcsCluster(Resource):
     """Runs services. Its service-linked role has to exist before it, and the log groups that it writes to."""
 

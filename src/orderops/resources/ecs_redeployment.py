@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
+from orderops.frozen import replace
 from orderops.resources.ecs_service import EcsService
 
 
-@dataclass(frozen=True, eq=False)
 class EcsRedeployment(Resource):
     """The existing service of this name, with a deployment of the same release started after `since`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import replace
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ecs_cluster import EcsCluster
@@ -57,7 +57,6 @@ ALWAYS_RETURNED = {
 }
 
 
-@dataclass(frozen=True, eq=False)
 class EcsService(Resource):
     """Has at least `tasks` tasks; from there on, autoscaling sets their number. `grace` is in seconds.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from orderops.engine.resource import Outputs
+from orderops.frozen import Frozen
 from orderops.resources.elbv2_rule import Elbv2Rule
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup, is_named
 from orderops.resources.iam_role import IamRole
@@ -29,8 +29,7 @@ ROLLING = {"strategy": "ROLLING", "lifecycleHooks": []}
 HOOK_KEYS = ("targetType", "lifecycleStages", "timeoutConfiguration")
 
 
-@dataclass(frozen=True)
-class SecondGroup:
+class SecondGroup(Frozen):
     """A deployment whose tasks join the rule's other target group, are tested there, and take over the traffic."""
 
     role: IamRole

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Output, Outputs, Properties, Resource
+from orderops.frozen import Frozen, field
 from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
 
@@ -35,15 +35,13 @@ PROPERTIES = (
 )
 
 
-@dataclass(frozen=True)
-class ContainerCheck:
+class ContainerCheck(Frozen):
     """A command that ECS runs in the container: exit code 0 means healthy. `grace` is in seconds."""
 
     command: tuple[str, ...]
     grace: int = 0
 
 
-@dataclass(frozen=True, eq=False)
 class EcsTaskDefinition(Resource):
     """The newest active revision of a family. `cpu` in 1/1024 of a core, `memory` in MiB, `stop_timeout` in seconds."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError
+from orderops.frozen import Frozen, replace
 from orderops.resources.acm_certificate import AcmCertificate
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer, load_balancers, tags_of
 
@@ -30,8 +30,7 @@ SAME_HOST = "#{host}"
 HSTS = "routing.http.response.strict_transport_security.header_value"
 
 
-@dataclass(frozen=True)
-class Redirect:
+class Redirect(Frozen):
     """Where requests by HTTP are sent on to, for good: a host and its port for HTTPS."""
 
     host: str
@@ -43,7 +42,6 @@ class Redirect:
         return {"Type": "redirect", "RedirectConfig": {**config, "Query": "#{query}", "StatusCode": "HTTP_301"}}
 
 
-@dataclass(frozen=True, eq=False)
 class Elbv2Listener(Resource):
     """Named `<load balancer>:<port>`: a load balancer has one listener for each port.
 

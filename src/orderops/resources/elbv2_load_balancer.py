@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
+from orderops.frozen import replace
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
@@ -26,7 +26,6 @@ DROP_INVALID = "routing.http.drop_invalid_header_fields.enabled"
 DEFAULTS = {IDLE_TIMEOUT: "60", PROTECTION: "false", LOGS_ENABLED: "false", LOGS_BUCKET: "", DROP_INVALID: "false"}
 
 
-@dataclass(frozen=True, eq=False)
 class Elbv2LoadBalancer(Resource):
     """In public subnets of at least two zones, or `internal` in private ones. `idle_timeout` is in seconds.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -20,7 +19,6 @@ TAGS_A_CALL = 20
 LAST_PRIORITY = 50_000
 
 
-@dataclass(frozen=True, eq=False)
 class Elbv2Rule(Resource):
     """Routes requests for one of `paths` and `hosts` to `target_group`; the lowest `priority` is evaluated first.
 

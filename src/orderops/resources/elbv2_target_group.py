@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import replace
 from orderops.resources.ec2_dependents import named
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.elbv2_load_balancer import tags_of
@@ -28,7 +28,6 @@ CHECKS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
 class Elbv2TargetGroup(Resource):
     """Targets by IP address, as Fargate requires; `deregistration_delay` and `interval` are in seconds.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
+from orderops.frozen import Frozen, field
 from orderops.resources.ec2_dependents import named
 
 POLICY = "orderops"
@@ -18,8 +18,7 @@ POLICY = "orderops"
 MAX_POLICY = 10_240
 
 
-@dataclass(frozen=True)
-class Allow:
+class Allow(Frozen):
     """Actions allowed on some resources, or on ARNs given as text; `suffix` follows each resource's ARN.
 
     An output of "" stands for something that does not exist, and is left out.
@@ -43,7 +42,6 @@ class Allow:
         return target.read(outputs) if isinstance(target, Output) else outputs[target].arn + self.suffix
 
 
-@dataclass(frozen=True, eq=False)
 class IamRole(Resource):
     """Assumed by `principal`, such as `ecs-tasks.amazonaws.com`; has only the permissions in `allow`.
 

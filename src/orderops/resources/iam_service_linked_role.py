@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -18,7 +17,6 @@ OF_USE = frozenset(
 """The services that environments use."""
 
 
-@dataclass(frozen=True, eq=False)
 class IamServiceLinkedRole(Resource):
     """Assumed by the service `name`, such as `ecs.amazonaws.com`.
 

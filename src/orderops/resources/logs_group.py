@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -15,7 +14,6 @@ EVERYWHERE = "orderops"
 """A part of the names of all groups of all environments."""
 
 
-@dataclass(frozen=True, eq=False)
 class LogsGroup(Resource):
     """Keeps log events for `retention_days`. Its name is a path, such as `/orderops/dev/order-processor`."""
 

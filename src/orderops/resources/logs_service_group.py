@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws
@@ -16,7 +15,6 @@ DATABASE = "/aws/rds/instance/"
 PREFIXES = (DATABASE + "orderops-{}-database", "/aws/ecs/containerinsights/orderops-{}-cluster/")
 
 
-@dataclass(frozen=True, eq=False)
 class LogsServiceGroup(LogsGroup):
     """Created before its writer: a group that the service makes is kept for ever, also after the writer is deleted.
 

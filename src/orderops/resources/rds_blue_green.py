@@ -7,7 +7,6 @@ BlueGreenDeployment in the API reference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -26,7 +25,6 @@ LOGICAL = "rds.logical_replication"
 TRUE = frozenset({"1", "on", "true", "yes"})
 
 
-@dataclass(frozen=True, eq=False)
 class RdsBlueGreenDeployment(Resource):
     """Deployment from the instance with the ARN `source` to `version`, a full one such as 17.4."""
 

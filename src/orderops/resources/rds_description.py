@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, Tags, from_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, State
+from orderops.frozen import replace
 from orderops.resources.rds_deployment import GREEN, green_of, told_apart
 from orderops.resources.rds_pending import pending_changes
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from orderops.aws.client import Aws
 from orderops.engine.resource import Observed, Properties
+from orderops.frozen import field, field_names, replace
 from orderops.resources.rds_instance import RdsInstance, modification
 
 RUNNING = {"DBInstanceClass": "DBInstanceClassNow", "EngineVersion": "EngineVersionNow"}
 """Settings that RDS may hold back for the window, and the properties with the value in force."""
 
 
-@dataclass(frozen=True, eq=False)
 class GuidedInstance(RdsInstance):
     """The same instance and address. With `at_once`, a value that waits for the window counts as not set, and is sent.
 
@@ -44,4 +43,4 @@ class GuidedInstance(RdsInstance):
 
 def guided(instance: RdsInstance, *, at_once: bool) -> GuidedInstance:
     """Return the declared instance, for a change of the operator's own."""
-    return GuidedInstance(**{item.name: getattr(instance, item.name) for item in fields(RdsInstance)}, at_once=at_once)
+    return GuidedInstance(**{name: getattr(instance, name) for name in field_names(RdsInstance)}, at_once=at_once)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from orderops.aws.ownership import ENVIRONMENT, ROLE, Ownership, Tags, from_pair
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Properties, Resource, State
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.logs_service_group import LogsServiceGroup
 from orderops.resources.rds_deployment import green_of, held_by_green, switched_over
@@ -66,7 +66,6 @@ AT_ONCE = frozenset(
 TROUBLE = re.compile(r"insufficient|unable|fail|cannot|could not", re.IGNORECASE)
 
 
-@dataclass(frozen=True, eq=False)
 class RdsInstance(Resource):
     """Encrypted, not reachable from the internet, and deleted only with a final snapshot.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import field, replace
 from orderops.resources.ec2_dependents import named
 from orderops.resources.rds_subnet_group import foreign_instances
 
@@ -20,7 +20,6 @@ MOST_A_CALL = 20
 BOOLEANS = {"on": "1", "true": "1", "yes": "1", "off": "0", "false": "0", "no": "0"}
 
 
-@dataclass(frozen=True, eq=False)
 class RdsParameterGroup(Resource):
     """Settings that differ from those of `family`, such as postgres16. Static ones take effect at the next reboot."""
 

@@ -7,7 +7,6 @@ deleted.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.resources.logs_service_group import LogsServiceGroup
 from orderops.resources.rds_description import IDENTIFIER, REPLICA_KIND, read_replicas
 from orderops.resources.rds_instance import ADVANCED_DAYS, RdsInstance, made_at_once, modification
@@ -27,7 +27,6 @@ SOURCE = "SourceDBInstanceIdentifier"
 NOT_GIVEN = frozenset({"AllocatedStorage", "DBParameterGroupName", "PreferredMaintenanceWindow", "Running"})
 
 
-@dataclass(frozen=True, eq=False)
 class RdsReadReplica(Resource):
     """`number` counts from 1 and spreads the replicas over the zones, away from the zone of the primary.
 

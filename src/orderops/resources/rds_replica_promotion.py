@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
@@ -15,7 +14,6 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica
 
 
-@dataclass(frozen=True, eq=False)
 class RdsReplicaPromotion(Resource):
     """The existing replica of this name, without a source. The window is in UTC.
 

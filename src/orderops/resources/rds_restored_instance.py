@@ -7,7 +7,6 @@ afterwards. The instance is ready when all settings equal those of the source.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import replace
 from orderops.resources.logs_service_group import LogsServiceGroup
 from orderops.resources.rds_description import IDENTIFIER, KIND, instances
 from orderops.resources.rds_instance import RdsInstance, made_at_once, modification
@@ -82,7 +82,6 @@ ALONE: Mapping[str, Any] = {
 """Settings of a temporary instance: no protection, low cost."""
 
 
-@dataclass(frozen=True, eq=False)
 class RdsRestoredInstance(Resource):
     """`source` as it was at `moment`, or at the latest restorable time. Has its own master password."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -17,7 +16,6 @@ from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 DESCRIPTION = "Isolated subnets of the database"
 
 
-@dataclass(frozen=True, eq=False)
 class RdsSubnetGroup(Resource):
     """Database instances in the group have an address in one of `subnets`. RDS's role has to exist before it."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Observed, Properties, State
 from orderops.errors import OrderopsError
+from orderops.frozen import field_names, replace
 from orderops.resources.rds_blue_green import SWITCHED, SWITCHING, RdsBlueGreenDeployment
 from orderops.resources.rds_guided import GuidedInstance
 from orderops.resources.rds_instance import RdsInstance
@@ -18,7 +18,6 @@ LONGEST = 300
 """Seconds after which RDS takes a switchover back that is not done: its own default."""
 
 
-@dataclass(frozen=True, eq=False)
 class SwitchedInstance(GuidedInstance):
     """The declared instance, which gets its version by the switchover of the deployment with this name."""
 
@@ -65,5 +64,5 @@ class SwitchedInstance(GuidedInstance):
 
 def switched(instance: RdsInstance, deployment: str) -> SwitchedInstance:
     """Return the declared instance, to be switched over."""
-    declared = {item.name: getattr(instance, item.name) for item in fields(RdsInstance)}
+    declared = {name: getattr(instance, name) for name in field_names(RdsInstance)}
     return SwitchedInstance(**declared, deployment=deployment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
@@ -11,12 +10,12 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.resources.rds_description import KIND, instances
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_versions import is_or_follows, numbers
 
 
-@dataclass(frozen=True, eq=False)
 class RdsUpgradedCopy(Resource):
     """An instance that exists, with a later version and RDS's default parameters of that."""
 

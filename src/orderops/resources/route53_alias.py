@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
@@ -24,7 +23,6 @@ API_HOST = ".execute-api."
 """In the name of every host of API Gateway."""
 
 
-@dataclass(frozen=True, eq=False)
 class Route53Alias(Resource):
     """Named as the record, which leads to `target` once HTTPS is answered there: by all rules, or by the mapping.
 

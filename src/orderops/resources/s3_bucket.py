@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from orderops.aws.client import Aws, every, if_found
@@ -14,6 +13,7 @@ from orderops.aws.partition import partition_of
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
+from orderops.frozen import replace
 
 # Load balancers write logs as an AWS account, one for each region; regions opened since August 2022 have a service
 # principal instead (Elastic Load Balancing user guide, "Access logs"; the isolated regions from CDK's region-info).
@@ -58,7 +58,6 @@ LOGS = "AWSLogs/"
 SAMPLE = 3
 
 
-@dataclass(frozen=True, eq=False)
 class S3Bucket(Resource):
     """Keeps logs for `log_days`; the name is `orderops-<environment>-access-logs-<account>`, globally unique."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws, if_found
@@ -16,7 +15,6 @@ FEATURE = Feature("scheduler")
 NAME_RULE = NameRule(64, r"[0-9a-zA-Z_.-]+", "letters, digits and _.-")
 
 
-@dataclass(frozen=True, eq=False)
 class SchedulerGroup(Resource):
     """The group of all schedules of an environment. AWS deletes what is left in it together with it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -12,6 +11,7 @@ from orderops.aws.ownership import ENVIRONMENT, Ownership
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
+from orderops.frozen import replace
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.iam_role import IamRole
@@ -24,7 +24,6 @@ WHEN = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow"
 NETWORK = ("Subnets", "SecurityGroups", "AssignPublicIp")
 
 
-@dataclass(frozen=True, eq=False)
 class SchedulerSchedule(Resource):
     """Runs `command` in a task every `minutes`, in the subnets and security groups of a service.
 

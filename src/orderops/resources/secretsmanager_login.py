@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws
@@ -18,7 +17,6 @@ SERVICES = "What the services log in to the database with"
 MASTER = "What orderops logs in to the database with: the master user's password"
 
 
-@dataclass(frozen=True, eq=False)
 class SecretsmanagerLogin(Resource):
     """Starts with a random password. A secret made again has another one, which the database does not know yet."""
 

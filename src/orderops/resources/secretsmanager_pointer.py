@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import UNKNOWN, Observed, Output, Outputs, Properties, Resource, State
+from orderops.frozen import replace
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_read_replica import SOURCE, RdsReadReplica
 from orderops.resources.secretsmanager_login import SecretsmanagerLogin
@@ -23,7 +23,6 @@ FIELDS = ("host", "port", "dbname", "sslmode", "credentials", "master", READERS,
 HIDDEN = "(not shown)"
 
 
-@dataclass(frozen=True, eq=False)
 class DatabasePointer(Resource):
     """Services read it again when a login fails, and so follow a promoted instance without a deployment.
 
@@ -124,7 +123,6 @@ class DatabasePointer(Resource):
         aws.secretsmanager.delete_secret(SecretId=observed.arn, ForceDeleteWithoutRecovery=True)
 
 
-@dataclass(frozen=True)
 class PointedCredentials(Output):
     """The ARN of the secret that a pointer will name, also before the pointer itself is written."""
 
@@ -135,7 +133,6 @@ class PointedCredentials(Output):
         return self.resource.credentials(outputs)
 
 
-@dataclass(frozen=True)
 class DatabaseUserArn(Output):
     """What `rds-db:connect` is allowed on: a user of one instance; each restored instance has another resource id.
 

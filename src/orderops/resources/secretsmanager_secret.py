@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
@@ -12,6 +11,7 @@ from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_p
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource, State
 from orderops.errors import AwsError, NotOurs
+from orderops.frozen import replace
 
 GONE = "ResourceNotFoundException"
 TAKEN = "ResourceExistsException"
@@ -19,7 +19,6 @@ INVALID = "InvalidRequestException"
 RECOVERY_DAYS = 7
 
 
-@dataclass(frozen=True, eq=False)
 class SecretsmanagerSecret(Resource):
     """Starts with a random value. Later values are neither read nor changed.
 

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ENVIRONMENT, from_pairs
+from orderops.frozen import Frozen
 
 MISSING = "NoSuchResourceException"
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(Frozen):
     """How much of a quota is in use: by everything in the account and region, and by each environment."""
 
     total: float
     by_environment: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(Frozen):
     """A quota as Service Quotas names it. `use` is None where only a running environment would show its use."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
@@ -13,7 +12,6 @@ from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.sns_topic import FORMER, PENDING, SnsTopic, shown_endpoint
 
 
-@dataclass(frozen=True, eq=False)
 class SnsSubscription(Resource):
     """Named by its endpoint, such as `email oncall@example.com`. The topic makes declared ones; this only ends others.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import replace
 
 PUBLISHERS = ("cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
 THIS_TOPIC = "(this topic)"
@@ -28,7 +28,6 @@ MARKS = "orderops:subscriptions"
 MARK_LENGTH, MOST_MARKS = 4, 64
 
 
-@dataclass(frozen=True, eq=False)
 class SnsTopic(Resource):
     """Alarms and database events go to `emails`, `https` and `sms`; all but the last confirm their subscription.
 

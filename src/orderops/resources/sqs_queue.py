@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import replace
 from orderops.text.lists import counted
 
 GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 
-@dataclass(frozen=True, eq=False)
 class SqsQueue(Resource):
     """A message received `max_receives` times without success moves to `dead_letter`. Times are in seconds."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -18,7 +17,6 @@ from orderops.resources.wafv2_logging import Wafv2Logging
 from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 
 
-@dataclass(frozen=True, eq=False)
 class Wafv2Association(Resource):
     """Named as the load balancer is, which has one web ACL at most.
 

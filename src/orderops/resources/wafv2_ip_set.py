@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any, ClassVar
 
@@ -12,10 +11,10 @@ from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.frozen import replace
 from orderops.resources.wafv2_listing import FEATURE, NAME_RULE, RETRYABLE, SCOPE, listed, tags_of
 
 
-@dataclass(frozen=True, eq=False)
 class Wafv2IpSet(Resource):
     """Ranges of one version of IP, 4 or 6."""
 

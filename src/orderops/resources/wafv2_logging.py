@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
@@ -17,7 +16,6 @@ from orderops.resources.wafv2_web_acl import Wafv2WebAcl
 LOGGED = ("BLOCK", "COUNT", "EXCLUDED_AS_COUNT")
 
 
-@dataclass(frozen=True, eq=False)
 class Wafv2Logging(Resource):
     """Writes blocked and counted requests to a log group. Named as the web ACL is.
 

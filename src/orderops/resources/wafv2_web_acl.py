@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
@@ -11,6 +10,7 @@ from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.features import Feature
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Output, Outputs, Properties, Resource
+from orderops.frozen import Frozen, field, replace
 from orderops.resources.wafv2_ip_set import Wafv2IpSet
 from orderops.resources.wafv2_listing import FEATURE, NAME_RULE, RETRYABLE, SCOPE, listed, tags_of
 
@@ -32,8 +32,7 @@ GROUP, OVERRIDES = "ManagedRuleGroupStatement", "RuleActionOverrides"
 LEARNING = "EnableMachineLearning"
 
 
-@dataclass(frozen=True)
-class WafRule:
+class WafRule(Frozen):
     """A rule: its statement in AWS's words, in which an `Output` stands for the ARN of an IP set.
 
     RuleActionOverrides of a managed group are the names of rules by their action, so that a plan can be read.
@@ -51,7 +50,6 @@ class WafRule:
         return GROUP in self.statement
 
 
-@dataclass(frozen=True, eq=False)
 class Wafv2WebAcl(Resource):
     """Rules in the order in which WAF tries them; a request that none ends is let through."""
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket, Document
 from orderops.aws.validation import Time
+from orderops.frozen import Frozen
 
 
-@dataclass(frozen=True)
-class Drill:
+class Drill(Frozen):
     """A successful drill: the restored instance was opened, compared with the live database and deleted."""
 
     started: datetime
@@ -78,8 +78,7 @@ class DrillShape:
     findings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Drills:
+class Drills(Frozen):
     """The newest readable drill, and the newer documents that are no drill."""
 
     last: Drill | None = None

@@ -6,7 +6,6 @@ All state is stored in tags, so every machine sees the same. An interrupted rest
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
@@ -14,6 +13,7 @@ from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
 from orderops.aws.validation import YEARS
 from orderops.engine.resource import Observed, State
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen, replace
 from orderops.infra.stack import Stack
 from orderops.resources.rds_deployment import GREEN
 from orderops.resources.rds_description import (
@@ -54,8 +54,7 @@ SETTLED = "orderops:settled"
 """On a promoted instance: the term in which all services had switched to it."""
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(Frozen):
     """One database instance, as its tags describe it."""
 
     observed: Observed
@@ -127,8 +126,7 @@ class Instance:
         }
 
 
-@dataclass(frozen=True)
-class Instances:
+class Instances(Frozen):
     """All instances of an environment, from one listing."""
 
     environment: str

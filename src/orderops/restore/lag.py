@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -10,6 +9,7 @@ import psycopg
 from orderops.aws.client import Aws
 from orderops.aws.metrics import MetricQuery, read_metrics
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.text.durations import measured
 
 WINDOW, PERIOD = timedelta(minutes=10), timedelta(minutes=1)
@@ -23,8 +23,7 @@ SELECT greatest(pg_wal_lsn_diff(%(position)s, pg_last_wal_receive_lsn()), 0)::bi
 """
 
 
-@dataclass(frozen=True)
-class MeasuredLag:
+class MeasuredLag(Frozen):
     """How far a replica is behind; None where that is not known."""
 
     seconds: float | None

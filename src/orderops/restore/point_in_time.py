@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
@@ -21,6 +21,7 @@ from orderops.engine.step import Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen, replace
 from orderops.infra.stack import Stack
 from orderops.resources.logs_service_group import LogsServiceGroup, belongs_to_database, database_log_groups
 from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED, is_restored_name, restored_name
@@ -47,8 +48,7 @@ StartOf = Callable[[int], datetime]
 """Returns when a migration started, by the database's clock."""
 
 
-@dataclass(frozen=True)
-class RestoreRequest:
+class RestoreRequest(Frozen):
     """A new instance to create: `source` as of `moment`."""
 
     name: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.migrations.ledger.table import AttemptAction, AttemptState, History
 from orderops.restore.point_in_time import last_second_before
 from orderops.restore.timestamps import utc
@@ -17,8 +17,7 @@ NOT_POINTS = ("migrate", "restore")
 """Commands that are no release; migrations are listed from the ledger instead."""
 
 
-@dataclass(frozen=True)
-class RestorePoint:
+class RestorePoint(Frozen):
     """A change of the system, and how to restore the state just before it."""
 
     began: datetime

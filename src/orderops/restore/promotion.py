@@ -22,6 +22,7 @@ from orderops.engine.task import RecentWrites
 from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.infra.iam_login import iam_user_of, take_tokens
 from orderops.infra.service_login import task_roles
 from orderops.infra.workspace import Workspace
@@ -57,8 +58,7 @@ from orderops.restore.instances import (
 PROMOTE, BACK = "promote", "back"
 
 
-@dataclass(frozen=True)
-class Switch:
+class Switch(Frozen):
     """A change of the primary."""
 
     to: Instance

@@ -7,13 +7,13 @@ error that shows both readings.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from orderops.aws.validation import YEARS
 from orderops.errors import UsageError
+from orderops.frozen import Frozen
 
 AGO = re.compile(r"-\s*((?:\d+\s*(?:d|h|m|min|s)\s*)+)")
 PART = re.compile(r"(\d+)\s*(d|h|min|m|s)")
@@ -36,8 +36,7 @@ class TimestampForm(StrEnum):
     LATEST = "latest"
 
 
-@dataclass(frozen=True)
-class RestoreTarget:
+class RestoreTarget(Frozen):
     """The parsed `--at`. The forms other than TIME become a time only once the database is known."""
 
     text: str

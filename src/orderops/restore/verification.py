@@ -6,12 +6,12 @@ import hashlib
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
 from orderops.aws.validation import LARGEST, Malformed, json_object
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 REQUEST_TIMEOUT = 5.0
 """Seconds for one response."""
@@ -23,8 +23,7 @@ REQUESTS = 10
 """Responses in a row that must all come from the right database."""
 
 
-@dataclass(frozen=True)
-class ServiceResponse:
+class ServiceResponse(Frozen):
     """What the service reported."""
 
     requests: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +10,11 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.engine.resource import Observed
 from orderops.errors import AwsError, OrderopsError
+from orderops.frozen import Frozen
 from orderops.restore.timestamps import utc, utc_and_local
 
 
-@dataclass(frozen=True)
-class RestoreWindow:
+class RestoreWindow(Frozen):
     """The earliest and the latest restorable time, in UTC."""
 
     earliest: datetime

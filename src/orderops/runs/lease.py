@@ -19,6 +19,7 @@ from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket, Document, DocumentChanged
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.text.durations import in_words
 
 # CLOCK_MONOTONIC stops while a laptop sleeps; a lease held through a sleep would look fresh.
@@ -28,8 +29,7 @@ OnLeaseWait = Callable[[str, timedelta], None]
 """Called with a description of the holder and the time since its last heartbeat."""
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(Frozen):
     """Heartbeats and their limits."""
 
     beat: timedelta = timedelta(seconds=3)
@@ -69,8 +69,7 @@ class LeaseState(LeaseHolder):
     """What the holder created shortly before it released the lease."""
 
 
-@dataclass(frozen=True)
-class FoundLease:
+class FoundLease(Frozen):
     """A lease as read: what it says, or why that cannot be read."""
 
     state: LeaseState | None
@@ -113,8 +112,7 @@ def lease_in(document: Document) -> FoundLease:
         return FoundLease(None, document.age, document.written, error)
 
 
-@dataclass(frozen=True)
-class Overtaken:
+class Overtaken(Frozen):
     """A run whose lease expired, and its last sign of life."""
 
     run: str

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,13 +17,13 @@ from orderops.aws.documents import BrokenDocument, Bucket, Document
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.errors import Interrupted, OrderopsError
+from orderops.frozen import Frozen
 from orderops.runs.change_guard import ChangeGuard
 from orderops.runs.history import Record, RunOutcome, in_seconds, migrated_since_created, runs, timestamp
 from orderops.runs.lease import USUAL, FoundLease, Lease, LeaseHolder, OnLeaseWait, Overtaken, Timing, key_of, lease_in
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Frozen):
     """A run in progress."""
 
     record: Record
@@ -40,8 +39,7 @@ class Run:
             self.record.note(address=step.address, action=str(step.action), **details)
 
 
-@dataclass(frozen=True)
-class RunsUnderWay:
+class RunsUnderWay(Frozen):
     """The holders of leases, and the leases that cannot be read and so may be held."""
 
     holders: tuple[LeaseHolder, ...] = ()

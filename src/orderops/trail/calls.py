@@ -7,15 +7,15 @@ and in EC2 a list as `…Set.items`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from orderops.frozen import Frozen
 
 ALL = "*"
 """In `Setter.sets`: every property but the tags."""
 TAGS = "Tags"
 
 
-@dataclass(frozen=True)
-class Setter:
+class Setter(Frozen):
     """A call that changes a resource: the path of the parameter that names it, and the properties that it sets.
 
     Without `sets`, the call sets the properties that its parameters name.

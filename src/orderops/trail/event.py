@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from orderops.frozen import Frozen, field
 
 OURS = re.compile(r"\borderops/\S+(?: run/(?P<run>[0-9a-f]+))?")
 # The first that is found names the tool: an SDK is inside most other tools.
@@ -37,8 +38,7 @@ TOOLS = (
 LONGEST_TOOL = 40
 
 
-@dataclass(frozen=True)
-class TrailEvent:
+class TrailEvent(Frozen):
     """A call that changed something, as CloudTrail recorded it."""
 
     time: datetime

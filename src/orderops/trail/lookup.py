@@ -15,6 +15,7 @@ from typing import Any
 
 from orderops.aws.client import Aws
 from orderops.errors import AwsError
+from orderops.frozen import Frozen
 from orderops.trail.calls import AT_HOME, HOME_REGIONS
 from orderops.trail.event import TrailEvent, read_event
 from orderops.trail.subject import TrailSubject
@@ -43,8 +44,7 @@ class TrailState(StrEnum):
     """Not looked up, or not to the end: there is more to search than a command searches."""
 
 
-@dataclass(frozen=True)
-class TrailAnswer:
+class TrailAnswer(Frozen):
     """The last changes of a resource, the newest first, and what became of the lookup."""
 
     state: TrailState
@@ -170,8 +170,7 @@ class Trail:
         return self.aws.region
 
 
-@dataclass(frozen=True)
-class _Events:
+class _Events(Frozen):
     events: Sequence[TrailEvent]
     cut: bool = False
     """Whether CloudTrail has older ones too."""

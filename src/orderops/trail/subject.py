@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orderops.engine.resource import Observed, Outputs, Resource, unknown_in
+from orderops.frozen import Frozen
 from orderops.trail.calls import ALL, PARAMETERS, TAGS, UNLISTED, Setter, setters_of, sources_of
 from orderops.trail.event import TrailEvent
 
@@ -15,8 +15,7 @@ from orderops.trail.event import TrailEvent
 LISTENER = re.compile(r":listener/")
 
 
-@dataclass(frozen=True)
-class TrailSubject:
+class TrailSubject(Frozen):
     """A resource whose last changes are asked for."""
 
     kind: str

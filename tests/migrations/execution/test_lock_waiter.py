@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.migrations.execution.blocker import Blocker
 from orderops.migrations.execution.lock_wait import LockMonitor, LockWaiter, RetryBudget
 from orderops.migrations.execution.reporter import Reporter

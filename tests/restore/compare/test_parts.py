@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from orderops.frozen import replace
 from orderops.restore.compare.large_objects import refers, unequal
 from orderops.restore.compare.merge import (
     Counts,
@@ -407,7 +408,7 @@ def test_numbers_are_split_into_as_many_buckets_as_wanted_and_no_more(
     live: tuple[int | None, int | None], restored: tuple[int | None, int | None], rows: int | None, shift: int
 ) -> None:
     spans = [SimpleNamespace(rows=lambda _, span=span: [span]) for span in (live, restored)]
-    compared = replace(
+    compared = dataclasses.replace(
         queries(pair(rows=(rows, rows))), snapshots=cast(Any, SimpleNamespace(live=spans[0], restored=spans[1]))
     )
 

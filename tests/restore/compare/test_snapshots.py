@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +11,7 @@ import pytest
 
 from orderops.database.connection import Login
 from orderops.errors import OrderopsError
+from orderops.frozen import replace
 from orderops.restore.compare.snapshots import Snapshot, Unreadable, open_snapshots
 from support.two_databases import DatabasePair
 

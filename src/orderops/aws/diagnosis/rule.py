@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from orderops.aws.partition import dns_suffix_of
 from orderops.errors import UsageError
+from orderops.frozen import Frozen, field
 
 # Longer than any message of AWS. The limit keeps the patterns fast on a page of HTML in place of a message.
 MAX_CHARACTERS = 4000
@@ -22,8 +22,7 @@ OPTIONAL = frozenset({"message", "unless", "calls", "regions", "parameter", "det
 Values = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class ErrorContext:
+class ErrorContext(Frozen):
     """A failed call: the error as AWS or botocore worded it, and what is known of the call."""
 
     call: str
@@ -79,8 +78,7 @@ Details = Callable[[ErrorContext, Values], Values]
 """Derives more values from a failed call and the values known so far."""
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(Frozen):
     """The meaning of an error, and what to type next; `name` is that of the catalogue's entry."""
 
     name: str
@@ -88,8 +86,7 @@ class Explanation:
     hint: str
 
 
-@dataclass(frozen=True)
-class KnownError:
+class KnownError(Frozen):
     """An entry of the catalogue; all of its conditions have to hold. catalog.py describes the fields."""
 
     name: str

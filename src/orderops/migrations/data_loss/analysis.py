@@ -6,9 +6,9 @@ Statements are followed in order, so tables that an earlier statement renames, m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from orderops.frozen import Frozen
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement, identifier, words_at_top
 
@@ -54,8 +54,7 @@ CATALOGUES = {
 }
 
 
-@dataclass(frozen=True)
-class AffectedData:
+class AffectedData(Frozen):
     """A table's rows, or a column's values."""
 
     table: int

@@ -9,11 +9,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orderops.database.schema_owner import owner_of
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.migrations.data_loss.analysis import AffectedData, LossAnalyzer
 from orderops.migrations.sql.file_role import become
 from orderops.migrations.sql.files import SqlFile
@@ -31,8 +31,7 @@ CHECK_SETTINGS = "set local row_security = off; set local lock_timeout = '2s'; s
 # Rows hidden by a row security policy would be lost too. The timeouts keep clients from queueing behind the check.
 
 
-@dataclass(frozen=True)
-class DataLoss:
+class DataLoss(Frozen):
     """Existing rows, or values of a column, that an undo would remove."""
 
     place: str

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from orderops.database.catalog import LEDGER_SCHEMA
+from orderops.frozen import Frozen
 from orderops.migrations.data_loss.analysis import AffectedData
 from orderops.migrations.data_loss.check import Part, check_affected, check_parts, check_still_accepted, names_of
 from orderops.migrations.sql.files import SqlFile
@@ -72,8 +73,7 @@ class LossSuspectedError(Exception):
     """A statement removed tables or columns unseen: roll back, and run the transaction again."""
 
 
-@dataclass(frozen=True)
-class _Table:
+class _Table(Frozen):
     """A table at one moment of a transaction."""
 
     storage: int

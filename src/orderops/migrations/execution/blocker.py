@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from orderops.frozen import Frozen
 from orderops.migrations.sql.parser import masked
 
 
-@dataclass(frozen=True)
-class Blocker:
+class Blocker(Frozen):
     """A session with a conflicting lock."""
 
     pid: int

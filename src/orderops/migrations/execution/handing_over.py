@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.database.hand_over import HandOver, to_hand_over
 from orderops.database.schema_owner import OWNER, make_role
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.migrations.execution.failures import FORBIDDEN
 from orderops.migrations.execution.transaction import AGAIN, LOCK_TIMEOUT
 from orderops.migrations.sql.locks import Lock, Mode
@@ -37,8 +37,7 @@ TRIES = 20
 """Most reads of the catalogue, for one that changes all the time."""
 
 
-@dataclass(frozen=True)
-class HandedOver:
+class HandedOver(Frozen):
     """What a run has done."""
 
     database: bool

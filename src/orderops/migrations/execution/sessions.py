@@ -13,12 +13,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.migrations.ledger.table import Author
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ OnSessionWait = Callable[[str, float], None]
 """Called with the reason for the wait and the seconds waited so far; with an empty text when the wait is over."""
 
 
-@dataclass(frozen=True)
-class LockHolder:
+class LockHolder(Frozen):
     """The session that holds one of orderops' advisory locks."""
 
     pid: int
@@ -73,8 +72,7 @@ class LockHolder:
         return f"{who} (pid {self.pid}) since {self.since:%H:%M:%S}Z"
 
 
-@dataclass(frozen=True)
-class Sessions:
+class Sessions(Frozen):
     """The open connections of a run that holds the migration lock."""
 
     work: Connection

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.migrations.sql.files import Migration
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ NUMBERED = re.compile(r"(?P<version>[0-9]+)[-._ ]*(?P<description>.*)")
 DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
-@dataclass(frozen=True)
-class OtherToolEntry:
+class OtherToolEntry(Frozen):
     """One migration in the ledger of another tool."""
 
     version: str
@@ -61,8 +60,7 @@ class OtherToolEntry:
     """Read as UTC, since these tools store no time zone."""
 
 
-@dataclass(frozen=True)
-class OtherToolLedger:
+class OtherToolLedger(Frozen):
     """The ledger of another tool."""
 
     tool: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from orderops.frozen import as_dict
 from orderops.migrations.ledger.table import Attempt, History
 
 
@@ -22,7 +22,7 @@ def to_json(histories: Mapping[int, History]) -> list[dict[str, Any]]:
         return value
 
     attempts = [attempt for history in histories.values() for attempt in history.attempts]
-    return [{key: written(value) for key, value in asdict(attempt).items()} for attempt in attempts]
+    return [{key: written(value) for key, value in as_dict(attempt).items()} for attempt in attempts]
 
 
 def from_json(documents: Iterable[Mapping[str, Any]]) -> dict[int, History]:

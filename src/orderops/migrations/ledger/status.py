@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptState, History, highest
 from orderops.migrations.sql.files import Migration, unapplied_gaps
 
@@ -24,8 +24,7 @@ class Status(StrEnum):
     OUT_OF_ORDER = "out of order"
 
 
-@dataclass(frozen=True)
-class MigrationStatus:
+class MigrationStatus(Frozen):
     """One version: its files, its attempts, and its status."""
 
     version: int

@@ -8,7 +8,6 @@ holds the lock was interrupted, and the statements that it lists as done are don
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, LiteralString
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, LiteralString
 from orderops import __version__
 from orderops.database.catalog import FORMER_LEDGER, FORMER_LEDGER_SCHEMA, LEDGER_SCHEMA
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -113,16 +113,14 @@ class AttemptState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Author:
+class Author(Frozen):
     """Operator and host of an attempt."""
 
     who: str
     host: str
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Frozen):
     """One row of the ledger."""
 
     id: int
@@ -154,8 +152,7 @@ class Attempt:
         return self.state != AttemptState.DONE and bool(self.done or self.begun or self.batch_after is not None)
 
 
-@dataclass(frozen=True)
-class History:
+class History(Frozen):
     """The attempts at one version, in order."""
 
     attempts: Sequence[Attempt]
@@ -227,16 +224,14 @@ def _check_no_role(connection: Connection) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(Frozen):
     """Duration that a rehearsal measured, and its receipt or the reason why there is none."""
 
     receipt: str
     predicted: timedelta | None = None
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(Frozen):
     """The columns of an attempt that are known before it starts."""
 
     author: Author

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orderops.errors import UsageError
+from orderops.frozen import Frozen, replace
 from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.syntax import dotted, lines, strings
@@ -25,8 +25,7 @@ CHANGES_SCHEMA = re.compile(
 OUTSIDE = "-- as statements of the file, where the condition of the block allows it:"
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Frozen):
     """The statements of a DO block or of a called function."""
 
     context: LintContext

@@ -6,13 +6,11 @@ is either left out on purpose (`squawk.LEFT_OUT`) or new, and then a warning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from orderops.frozen import Frozen
 from orderops.migrations.lint.finding import Level
 
 
-@dataclass(frozen=True)
-class LintRule:
+class LintRule(Frozen):
     """Severity and description of a rule."""
 
     level: Level

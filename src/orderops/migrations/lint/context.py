@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any, Protocol
 
+from orderops.frozen import Frozen
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.effects import Effects, effects
 from orderops.migrations.lint.finding import Finding, Level
@@ -32,16 +33,14 @@ class SourcePosition(Protocol):
     def column(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(Frozen):
     """A position in a file."""
 
     line: int = 1
     column: int = 1
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Frozen):
     """One command of an ALTER TABLE."""
 
     statement: Statement

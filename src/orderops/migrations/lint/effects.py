@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.migrations.lint.syntax import columns_in, constraint_name, dotted, index_name, plain, strings
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement
@@ -40,8 +41,7 @@ OF_A_TABLE = {
 }
 
 
-@dataclass(frozen=True)
-class SchemaObject:
+class SchemaObject(Frozen):
     """A named object of a schema."""
 
     kind: str
@@ -53,8 +53,7 @@ class SchemaObject:
         return f"the {self.kind} {self.name}" + (f" of {self.table}" if self.table else "")
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Frozen):
     """The statement of an object, and the objects that it is dropped with."""
 
     statement: Statement

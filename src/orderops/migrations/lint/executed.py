@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from orderops.frozen import Frozen, replace
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.finding import Finding, Level
@@ -29,16 +30,14 @@ MOST_NAMED = 6
 """Objects that a message names."""
 
 
-@dataclass(frozen=True)
-class NotExecuted:
+class NotExecuted(Frozen):
     """A file that was not run, and why."""
 
     file: Path
     reason: str
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Frozen):
     """A statement that the server refused."""
 
     file: Path
@@ -63,8 +62,7 @@ class SchemaDifference:
     """Objects that were the same before and after the V file, and that the U file removes or changes."""
 
 
-@dataclass(frozen=True)
-class Execution:
+class Execution(Frozen):
     """What a scratch database has shown about the pair of one version."""
 
     not_executed: NotExecuted | None = None

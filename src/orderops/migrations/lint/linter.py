@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from orderops.errors import UsageError
+from orderops.frozen import replace
 from orderops.migrations.lint.blocks import Block, blocks
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.context import LintContext, Spot

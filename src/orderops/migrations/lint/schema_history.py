@@ -7,6 +7,7 @@ from copy import copy as copied
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.migrations.lint.syntax import (
     columns_in,
     constraint_name,
@@ -24,8 +25,7 @@ from orderops.migrations.sql.parser import Statement
 ID = "id"
 
 
-@dataclass(frozen=True)
-class PartitionKey:
+class PartitionKey(Frozen):
     """How a table is partitioned."""
 
     strategy: str
@@ -34,8 +34,7 @@ class PartitionKey:
     """Empty strings for expressions."""
 
 
-@dataclass(frozen=True)
-class IndexColumns:
+class IndexColumns(Frozen):
     """The columns of an index."""
 
     table: str

@@ -12,11 +12,11 @@ import sysconfig
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.migrations.lint.context import LintContext
 from orderops.migrations.sql.files import NAME
 
@@ -48,8 +48,7 @@ INSTALL_HINT = "install it next to orderops: pip install squawk-cli"
 VERSION_HINT = "this version is not supported; install a newer one: pip install 'squawk-cli>=2.70'"
 
 
-@dataclass(frozen=True)
-class SquawkFinding:
+class SquawkFinding(Frozen):
     """One finding of squawk."""
 
     rule: str

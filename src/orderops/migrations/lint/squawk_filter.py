@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.migrations.lint.column_steps import is_serial, same_for_every_row, with_attributes
 from orderops.migrations.lint.context import Command, LintContext
 from orderops.migrations.lint.squawk import SquawkFinding
@@ -39,8 +39,7 @@ NOT_BACK = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity", "p
 # An undo has to break these rules: it removes what the newer release uses, and restores the old definitions.
 
 
-@dataclass(frozen=True)
-class SquawkCase:
+class SquawkCase(Frozen):
     """A finding of squawk, and the statement it is about."""
 
     context: LintContext

@@ -6,10 +6,10 @@ that differ in name only. `tests/migrations/lint/test_type_changes.py` tries eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.migrations.lint.column_steps import SERIAL
 from orderops.migrations.lint.context import Command, LintContext
 from orderops.migrations.lint.schema_history import SchemaHistory
@@ -49,8 +49,7 @@ INTERVAL_FIELDS = (1 << 12, 1 << 11, 1 << 10, 1 << 3, 1 << 1, 1 << 2)
 ALL_FIELDS = 0x7FFF
 
 
-@dataclass(frozen=True)
-class ColumnType:
+class ColumnType(Frozen):
     """A type without its schema, its modifiers, and whether it is an array."""
 
     name: str

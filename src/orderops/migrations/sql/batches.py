@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen
 from orderops.migrations.sql.directives import Batch
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement, identifier, words_at_top
@@ -27,8 +28,7 @@ REST_RATIO = 1.0
 # Seconds of pause for a second of work: half of the server's capacity is left to the application.
 
 
-@dataclass(frozen=True)
-class Piecewise:
+class Piecewise(Frozen):
     """A statement that can be limited to a range of keys."""
 
     schema: str
@@ -88,8 +88,7 @@ def _cut(text: str) -> tuple[str, str]:
     return (text[: where[0]], text[where[1] :]) if where else (text, "")
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(Frozen):
     """The batch column of a table."""
 
     piecewise: Piecewise
@@ -153,8 +152,7 @@ class Pace:
         return min(seconds, 2 * TARGET_SECONDS) * REST_RATIO
 
 
-@dataclass(frozen=True)
-class BatchLimits:
+class BatchLimits(Frozen):
     """Limits of the load on other sessions; a backfill pauses while one is exceeded."""
 
     replication_lag: float = 10.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 
 from orderops.errors import UsageError
+from orderops.frozen import Frozen, replace
 
 DIRECTIVE = re.compile(r"--\s*orderops\s*:[ \t]*(?P<body>.*?)\s*", re.IGNORECASE)
 # Near misses are errors: a directive that is silently ignored changes how the file runs.
@@ -42,8 +42,7 @@ KNOWN = {
 }
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Frozen):
     """Batch size and column."""
 
     size: int
@@ -57,8 +56,7 @@ class Batch:
         return self.key[1:-1] if self.key.startswith('"') else self.key.lower()
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Frozen):
     """The directives of a migration file."""
 
     no_transaction: bool = False

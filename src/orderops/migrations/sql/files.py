@@ -6,12 +6,12 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 from orderops.errors import UsageError
+from orderops.frozen import Frozen
 from orderops.migrations.sql.directives import Head, first_word, head_of
 
 # 18 digits fit into a bigint, the type of the version in the ledger.
@@ -42,8 +42,7 @@ BACK = """\
 """
 
 
-@dataclass(frozen=True)
-class SqlFile:
+class SqlFile(Frozen):
     """One SQL file."""
 
     path: Path
@@ -71,8 +70,7 @@ class SqlFile:
         return head_of(self.name, self.text)
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(Frozen):
     """A pair of files: the V file applies a version, the U file undoes it."""
 
     version: int

@@ -7,10 +7,10 @@ still runs under lock_timeout; listing it only lets the lock wait look for block
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from orderops.frozen import Frozen, replace
 from orderops.migrations.sql.parser import Statement
 
 WEAKER = ("AccessShareLock", "RowShareLock", "RowExclusiveLock")
@@ -63,8 +63,7 @@ LOCK_MODES = {
 }
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(Frozen):
     """A lock on a table, or on an index and its table."""
 
     schema: str

@@ -10,12 +10,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 from orderops.errors import UsageError
+from orderops.frozen import Frozen
 from orderops.migrations.sql.directives import first_word
 from orderops.migrations.sql.files import SqlFile, places, unix_lines
 
@@ -50,8 +50,7 @@ SEMICOLON = "ASCII_59"
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(Frozen):
     """One statement of a file."""
 
     text: str

@@ -9,13 +9,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from orderops.database.schema_owner import lent
 from orderops.errors import Interrupted, OrderopsError, UsageError
+from orderops.frozen import replace
 from orderops.migrations.execution.failures import StatementFailed
 from orderops.migrations.execution.lock_wait import LockMonitor, LockWaiter, RetryBudget
 from orderops.migrations.execution.observer import Observer

@@ -9,11 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 from orderops.migrations.execution.sessions import prepare
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ IN_USE = "55006"
 """PostgreSQL's code for a database to which a session is connected."""
 
 
-@dataclass(frozen=True)
-class ScratchDatabase:
+class ScratchDatabase(Frozen):
     """A database that a run may do anything to."""
 
     login: Login

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from orderops.database.connection import Login
+from orderops.frozen import Frozen
 from orderops.migrations.ledger import table as ledger_table
 from orderops.restore.compare.export import Export, new_folder
 from orderops.restore.compare.large_objects import compare_large_objects
@@ -29,8 +29,7 @@ OnProgress = Callable[[str, str], None]
 CHANGED_MEANWHILE = "truncated, rewritten or dropped during the comparison: compare it again"
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Frozen):
     """What to collect in addition to the numbers of rows."""
 
     samples: int = 0
@@ -39,8 +38,7 @@ class Options:
     """A new folder for all rows that differ."""
 
 
-@dataclass(frozen=True)
-class _Comparer:
+class _Comparer(Frozen):
     """Compares tables of two snapshots."""
 
     snapshots: SnapshotPair

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.restore.compare.merge import Counts, Difference
 from orderops.restore.compare.samples import Sample
 from orderops.restore.compare.schema_diff import SchemaDifference
 from orderops.restore.compare.sequences import Sequence as NumberSequence
 
 
-@dataclass(frozen=True)
-class ComparedDatabase:
+class ComparedDatabase(Frozen):
     """One of the two databases, and the time of its snapshot."""
 
     database: str
@@ -64,8 +64,7 @@ class TableComparison:
         }
 
 
-@dataclass(frozen=True)
-class UnmatchedTable:
+class UnmatchedTable(Frozen):
     """A table that only one database has."""
 
     name: str
@@ -77,8 +76,7 @@ class UnmatchedTable:
         return {"table": self.name, "rows": self.rows}
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Frozen):
     """The differences between two databases."""
 
     live: ComparedDatabase

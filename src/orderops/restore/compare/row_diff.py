@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
+from orderops.frozen import Frozen
 from orderops.restore.compare.merge import Counts, RowDifference, merge_by_hash, merge_by_key
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
 from orderops.restore.compare.tables import TablePair, TableSnapshot
@@ -35,8 +36,7 @@ SAME_TEXT: Mapping[str, LiteralString] = {
 """By type: the text by which keys are compared."""
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(Frozen):
     """Where one way of comparing becomes faster than another. The defaults were measured; the result never changes."""
 
     max_sums: int = 1 << 16
@@ -53,8 +53,7 @@ class Tuning:
     """The share of a table's rows above which all of its hashes are transferred."""
 
 
-@dataclass(frozen=True)
-class RowHash:
+class RowHash(Frozen):
     """The SQL expressions by which both servers turn a row into one number."""
 
     as_utf8: bool
@@ -138,8 +137,7 @@ def differences(
         yield from queries.merged(None if almost_all else unequal, Counts())
 
 
-@dataclass(frozen=True)
-class UnequalBuckets:
+class UnequalBuckets(Frozen):
     """The buckets whose sums differ. A bucket's number is a position shifted right by `shift` bits."""
 
     shift: int

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orderops.frozen import Frozen, field
 from orderops.restore.compare.merge import Difference, RowDifference
 from orderops.restore.compare.row_diff import RowHash
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
@@ -26,8 +26,7 @@ Row = Mapping[str, str | None]
 """Values by column, as text."""
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Frozen):
     """A row that differs: all columns if only one database has it, else the columns that changed."""
 
     kind: Difference
@@ -41,8 +40,7 @@ class Sample:
         return {"kind": self.kind.key, "key": dict(self.key), **{name: row for name, row in rows.items() if row}}
 
 
-@dataclass(frozen=True)
-class RowFetcher:
+class RowFetcher(Frozen):
     """Fetches rows of one table by key, or by hash if it has no key."""
 
     pair: TablePair

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from orderops.database.catalog import USER_SCHEMAS
+from orderops.frozen import Frozen
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import NOT_ANOTHERS, OURS
 
@@ -117,8 +117,7 @@ class FoundIn(StrEnum):
     DIFFERS = "differs"
 
 
-@dataclass(frozen=True)
-class SchemaDifference:
+class SchemaDifference(Frozen):
     """A thing other than a row that is not the same on both sides."""
 
     kind: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from orderops.frozen import Frozen
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import NOT_ANOTHERS, OURS, source_of
 
@@ -34,8 +34,7 @@ order by 1, 2, 6, 7, 9
 """
 
 
-@dataclass(frozen=True)
-class SequencePosition:
+class SequencePosition(Frozen):
     """The position of a sequence in one database."""
 
     last: int | None
@@ -59,8 +58,7 @@ class SequencePosition:
         return {"last_value": self.last, "furthest": dict(self.furthest), "behind": dict(self.behind)}
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(Frozen):
     """A sequence that both databases have."""
 
     name: str
@@ -98,8 +96,7 @@ def sequences(snapshots: SnapshotPair, notes: list[str]) -> list[Sequence]:
     return [Sequence(name, live[name], restored[name]) for name in sorted(live.keys() & restored.keys())]
 
 
-@dataclass(frozen=True)
-class SequenceUse:
+class SequenceUse(Frozen):
     """A sequence, and a column that takes its values from it, if any."""
 
     schema: str

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orderops.database.connection import GONE, Login, connect
 from orderops.errors import OrderopsError
+from orderops.frozen import Frozen
 
 if TYPE_CHECKING:
     import psycopg
@@ -56,8 +56,7 @@ class Unreadable(OrderopsError):
     """A single object of a database cannot be read; the rest can be compared."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Frozen):
     """One of the two databases: `live` or `restored`."""
 
     name: str
@@ -145,8 +144,7 @@ class Snapshot:
         return Unreadable(f"{self.name}: {message}", hint)
 
 
-@dataclass(frozen=True)
-class SnapshotPair:
+class SnapshotPair(Frozen):
     """The snapshots of both databases, each taken at its own moment."""
 
     live: Snapshot

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orderops.database.catalog import OF_LEDGER
 from orderops.errors import UsageError
+from orderops.frozen import Frozen, field
 from orderops.migrations.sql.parser import identifier
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
 from orderops.text.lists import joined
@@ -76,8 +76,7 @@ select c.oid::bigint from pg_class c where c.relkind = 'r' and c.relfilenode <> 
 """
 
 
-@dataclass(frozen=True)
-class ComparedColumn:
+class ComparedColumn(Frozen):
     """A column in one database."""
 
     name: str
@@ -94,8 +93,7 @@ class ComparedColumn:
     """Whether equal values may have different texts that no function makes equal."""
 
 
-@dataclass(frozen=True)
-class TableSnapshot:
+class TableSnapshot(Frozen):
     """A table in one database; a partitioned table counts as one."""
 
     oid: int
@@ -125,8 +123,7 @@ class TableSnapshot:
         return source_of(self.schema, self.name, partitioned=self.partitioned)
 
 
-@dataclass(frozen=True)
-class TablePair:
+class TablePair(Frozen):
     """A table that both databases have, and how its rows are compared."""
 
     live: TableSnapshot
@@ -165,8 +162,7 @@ class TablePair:
         ]
 
 
-@dataclass(frozen=True)
-class Tables:
+class Tables(Frozen):
     """The tables of both databases: pairs, and those that only one has."""
 
     pairs: Sequence[TablePair]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orderops.frozen import Frozen
 from orderops.restore.compare.samples import Row, text_array
 from orderops.restore.compare.snapshots import Snapshot, Unreadable
 from orderops.restore.compare.tables import TablePair, TableSnapshot
@@ -35,8 +35,7 @@ where i.indrelid = {} and (i.indisunique or i.indisexclusion) and i.indisvalid o
 """
 
 
-@dataclass(frozen=True)
-class UniqueIndex:
+class UniqueIndex(Frozen):
     """A unique index, or the index of an exclusion constraint."""
 
     name: str

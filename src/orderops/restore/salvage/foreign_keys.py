@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
+from orderops.frozen import Frozen
 from orderops.restore.compare.samples import Row, text_array
 from orderops.restore.compare.snapshots import Snapshot
 from orderops.restore.compare.tables import TablePair, TableSnapshot
@@ -31,8 +31,7 @@ select tgname from pg_trigger where tgrelid = {} and not tgisinternal and tgenab
 """
 
 
-@dataclass(frozen=True)
-class ForeignKey:
+class ForeignKey(Frozen):
     """A foreign key of a table."""
 
     name: str
@@ -78,8 +77,7 @@ class ForeignKey:
             )
 
 
-@dataclass(frozen=True)
-class TablePart:
+class TablePart(Frozen):
     """The script's part for one table, and what its rows depend on in the destination."""
 
     pair: TablePair

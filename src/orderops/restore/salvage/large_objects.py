@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from orderops.frozen import Frozen
 from orderops.restore.compare.large_objects import CHUNK, digests, unequal
 from orderops.restore.compare.merge import Difference
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
@@ -62,8 +62,7 @@ end $orderops$;
 """
 
 
-@dataclass(frozen=True)
-class LargeObjects:
+class LargeObjects(Frozen):
     """The large objects to bring, and the content that changed ones have in the destination."""
 
     source: Snapshot

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
 from orderops.database.connection import Login
 from orderops.errors import OrderopsError, UsageError
+from orderops.frozen import Frozen, field
 from orderops.restore.compare.comparison import CHANGED_MEANWHILE, OnProgress
 from orderops.restore.compare.export import new_file, write
 from orderops.restore.compare.large_objects import NAME, has_any, refers
@@ -33,8 +33,7 @@ MAX_MISSING = 5
 """Missing rows that a warning names."""
 
 
-@dataclass(frozen=True)
-class Salvage:
+class Salvage(Frozen):
     """The source and the destination of the rows, and which rows."""
 
     snapshots: SnapshotPair

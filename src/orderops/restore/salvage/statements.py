@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from orderops.frozen import Frozen
 from orderops.migrations.sql.parser import identifier
 from orderops.restore.compare.samples import Row
 from orderops.restore.compare.sequences import SequenceUse
@@ -88,8 +88,7 @@ def settings(*, compared: bool) -> str:
     return "".join(f"set local {name} = {literal(value)};\n" for name, value in names.items())
 
 
-@dataclass(frozen=True)
-class Inserts:
+class Inserts(Frozen):
     """The statements that insert rows of one table, and find out which rows are left out.
 
     The rows are collected in a temporary table and inserted by one statement: PostgreSQL checks foreign keys at its
