@@ -68,7 +68,7 @@ def test_the_log_group_is_named_as_aws_wants_and_kept_as_declared() -> None:
     assert log_group_name(dev()) == group.name
     assert (logging.group, logging.redacted_headers) == (group, ("cookie",))
     [association] = [one for one in resources if isinstance(one, Wafv2Association)]
-    assert (association.balancer, association.logging) == (BALANCER, logging)
+    assert (association.guarded, association.logging) == (BALANCER, logging)
 
 
 def test_ranges_are_sets_by_version() -> None:
@@ -193,4 +193,4 @@ def test_aws_takes_the_rules_and_counts_the_capacity_that_the_file_promises() ->
         rules = [{"Name": name, **sent(rule)} for name, rule in rules_of(**keys, mode=mode).items()]
         check_rules(rules, {"(known after apply)": None})
 
-        assert capacity_of(rules) == dev(**keys, mode=mode).waf.capacity
+        assert capacity_of(rules) == dev(**keys, mode=mode).waf.capacity()

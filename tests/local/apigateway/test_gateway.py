@@ -18,6 +18,7 @@ from orderops.local.apigateway.account import ServedApi
 from orderops.local.apigateway.gateway import Gateways
 from orderops.local.apigateway.keys import KeyHolder, PlanLimits
 from orderops.local.apigateway.matching import GatewayRoute
+from orderops.local.elb.firewall import Firewall
 from orderops.local.ports import free_port
 from support.laptop import until
 from support.token_issuer import TokenIssuer, token_issuer
@@ -85,7 +86,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def gateways(service: Service) -> Iterator[Gateways]:
-    gateways = Gateways({"listener": service.port}.get, lambda request, *_: "X-Signed" in request.headers)
+    gateways = Gateways({"listener": service.port}.get, lambda request, *_: "X-Signed" in request.headers, Firewall())
     yield gateways
     gateways.close()
 

@@ -19,6 +19,7 @@ from orderops.local.apigateway.gateway import Gateways
 from orderops.local.apigateway.matching import GatewayRoute
 from orderops.local.apigateway.names import NamePorts, ServedName
 from orderops.local.elb.authority import Authority
+from orderops.local.elb.firewall import Firewall
 from orderops.local.ports import free_port
 
 NAME = "orders.localhost"
@@ -63,7 +64,7 @@ Lead = Callable[[str], int]
 @pytest.fixture
 def lead(service: int, tmp_path: Path) -> Iterator[Lead]:
     """Lead the name to an API: "http" or "rest", or "" for none; return its port."""
-    gateways = Gateways({"listener": service}.get, lambda *_: True)
+    gateways = Gateways({"listener": service}.get, lambda *_: True, Firewall())
     names = NamePorts(Authority(tmp_path), gateways.app_of)
     port = free_port()
     http_api = ServedApi("http", "ap-southeast-2", free_port(), (ROUTE,), "", "")
