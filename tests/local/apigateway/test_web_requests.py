@@ -15,7 +15,7 @@ import pytest
 from orderops.local.apigateway.account import ServedApi
 from orderops.local.apigateway.gateway import Gateways
 from orderops.local.apigateway.matching import GatewayRoute
-from orderops.local.elb.firewall import SEEN_OF_API, Firewall, WebAcl
+from orderops.local.elb.firewall import Firewall, WebAcl
 from orderops.local.ports import free_port
 from support.laptop import until
 
@@ -77,7 +77,7 @@ class Guarded:
     def block(self, statement: dict[str, Any]) -> None:
         rule = {"Name": "rule", "Statement": statement, "Action": {"Block": {}}}
         acl = WebAcl("arn:aws:wafv2:a:b:regional/webacl/front/1", "123456789012:a1:live", (rule,), log_group=GROUP)
-        self.firewall.acls = {"a1/live": replace(acl, source_name="APIGW", seen=SEEN_OF_API)}
+        self.firewall.acls = {"a1/live": replace(acl, source_name="APIGW", seen=16_384)}
 
     def ask(self, path: str = "/orders", size: int = 1) -> tuple[int, Any, str]:
         """Return the status and the answer, and why, as the access log says."""
