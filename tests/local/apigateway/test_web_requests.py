@@ -66,7 +66,7 @@ class Guarded:
 
     def __init__(self) -> None:
         self.firewall = Firewall()
-        self.gateways = Gateways({}.get, lambda *_: True, self.firewall)
+        self.gateways = Gateways(lambda _: None, lambda *_: True, self.firewall)
         api = ServedApi(
             "a1", "ap-southeast-2", free_port(), (ROUTE,), "access", '{"why":"$context.error.message"}', "live"
         )
