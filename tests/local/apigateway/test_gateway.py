@@ -20,22 +20,11 @@ from orderops.local.apigateway.keys import KeyHolder, PlanLimits
 from orderops.local.apigateway.matching import GatewayRoute
 from orderops.local.elb.firewall import Firewall
 from orderops.local.ports import free_port
+from support.gateway_routes import route
 from support.laptop import until
 from support.token_issuer import TokenIssuer, token_issuer
 
-OPEN = GatewayRoute(
-    key="GET /version",
-    authorization="NONE",
-    issuer="",
-    audience=frozenset(),
-    scopes=frozenset(),
-    listener="listener",
-    reachable=True,
-    headers={"X-Client-Ip": "$context.identity.sourceIp"},
-    timeout=2.0,
-    rate=None,
-    burst=None,
-)
+OPEN = route("GET /version", headers={"X-Client-Ip": "$context.identity.sourceIp"})
 FORMAT = '{"route":"$context.routeKey","status":"$context.status","why":"$context.authorizer.error"}'
 
 

@@ -14,26 +14,13 @@ import pytest
 
 from orderops.local.apigateway.account import ServedApi
 from orderops.local.apigateway.gateway import Gateways
-from orderops.local.apigateway.matching import GatewayRoute
 from orderops.local.elb.firewall import Firewall, WebAcl
 from orderops.local.ports import free_port
+from support.gateway_routes import route
 from support.laptop import until
 
 GROUP = "arn:aws:logs:ap-southeast-2:123456789012:log-group:aws-waf-logs-a"
-ROUTE = GatewayRoute(
-    key="POST /orders",
-    authorization="NONE",
-    issuer="",
-    audience=frozenset(),
-    scopes=frozenset(),
-    listener="none",
-    reachable=False,
-    headers={},
-    timeout=2.0,
-    rate=None,
-    burst=None,
-    needs_key=True,
-)
+ROUTE = route("POST /orders", needs_key=True, reachable=False)
 # What is not blocked meets the missing key.
 LET_IN = (403, {"message": "Forbidden"}, "API key: Forbidden")
 BLOCKED = (403, {"message": "Forbidden"}, "Forbidden")
