@@ -82,12 +82,12 @@ def test_the_capacity_is_that_of_groups_and_statements_together() -> None:
     nothing = WafConfig(managed_groups=[], rate_limit=None)
 
     def added(**keys: object) -> int:
-        return nothing.model_copy(update=keys).capacity - nothing.capacity
+        return nothing.model_copy(update=keys).capacity() - nothing.capacity()
 
     def exception(*paths: str) -> ExceptionConfig:
         return ExceptionConfig(paths=list(paths), reason="x")
 
-    assert nothing.capacity == 1  # the size of a body
+    assert nothing.capacity() == 1  # the size of a body
     assert added(rate_limit=10) == 2
     assert added(blocked_countries=["AU"]) == added(allowed_countries=["AU"]) == 1
     assert added(blocked_cidrs=["192.0.2.0/24", "198.51.100.0/24"]) == 1

@@ -130,6 +130,7 @@ def test_resources_refer_to_each_other(edge: Workspace) -> None:
     if edge.environment.board.interval:
         assert "arn = aws_sqs_queue.orderops-dev-failed-schedules.arn" in files["access.tf"]
     if "rest_api.tf" in files:
+        assert "resource_arn = aws_api_gateway_stage.orderops-dev-api_live.arn" in files["firewall.tf"]
         deployment = "aws_api_gateway_deployment.orderops-dev-api_live.id"
         assert f"deployment_id = {deployment}" in files["rest_api.tf"]
         assert "stage = aws_api_gateway_stage.orderops-dev-api_live.stage_name" in files["rest_api.tf"]

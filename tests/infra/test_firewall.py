@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orderops.config.api import ApiConfig
 from orderops.config.environment import Environment, load_environment
 from orderops.config.waf import ExceptionConfig, WafConfig
 from orderops.engine.resource import Outputs
@@ -68,7 +69,7 @@ def test_the_log_group_is_named_as_aws_wants_and_kept_as_declared() -> None:
     assert log_group_name(dev()) == group.name
     assert (logging.group, logging.redacted_headers) == (group, ("cookie",))
     [association] = [one for one in resources if isinstance(one, Wafv2Association)]
-    assert (association.balancer, association.logging) == (BALANCER, logging)
+    assert (association.guarded, association.logging) == (BALANCER, logging)
 
 
 def test_ranges_are_sets_by_version() -> None:
@@ -182,6 +183,38 @@ def sent(rule: dict[str, Any]) -> dict[str, Any]:
     return {key: {value: {}} if key in ("Action", "OverrideAction") else value for key, value in rule.items()}
 
 
+def on_the_api(**keys: Any) -> Environment:
+    api = ApiConfig.model_validate({"waf": True, **keys.pop("api", {})})
+    return dev(**keys).model_copy(update={"api": api})
+
+
+def guarded_by(environment: Environment) -> list[str]:
+    return [one.name for one in stack(environment, "1" * 12).infra if isinstance(one, Wafv2Association)]
+
+
+def test_the_web_acl_of_an_api_is_on_its_stage_and_not_on_the_load_balancer_behind_it() -> None:
+    assert guarded_by(on_the_api()) == ["orderops-dev-api:live"]
+    assert guarded_by(on_the_api(api={"balancer": "both"})) == ["orderops-dev-balancer", "orderops-dev-api:live"]
+    assert guarded_by(on_the_api(api={"waf": False, "api_keys": True})) == ["orderops-dev-internal"]
+
+
+def test_paths_on_an_api_hold_with_its_stage_in_front_and_without() -> None:
+    environment = on_the_api(mode="block", exceptions=excepted(rate=("/orders*",), SizeRestrictions_BODY=("/a", "/b")))
+    [acl] = [one for one in stack(environment, "1" * 12).infra if isinstance(one, Wafv2WebAcl)]
+    rules: dict[str, Any] = acl.desired(Outputs())["Rules"]
+
+    off = rules["rate"]["Statement"]["RateBasedStatement"]["ScopeDownStatement"]["NotStatement"]["Statement"]
+    assert off["OrStatement"]["Statements"] == [path("/orders", "STARTS_WITH"), path("/live/orders", "STARTS_WITH")]
+    behind = rules["outside-exceptions-SizeRestrictions_BODY"]["Statement"]["AndStatement"]["Statements"][1]
+    names = [
+        one["ByteMatchStatement"]["SearchString"]
+        for one in behind["NotStatement"]["Statement"]["OrStatement"]["Statements"]
+    ]
+    assert names == ["/a", "/live/a", "/b", "/live/b"]
+    sent_rules = [{"Name": name, **sent(rule)} for name, rule in rules.items()]
+    assert capacity_of(sent_rules) == environment.waf.capacity(forms=2)
+
+
 def test_aws_takes_the_rules_and_counts_the_capacity_that_the_file_promises() -> None:
     keys = {
         **EVERYTHING,
@@ -193,4 +226,4 @@ def test_aws_takes_the_rules_and_counts_the_capacity_that_the_file_promises() ->
         rules = [{"Name": name, **sent(rule)} for name, rule in rules_of(**keys, mode=mode).items()]
         check_rules(rules, {"(known after apply)": None})
 
-        assert capacity_of(rules) == dev(**keys, mode=mode).waf.capacity
+        assert capacity_of(rules) == dev(**keys, mode=mode).waf.capacity()

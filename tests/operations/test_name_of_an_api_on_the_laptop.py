@@ -24,19 +24,12 @@ def laptop() -> Iterator[LaptopEnvironment]:
     with laptop_environment() as environment, pytest.MonkeyPatch.context() as patch:
         # Where the authority of this laptop is, for the client of this test.
         patch.setenv("ORDEROPS_LOCAL_DIRECTORY", str(environment.folder / "data"))
-        file = environment.folder / "environments" / "local.toml"
-        (environment.folder / "before.toml").write_text(file.read_text())
         yield environment
-
-
-def declare(laptop: LaptopEnvironment, table: str) -> None:
-    text = (laptop.folder / "before.toml").read_text()
-    (laptop.folder / "environments" / "local.toml").write_text(text + table)
 
 
 def up(laptop: LaptopEnvironment, table: str) -> str:
     """Bring the environment to what a table declares, and return the URL for callers."""
-    declare(laptop, DOMAIN.format(port=8443) + table)
+    laptop.declare(DOMAIN.format(port=8443) + table)
     laptop("up", "--prune")
     assert laptop("infra", "plan").code == 0
     return str(laptop("infra", "outputs", "--json").json["api_url"])
@@ -81,7 +74,7 @@ def test_a_name_survives_a_restart_and_is_taken_away(laptop: LaptopEnvironment) 
     laptop("local", "start")
     until(lambda: answers(url), what="the name answers again", timeout=60)
 
-    declare(laptop, "")
+    laptop.declare("")
     laptop("up", "--prune")
 
     assert not answers(url)

@@ -107,6 +107,23 @@ def test_a_firewall_put_up_changed_or_taken_away_survives_a_kill(
 @pytest.mark.parametrize(
     ("name", "action", "fate"),
     [
+        ("rest waf moved", "wafv2.AssociateWebACL", Fate.UNANSWERED),
+        ("rest waf off", "wafv2.DisassociateWebACL", Fate.UNDONE),
+        ("api name moved", "apigateway.CreateDomainName", Fate.UNANSWERED),
+        ("api name moved", "route53.ChangeResourceRecordSets", Fate.UNDONE),
+        ("api name off", "apigateway.DeleteApiMapping", Fate.UNANSWERED),
+        ("api name off", "apigateway.DeleteDomainName", Fate.UNDONE),
+    ],
+)
+def test_a_firewall_or_a_name_given_to_an_api_or_taken_from_it_survives_a_kill(
+    proof: Proof, known: dict[str, Workflow], name: str, action: str, fate: Fate
+) -> None:
+    check(proof, known[name], f"{action} 1 {fate}", killed_at(action, 1, fate))
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "fate"),
+    [
         ("replicas", "rds.CreateDBInstanceReadReplica", Fate.UNANSWERED),
         ("replicas", "secretsmanager.PutSecretValue", Fate.UNDONE),
         ("replicas off", "secretsmanager.PutSecretValue", Fate.UNANSWERED),

@@ -37,20 +37,13 @@ ORDER = {"customer": 1, "currency": "AUD", "items": [{"sku": "tea", "quantity": 
 @pytest.fixture(scope="module")
 def laptop() -> Iterator[LaptopEnvironment]:
     with laptop_environment() as environment:
-        file = environment.folder / "environments" / "local.toml"
-        (environment.folder / "before.toml").write_text(file.read_text())
         yield environment
-
-
-def declare(laptop: LaptopEnvironment, table: str) -> None:
-    text = (laptop.folder / "before.toml").read_text()
-    (laptop.folder / "environments" / "local.toml").write_text(text + table)
 
 
 @pytest.fixture(scope="module")
 def api(laptop: LaptopEnvironment) -> str:
     """The URL of the API."""
-    declare(laptop, TABLE.format(quota=1000))
+    laptop.declare(TABLE.format(quota=1000))
     laptop("up", "--prune")
     return str(laptop("infra", "outputs", "--json").json["api_url"])
 
@@ -117,23 +110,23 @@ def test_a_route_above_its_limit_is_refused(api: str, key: str) -> None:
 
 
 def test_a_used_up_quota_is_refused_until_the_plan_allows_more(laptop: LaptopEnvironment, api: str, key: str) -> None:
-    declare(laptop, TABLE.format(quota=3))
+    laptop.declare(TABLE.format(quota=3))
     assert "apigateway-usage-plan/orderops-local-api updated" in laptop("up").err
     until(lambda: ask(f"{api}/users", key=key) == (429, {"message": "Limit Exceeded"}), what="the quota is used up")
 
-    declare(laptop, TABLE.format(quota=5000))
+    laptop.declare(TABLE.format(quota=5000))
     laptop("up")
 
     until(lambda: ask(f"{api}/users", key=key)[0] == 200, what="the quota is larger")
 
 
 def test_a_changed_route_reaches_callers_by_the_same_up(laptop: LaptopEnvironment, api: str) -> None:
-    declare(laptop, TABLE.format(quota=5000) + '\n[api.routes."GET /users"]\napi_key = false\n')
+    laptop.declare(TABLE.format(quota=5000) + '\n[api.routes."GET /users"]\napi_key = false\n')
     laptop("up")
 
     until(lambda: ask(f"{api}/users")[0] == 200, what="the route is open")
     assert laptop("infra", "plan").code == 0
-    declare(laptop, TABLE.format(quota=5000))
+    laptop.declare(TABLE.format(quota=5000))
     laptop("up")
     until(lambda: ask(f"{api}/users")[0] == 403, what="the route needs a key again")
 
@@ -172,7 +165,7 @@ def test_a_revoked_key_is_refused_and_the_api_is_taken_away_with_all_that_it_has
     laptop("api", "keys", "revoke", "shop", "--yes")
     until(lambda: ask(f"{api}/users", key=key)[0] == 403, what="the key is refused")
 
-    declare(laptop, "")
+    laptop.declare("")
     laptop("up", "--prune")
     apis = laptop.client("apigateway")
     # A key that a client has is not lost by a change of the file, nor is the API that it opens.

@@ -104,6 +104,26 @@ def found(aws: Aws, folder: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
+    ("source", "uri", "path"),
+    [
+        ("APIGW", "/live/orders", "/orders"),
+        ("APIGW", "/live", "/"),
+        # By a name of one's own, an API has no stage in front.
+        ("APIGW", "/orders", "/orders"),
+        ("APIGW", "/lively", "/lively"),
+        ("ALB", "/live/orders", "/live/orders"),
+    ],
+)
+def test_paths_are_those_that_exceptions_name(
+    aws: Aws, log: Log, folder: Path, source: str, uri: str, path: str
+) -> None:
+    log(record(uri=uri, httpSourceName=source, **counts("rate")))
+
+    [hits] = report(aws, folder).rules
+    assert dict(hits.paths) == {path: 1}
+
+
+@pytest.mark.parametrize(
     ("written", "rules"),
     [
         (record(), {}),

@@ -27,7 +27,7 @@ from support.faults import Fault, PowerCut
 from support.faulty_proxy import Proxy
 
 GATEWAY = Ec2InternetGateway("orderops-dev-internet", VPC)
-STRICT = replace(ASSOCIATION, balancer=replace(BALANCER, gateway=GATEWAY))
+STRICT = replace(ASSOCIATION, guarded=replace(BALANCER, gateway=GATEWAY))
 KINDS: list[type[Resource]] = [Elbv2LoadBalancer, LogsGroup, Wafv2IpSet, Wafv2Logging, Wafv2WebAcl, Wafv2Association]
 
 

@@ -33,6 +33,7 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "rest api": ("apigateway", "get_rest_apis", "items", {}, "name"),
     "usage plan": ("apigateway", "get_usage_plans", "items", {}, "name"),
     "api key": ("apigateway", "get_api_keys", "items", {}, "name"),
+    "domain name": ("apigatewayv2", "get_domain_names", "Items", {}, "DomainName"),
     "vpc link": ("apigatewayv2", "get_vpc_links", "Items", {}, "Name"),
     "queue": ("sqs", "list_queues", "QueueUrls", {}, ""),
     "topic": ("sns", "list_topics", "Topics", {}, "TopicArn"),
@@ -79,6 +80,8 @@ def take_snapshot(client: Client) -> AccountSnapshot:
     there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
     there["web ACL of a balancer"] = list(_guarded(client))
+    there["web ACL of a stage"] = list(_guarded_stages(client))
+    there["mapping"] = list(_mappings(client))
     there |= {kind: list(_of_apis(client, kind, name)) for kind, name in OF_APIS.items()}
     there["rest api route"] = list(_rest_routes(client))
     there["rest api stage"] = list(_rest_stages(client))
@@ -119,6 +122,22 @@ def _guarded(client: Client) -> Iterator[str]:
         answer = client("wafv2").get_web_acl_for_resource(ResourceArn=balancer["LoadBalancerArn"])
         if "WebACL" in answer:
             yield str(answer["WebACL"]["Name"])
+
+
+def _guarded_stages(client: Client) -> Iterator[str]:
+    apis = client("apigateway")
+    for api in _every(apis, "get_rest_apis", "items"):
+        for stage in apis.get_stages(restApiId=api["id"])["item"]:
+            if acl := stage.get("webAclArn"):
+                yield str(acl.split("/")[-2])
+
+
+def _mappings(client: Client) -> Iterator[str]:
+    """Domain names of API Gateway with the stages that they lead to."""
+    apis = client("apigatewayv2")
+    for name in _every(apis, "get_domain_names", "Items"):
+        for mapping in _every(apis, "get_api_mappings", "Items", DomainName=name["DomainName"]):
+            yield f"{name['DomainName']} {mapping['Stage']}"
 
 
 def _of_apis(client: Client, kind: str, name: str) -> Iterator[str]:

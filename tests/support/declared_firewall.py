@@ -1,4 +1,4 @@
-"""A firewall for tests: a web ACL with rules of each sort, its log, and its association."""
+"""A firewall for tests: a web ACL with rules of each sort, its log, and its associations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orderops.resources.wafv2_association import Wafv2Association
 from orderops.resources.wafv2_ip_set import Wafv2IpSet
 from orderops.resources.wafv2_logging import Wafv2Logging
 from orderops.resources.wafv2_web_acl import WafRule, Wafv2WebAcl
+from support.declared_rest_api import REST_STAGE
 from support.declared_service import BALANCER
 
 RANGES = Wafv2IpSet("orderops-dev-blocked-v4", ("198.51.100.0/24", "203.0.113.0/24"))
@@ -47,6 +48,7 @@ ACL = Wafv2WebAcl("orderops-dev-firewall", RULES, (RANGES,))
 GROUP = LogsGroup("aws-waf-logs-orderops-dev-firewall", 30)
 LOGGING = Wafv2Logging(ACL.name, ACL, GROUP, ("cookie", "authorization"))
 ASSOCIATION = Wafv2Association(BALANCER.name, BALANCER, ACL, LOGGING)
+ON_STAGE = Wafv2Association(REST_STAGE.name, REST_STAGE, ACL, LOGGING)
 
 
 def counting() -> Wafv2WebAcl:

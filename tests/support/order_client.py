@@ -56,6 +56,12 @@ class LaptopEnvironment:
 
     folder: Path
     more: Mapping[str, str] = field(default_factory=dict)
+    declared: str = ""
+    """The text of its file at first."""
+
+    def declare(self, tables: str) -> None:
+        """Write its file: as at first, and these tables."""
+        (self.folder / "environments" / "local.toml").write_text(self.declared + tables)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -156,7 +162,7 @@ def laptop_environment(**changes: str) -> Iterator[LaptopEnvironment]:
     (folder / "environments").mkdir()
     (folder / "environments" / "local.toml").write_text(text)
     shutil.copytree(ROOT / "sql", folder / "sql")
-    laptop = LaptopEnvironment(folder)
+    laptop = LaptopEnvironment(folder, declared=text)
     try:
         laptop("up")
         yield laptop

@@ -436,8 +436,13 @@ def _firewall(call: Request) -> Iterator[Question]:
         yield Question(action, arn("wafv2", "regional/managedruleset/AWS/AWSManagedRulesCommonRuleSet"))
     if call.action.startswith("Create"):
         yield Question("wafv2:TagResource", named[-1])
+    resource = params.get("ResourceArn", "")
+    if "/stages/" in resource:
+        if call.action in ("AssociateWebACL", "DisassociateWebACL"):
+            yield Question("apigateway:SetWebACL", resource)
+        return
     for needed in BALANCER_ACLS.get(call.action, ()):
-        yield Question(f"elasticloadbalancing:{needed}", params["ResourceArn"])
+        yield Question(f"elasticloadbalancing:{needed}", resource)
 
 
 def _apis(call: Request) -> Iterator[Question]:

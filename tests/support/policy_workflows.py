@@ -171,6 +171,8 @@ audience = ["orders"]
 
 
 REST_API = """
+[waf]
+enabled = true
 [api]
 balancer = "both"
 api_keys = true
@@ -488,7 +490,7 @@ def export(operator: Operator) -> None:
 
 
 def put_a_rest_api_in_front(operator: Operator) -> None:
-    """Add a REST API with keys, change it by hand, repair it, and take it away with the keys that are left."""
+    """Add a REST API with keys and a firewall, change it by hand, repair it, and take it away with the keys left."""
     text = (operator.folder / "dev.toml").read_text()
     operator.write("dev", text + REST_API)
     operator("infra", "plan", expect=3)
@@ -524,6 +526,8 @@ def damage_the_rest_api(operator: Operator) -> None:
     apis.untag_resource(resourceArn=f"arn:aws:apigateway:ap-southeast-2::/restapis/{api['id']}", tagKeys=["Name"])
     limit = {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "1"}
     apis.update_stage(restApiId=api["id"], stageName="live", patchOperations=[limit])
+    stage = f"arn:aws:apigateway:ap-southeast-2::/restapis/{api['id']}/stages/live"
+    operator.client("wafv2").disassociate_web_acl(ResourceArn=stage)
     [plan] = apis.get_usage_plans()["items"]
     apis.update_usage_plan(usagePlanId=plan["id"], patchOperations=[{"op": "remove", "path": "/quota"}])
 

@@ -110,7 +110,11 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     guard = ("infra", "apply", *guarded)
     both, alone = (("up", *_with_api(folder / f"api-{to}", to), "--image", FIRST) for to in ("both", "internal"))
     rest = ("up", *_with_a_rest_api(folder / "rest-api"), "--image", FIRST)
+    on_rest, behind_rest = (
+        ("up", *_with_a_rest_api(folder / f"rest-waf-{on}", waf=on), "--image", FIRST) for on in (True, False)
+    )
     named = ("up", "--env", "dev", "--environments", str(_with_a_name(folder / "https")), "--yes", "--image", FIRST)
+    named_api = ("up", *_with_a_name_of_an_api(folder / "api-name"), "--image", FIRST)
     restore = ("restore", "--at", NOW, *dev)
     promote = ("restore", "promote", *dev)
     former = ("orderops-dev-database", *dev[:-1])
@@ -131,6 +135,12 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "api off": Workflow("api off", (*up, "--prune"), [up, both]),
         "rest": Workflow("rest", rest, [up]),
         "rest off": Workflow("rest off", (*up, "--prune"), [up, rest]),
+        "rest waf": Workflow("rest waf", on_rest, [up]),
+        "rest waf moved": Workflow("rest waf moved", (*on_rest, "--prune"), [up, behind_rest]),
+        "rest waf off": Workflow("rest waf off", (*rest, "--prune"), [up, on_rest]),
+        "api name": Workflow("api name", named_api, [up], zone="example.com"),
+        "api name moved": Workflow("api name moved", named_api, [up, named], zone="example.com"),
+        "api name off": Workflow("api name off", (*up, "--prune"), [up, named_api], zone="example.com"),
         "bands": Workflow("bands", bands, [up]),
         "bands off": Workflow("bands off", ("infra", "apply", *dev, "--prune"), [up, bands]),
         "https": Workflow("https", named, [up], zone="example.com"),
@@ -249,12 +259,23 @@ def _with_api(folder: Path, balancer: str) -> tuple[str, ...]:
     return ("--env", "dev", "--environments", str(folder), "--yes")
 
 
-def _with_a_rest_api(folder: Path) -> tuple[str, ...]:
-    """Copy the environments; dev has a REST API beside its public load balancer, with keys, a plan and validation."""
+def _with_a_name_of_an_api(folder: Path) -> tuple[str, ...]:
+    """Copy the environments; dev has an HTTP API beside its public load balancer, to which the name leads."""
+    file = _with_a_name(folder) / "dev.toml"
+    file.write_text(f'{file.read_text()}\n[api]\ntype = "http"\nbalancer = "both"\n')
+    return ("--env", "dev", "--environments", str(folder), "--yes")
+
+
+def _with_a_rest_api(folder: Path, *, waf: bool | None = None) -> tuple[str, ...]:
+    """Copy the environments; dev has a REST API beside its public load balancer, with keys, a plan and validation.
+
+    With `waf`, there is a web ACL, on the API or not.
+    """
     shutil.copytree(ENVIRONMENTS, folder)
     file = folder / "dev.toml"
     table = 'balancer = "both"\napi_keys = true\nvalidate_requests = true\n[api.plan]\nquota = 1000\n'
-    file.write_text(f"{file.read_text()}\n[api]\n{table}")
+    firewall = "" if waf is None else f"[waf]\nenabled = true\n[api]\nwaf = {str(waf).lower()}\n"
+    file.write_text(f"{file.read_text()}\n{firewall or '[api]'}\n{table}")
     return ("--env", "dev", "--environments", str(folder), "--yes")
 
 

@@ -23,6 +23,7 @@ ONLY_REST = {
     "api_keys": "keys of clients",
     "plan": "limits for each key",
     "validate_requests": "the validation of requests",
+    "waf": "AWS WAF on the API",
 }
 """Settings that only a REST API has, and what each is."""
 # API Gateway ends a request to a REST API earlier than one to an HTTP API.
@@ -91,8 +92,9 @@ class ApiConfig(TomlTable):
     """An API in front of the load balancer."""
 
     type: ApiKind | None = None
-    """Kind of the API: `http`, `rest` or `none`. When left out, orderops chooses: `rest` where `api_keys`, `plan` or
-    `validate_requests` is declared, which only a REST API has; else `http`; and `none` where nothing is declared."""
+    """Kind of the API: `http`, `rest` or `none`. When left out, orderops chooses: `rest` where `api_keys`, `plan`,
+    `validate_requests` or `waf` is declared, which only a REST API has; else `http`; and `none` where nothing is
+    declared."""
     balancer: Literal["internal", "both"] = "internal"
     """The load balancer behind the API: `internal` alone, or `both` it and the public one, while clients move."""
     authorization: Authorization = "none"
@@ -111,6 +113,9 @@ class ApiConfig(TomlTable):
     """What the holder of each key may use; with `api_keys`."""
     validate_requests: bool = False
     """Whether the API refuses orders that break the schema of the order processor's OpenAPI document; a REST API."""
+    waf: bool | None = None
+    """Whether the web ACL of `[waf]` is on the API, where it sees the addresses of callers, and not on the load
+    balancer behind it; a REST API. When left out, if it is a REST API for another reason."""
     jwt: ApiJwtConfig = no_keys()
     """The tokens of callers."""
     routes: Annotated[dict[values.RouteKey, ApiRouteConfig], counted(0, 300)] = Field(default_factory=dict)
@@ -146,6 +151,11 @@ class ApiConfig(TomlTable):
     def alone(self) -> bool:
         """Whether all requests come by the API, so that the load balancer is internal."""
         return self.declared and self.balancer == "internal"
+
+    @property
+    def takes_web_acl(self) -> bool:
+        """Whether a web ACL of the environment is on the API."""
+        return self.kind == "rest" and self.waf is not False
 
     def routes_of(self, services: Mapping[str, ServiceConfig]) -> list[DeclaredRoute]:
         """Every route, sorted by its key: those of the order processor, and those of the file."""
@@ -202,8 +212,8 @@ class ApiConfig(TomlTable):
         yield from self._service_misfits(services)
 
     def _given(self) -> list[str]:
-        """The settings that differ from their defaults, without the type."""
-        return [key for key in self.given() if key != "type"]
+        """The settings that differ from their defaults, without the type, and without one that keeps WAF away."""
+        return [key for key in self.given() if key != "type" and getattr(self, key) is not False]
 
     def _needs_rest(self) -> list[str]:
         """What is declared of what only a REST API has."""

@@ -22,6 +22,7 @@ from orderops.config.capacity import capacity_mistakes
 from orderops.config.database import DatabaseConfig
 from orderops.config.domain import DomainConfig
 from orderops.config.drift import DriftConfig
+from orderops.config.firewall_places import FirewallPlace, firewall_mistakes, firewall_places
 from orderops.config.loader import Key, Mistake, TomlTable, no_keys, read, refusal
 from orderops.config.migrations import MigrationsConfig
 from orderops.config.network import NetworkConfig, Tier
@@ -210,7 +211,7 @@ class Environment(TomlTable):
     balancer: BalancerConfig = no_keys()
     """The load balancer."""
     waf: WafConfig = no_keys()
-    """The firewall in front of the load balancer."""
+    """The firewall in front of the load balancer, or of a REST API."""
     api: ApiConfig = no_keys()
     """An API in front of the load balancer."""
     domain: DomainConfig = no_keys()
@@ -246,8 +247,13 @@ class Environment(TomlTable):
 
     @property
     def firewall(self) -> bool:
-        """Whether the load balancer has a web ACL: as declared, or else if the environment is protected."""
+        """Whether there is a web ACL: as declared, or else if the environment is protected."""
         return self.protected if self.waf.enabled is None else self.waf.enabled
+
+    @property
+    def firewall_places(self) -> tuple[FirewallPlace, ...]:
+        """Where the web ACL is; nowhere without one."""
+        return firewall_places(self.api) if self.firewall else ()
 
     @property
     def iam_login(self) -> bool:
@@ -321,6 +327,7 @@ class Environment(TomlTable):
         yield from self._tags_alike()
         yield from self.board.misnamed(self.prefix)
         yield from self.api.misfits(self.services, self.balancer.allowed_cidrs, emulated=self.emulated)
+        yield from firewall_mistakes(self.waf, self.api, self.firewall_places)
         yield from name_mistakes(self.domain, self.api, self.services, emulated=self.emulated)
         yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
 

@@ -1,4 +1,4 @@
-"""The table [waf] of an environment file: the firewall in front of the load balancer."""
+"""The table [waf] of an environment file: the firewall in front of the load balancer or of a REST API."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from orderops.config.waf_groups import GROUPS, group_of
 
 MOST_CAPACITY = 1500
 """Capacity units (WCU) of a web ACL that the price of a request includes; AWS charges for more with each request."""
-# The body that WAF sees of a request to an Application Load Balancer (developer guide, "Managing body inspection").
+# The body that WAF sees of a request to an Application Load Balancer, and to a stage of API Gateway without a surcharge
+# (developer guide, "Considerations for managing body inspection").
 LARGEST_BODY = 8192
+LARGEST_BODY_OF_API = 16_384
 WINDOWS = (60, 120, 300, 600)
 OWN_RULES = ("blocked-ranges", "countries", "rate", "body-size")
 # Alpha-2 codes of ISO 3166, and XK for Kosovo, as GeoMatchStatement in the API reference lists them.
@@ -94,10 +96,10 @@ class ExceptionConfig(TomlTable):
 
 
 class WafConfig(TomlTable):
-    """The web ACL of AWS WAF in front of the load balancer."""
+    """The web ACL of AWS WAF in front of the load balancer, or of a REST API (`[api] waf`)."""
 
     enabled: bool | None = None
-    """Whether the load balancer has a web ACL; when left out, if the environment is protected."""
+    """Whether there is a web ACL; when left out, if the environment is protected."""
     mode: Literal["count", "block"] = "count"
     """Whether rules only count what they would block, or block it; `orderops waf report` shows what was counted."""
     managed_groups: Annotated[list[Annotated[str, AfterValidator(_group)]], counted(0)] = Field(
@@ -110,10 +112,8 @@ class WafConfig(TomlTable):
     """Requests of one address in the window above which its further ones are blocked."""
     rate_window_seconds: Annotated[int, AfterValidator(_window)] = 300
     """Seconds of that window: 60, 120, 300 or 600."""
-    max_body_bytes: Annotated[int, between(1, LARGEST_BODY, "WAF sees no more of a body on a load balancer")] = (
-        LARGEST_BODY
-    )
-    """Largest body in bytes."""
+    max_body_bytes: Annotated[int, between(1, LARGEST_BODY_OF_API, "WAF sees no more of a body")] = LARGEST_BODY
+    """Largest body in bytes; above 8192 only where the web ACL is on an API alone."""
     allowed_countries: Countries = Field(default_factory=list)
     """Countries from which alone requests are taken; an address of no known country is blocked then."""
     blocked_countries: Countries = Field(default_factory=list)
@@ -142,12 +142,15 @@ class WafConfig(TomlTable):
                 yield Mistake(("trusted_cidrs",), text, "is in blocked_cidrs too", (("blocked_cidrs",),))
         for rule_name, exception in self.exceptions.items():
             yield from self._exception(rule_name, exception)
-        if (total := self.capacity) > MOST_CAPACITY:
-            parts = ", ".join(f"{name} {GROUPS[name].capacity}" for name in self.managed_groups)
-            over = (
-                f"needs {total} capacity units with the other rules, and {MOST_CAPACITY} are allowed: take a group out"
-            )
-            yield Mistake(("managed_groups",), self.managed_groups, f"{over} ({parts})", (("exceptions",),))
+        if self.capacity() > MOST_CAPACITY:
+            yield self.over_capacity()
+
+    def over_capacity(self, forms: int = 1) -> Mistake:
+        """The mistake of rules that need too much, where each path has so many forms."""
+        parts = ", ".join(f"{name} {GROUPS[name].capacity}" for name in self.managed_groups)
+        needs = f"needs {self.capacity(forms)} capacity units with the other rules, and {MOST_CAPACITY} are allowed"
+        rule = f"{needs}: take a group out ({parts})"
+        return Mistake(("managed_groups",), self.managed_groups, rule, (("exceptions",),))
 
     def _exception(self, rule: str, exception: ExceptionConfig) -> Iterator[Mistake]:
         key = ("exceptions", rule)
@@ -165,9 +168,10 @@ class WafConfig(TomlTable):
         elif exception.paths and not GROUPS[group].label(rule):
             yield Mistake(key, rule, f"cannot be excepted on some paths only: leave paths out ({group})", among)
 
-    @property
-    def capacity(self) -> int:
+    def capacity(self, forms: int = 1) -> int:
         """Capacity units (WCU) of the web ACL: those of the groups, and of each statement of the other rules.
+
+        Each path of an exception has so many `forms`.
 
         Developer guide, "Using rule statements in AWS WAF": 1 for a set of addresses, countries, a size or a label, 2
         for a rate, and 2 for a path that is compared as a whole or by its beginning.
@@ -180,5 +184,5 @@ class WafConfig(TomlTable):
         labels = sum(bool(one.paths) for rule, one in self.exceptions.items() if rule not in OWN_RULES)
         # The paths of an exception for blocked ranges stand in a rule for each version of IP.
         times = {"blocked-ranges": len(versions[1])}
-        paths = sum(2 * len(one.paths) * times.get(rule, 1) for rule, one in self.exceptions.items())
+        paths = sum(2 * forms * len(one.paths) * times.get(rule, 1) for rule, one in self.exceptions.items())
         return own + labels + paths + sum(GROUPS[name].capacity for name in self.managed_groups)

@@ -105,10 +105,10 @@ def _word(name: str) -> str:
 
 
 def association(found: Found) -> Iterator[Part]:
-    """The association of the web ACL with the load balancer."""
-    acl, balancer = found.properties["WebACLArn"], found.properties["ResourceArn"]
-    body = {"resource_arn": found.place(balancer), "web_acl_arn": found.place(acl)}
-    yield Part("aws_wafv2_web_acl_association", f"{acl},{balancer}", body)
+    """The association of the web ACL with a load balancer or a stage."""
+    acl, guarded = found.properties["WebACLArn"], found.properties["ResourceArn"]
+    body = {"resource_arn": found.place(guarded), "web_acl_arn": found.place(acl)}
+    yield Part("aws_wafv2_web_acl_association", f"{acl},{guarded}", body)
 
 
 def logging(found: Found) -> Iterator[Part]:

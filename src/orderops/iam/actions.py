@@ -109,11 +109,19 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "secretsmanager:CreateSecret": ("secretsmanager:TagResource",),
     "sns:CreateTopic": ("sns:TagResource",),
     "sqs:CreateQueue": ("sqs:TagQueue",),
-    # SAR of AWS WAF: tags in a create need TagResource; a load balancer has to let itself be associated
+    # SAR of AWS WAF: tags in a create need TagResource; a load balancer or a stage has to let itself be associated
     "wafv2:CreateIPSet": ("wafv2:TagResource",),
     "wafv2:CreateWebACL": ("wafv2:TagResource",),
-    "wafv2:AssociateWebACL": ("elasticloadbalancing:SetWebACL", "elasticloadbalancing:CreateWebACLAssociation"),
-    "wafv2:DisassociateWebACL": ("elasticloadbalancing:SetWebACL", "elasticloadbalancing:DeleteWebACLAssociation"),
+    "wafv2:AssociateWebACL": (
+        "apigateway:SetWebACL",
+        "elasticloadbalancing:SetWebACL",
+        "elasticloadbalancing:CreateWebACLAssociation",
+    ),
+    "wafv2:DisassociateWebACL": (
+        "apigateway:SetWebACL",
+        "elasticloadbalancing:SetWebACL",
+        "elasticloadbalancing:DeleteWebACLAssociation",
+    ),
     "wafv2:GetWebACLForResource": ("elasticloadbalancing:GetLoadBalancerWebACL",),
     # Developer guide, "Sending web ACL traffic logs to a log group": AWS WAF sets up the delivery as the caller
     "wafv2:PutLoggingConfiguration": (

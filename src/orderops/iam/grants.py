@@ -263,9 +263,12 @@ NARROW = (
         _arns("wafv2", "regional/managedruleset/*/*"),
     ),
     Grant(
-        "FirewallOfBalancer",
+        "FirewallOfEntrance",
         ("wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "wafv2:GetWebACLForResource"),
-        _arns("elasticloadbalancing", f"loadbalancer/app/{PREFIX}*"),
+        (
+            *_arns("elasticloadbalancing", f"loadbalancer/app/{PREFIX}*"),
+            "arn:{partition}:apigateway:{region}::/restapis/*/stages/*",
+        ),
     ),
     Grant(
         "Schedules",

@@ -1,4 +1,4 @@
-"""The web ACL in front of the load balancer, with its rules, its log and its association."""
+"""The web ACL in front of the load balancer or a REST API, with its rules, its log and its associations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from orderops.config.environment import Environment
 from orderops.config.waf import OWN_RULES, WafConfig
 from orderops.config.waf_groups import GROUPS, group_of
 from orderops.engine.resource import Output, Resource
+from orderops.resources.apigateway_rest_api import STAGE
+from orderops.resources.apigateway_stage import ApigatewayStage
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.wafv2_association import Wafv2Association
@@ -25,8 +27,10 @@ OUR_RULES = frozenset({f"{BLOCKED}-v4", f"{BLOCKED}-v6", COUNTRIES, RATE, BODY})
 Statement = Mapping[str, Any]
 
 
-def firewall_of(environment: Environment, balancer: Elbv2LoadBalancer) -> tuple[Resource, ...]:
-    """The web ACL and what belongs to it; nothing where the environment has none."""
+def firewall_of(
+    environment: Environment, balancer: Elbv2LoadBalancer, stage: ApigatewayStage | None = None
+) -> tuple[Resource, ...]:
+    """The web ACL and what belongs to it; nothing where the environment has none. `stage` is that of a REST API."""
     if not environment.firewall:
         return ()
     declared = environment.waf
@@ -35,10 +39,13 @@ def firewall_of(environment: Environment, balancer: Elbv2LoadBalancer) -> tuple[
         for purpose, cidrs in (("trusted", declared.trusted_cidrs), ("blocked", declared.blocked_cidrs))
         for version, ranges in _by_version(cidrs).items()
     }
-    acl = Wafv2WebAcl(acl_name(environment), tuple(_rules(declared, sets)), tuple(sets.values()))
+    forms = ("", f"/{STAGE}") if "api" in environment.firewall_places else ("",)
+    acl = Wafv2WebAcl(acl_name(environment), tuple(_rules(declared, sets, forms)), tuple(sets.values()))
     group = LogsGroup(log_group_name(environment), declared.log_days)
     logging = Wafv2Logging(acl.name, acl, group, tuple(declared.redacted_headers))
-    return (*sets.values(), acl, group, logging, Wafv2Association(balancer.name, balancer, acl, logging))
+    places = {"balancer": balancer, "api": stage}
+    guarded = [one for place in environment.firewall_places if (one := places[place])]
+    return (*sets.values(), acl, group, logging, *(Wafv2Association(one.name, one, acl, logging) for one in guarded))
 
 
 def acl_name(environment: Environment) -> str:
@@ -58,12 +65,16 @@ def _by_version(cidrs: Sequence[str]) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _rules(declared: WafConfig, sets: Mapping[tuple[str, int], Wafv2IpSet]) -> Iterator[WafRule]:
-    """The rules in the order of their priorities: what is trusted first, what costs least next."""
+def _rules(declared: WafConfig, sets: Mapping[tuple[str, int], Wafv2IpSet], forms: Sequence[str]) -> Iterator[WafRule]:
+    """The rules in the order of their priorities: what is trusted first, what costs least next.
+
+    `forms` is what a path may have in front: by the URL of AWS, requests to an API begin with its stage.
+    """
     action = "Block" if declared.mode == "block" else "Count"
+    excepted = {rule: _any_of(one.paths, forms) for rule, one in declared.exceptions.items() if one.paths}
 
     def own(name: str, exception: str, statement: Statement) -> WafRule:
-        return WafRule(name, _off_paths(declared, exception, statement), _action(declared, exception, action))
+        return WafRule(name, _off(excepted.get(exception), statement), _action(declared, exception, action))
 
     for (purpose, version), ip_set in sets.items():
         name = f"{purpose}-ranges-v{version}"
@@ -74,14 +85,14 @@ def _rules(declared: WafConfig, sets: Mapping[tuple[str, int], Wafv2IpSet]) -> I
     if declared.allowed_countries:
         yield own(COUNTRIES, COUNTRIES, {"NotStatement": {"Statement": _countries(declared.allowed_countries)}})
     if declared.rate_limit:
-        yield WafRule(RATE, _rate(declared), _action(declared, RATE, action))
+        yield WafRule(RATE, _rate(declared, excepted.get(RATE)), _action(declared, RATE, action))
     yield own(BODY, BODY, _larger_than(declared.max_body_bytes))
     for name in declared.managed_groups:
         yield WafRule(name, _managed(declared, name), "None" if declared.mode == "block" else "Count")
-    for rule, exception in declared.exceptions.items():
-        if exception.paths and (group := group_of(rule)):
+    for rule, paths in excepted.items():
+        if group := group_of(rule):
             label = {"LabelMatchStatement": {"Scope": "LABEL", "Key": GROUPS[group].label(rule)}}
-            yield WafRule(f"{EXCEPTED}{rule}", _off_paths(declared, rule, label), action)
+            yield WafRule(f"{EXCEPTED}{rule}", _off(paths, label), action)
 
 
 def _action(declared: WafConfig, rule: str, action: str) -> str:
@@ -94,15 +105,14 @@ def _countries(codes: Sequence[str]) -> Statement:
     return {"GeoMatchStatement": {"CountryCodes": sorted(codes)}}
 
 
-def _rate(declared: WafConfig) -> Statement:
+def _rate(declared: WafConfig, excepted: Statement | None) -> Statement:
     statement: dict[str, Any] = {
         "Limit": declared.rate_limit,
         "EvaluationWindowSec": declared.rate_window_seconds,
         "AggregateKeyType": "IP",
     }
-    exception = declared.exceptions.get(RATE)
-    if exception and exception.paths:
-        statement["ScopeDownStatement"] = _none_of(exception.paths)
+    if excepted:
+        statement["ScopeDownStatement"] = {"NotStatement": {"Statement": excepted}}
     return {"RateBasedStatement": statement}
 
 
@@ -133,18 +143,16 @@ def _managed(declared: WafConfig, name: str) -> Statement:
     return {"ManagedRuleGroupStatement": statement}
 
 
-def _off_paths(declared: WafConfig, rule: str, statement: Statement) -> Statement:
-    """A statement that does not match on the paths of the exception of a rule."""
-    exception = declared.exceptions.get(rule)
-    if not exception or not exception.paths:
+def _off(excepted: Statement | None, statement: Statement) -> Statement:
+    """A statement that does not match on excepted paths."""
+    if not excepted:
         return statement
-    return {"AndStatement": {"Statements": [statement, _none_of(exception.paths)]}}
+    return {"AndStatement": {"Statements": [statement, {"NotStatement": {"Statement": excepted}}]}}
 
 
-def _none_of(paths: Sequence[str]) -> Statement:
-    matches = [_path(path) for path in paths]
-    one = matches[0] if len(matches) == 1 else {"OrStatement": {"Statements": matches}}
-    return {"NotStatement": {"Statement": one}}
+def _any_of(paths: Sequence[str], forms: Sequence[str]) -> Statement:
+    matches = [_path(form + path) for path in paths for form in forms]
+    return matches[0] if len(matches) == 1 else {"OrStatement": {"Statements": matches}}
 
 
 def _path(path: str) -> Statement:

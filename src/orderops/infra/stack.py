@@ -309,7 +309,7 @@ def stack(environment: Environment, account: str, zones: Sequence[str] | None = 
         alarms=shared_alarms_of(environment, routes, balancer, database.name, replicas, listeners.certificate),
         context=context,
         services=services,
-        shared=(front.bucket, *firewall_of(environment, balancer), *cluster.log_groups, *database_needs, *linked_roles),
+        shared=(front.bucket, *_firewall(environment, front), *cluster.log_groups, *database_needs, *linked_roles),
         scheduled=tuple(_scheduled(environment, account, cluster, services, pointer)),
         api=front.api,
     )
@@ -339,6 +339,11 @@ def _front_of(environment: Environment, network: Network, account: str) -> _Fron
     if environment.api.alone:
         return _Front(entrance, inner, bucket, api)
     return _Front(entrance, public, bucket, api, inner)
+
+
+def _firewall(environment: Environment, front: _Front) -> tuple[Resource, ...]:
+    stage = front.api.stage if isinstance(front.api, RestFront) else None
+    return firewall_of(environment, front.listener.load_balancer, stage)
 
 
 def _scheduled(

@@ -85,7 +85,7 @@ class DataPlane:
         self._balancers = Balancers(self._targets, authority)
         tokens = TokenCheck(self._find_key, self._permits)
         self._databases = Databases(files.create_databases(), emulator.lock, touch, save, tokens)
-        self._gateways = Gateways(self._balancers.inner_port, self._may_invoke)
+        self._gateways = Gateways(self._balancers.inner_port, self._may_invoke, self._balancers.firewall)
         self._names = NamePorts(authority, self._gateways.app_of)
         self._seen: Any = None
         rds_calls.register(emulator, self._databases.port_conflict)

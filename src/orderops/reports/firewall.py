@@ -20,6 +20,7 @@ from orderops.errors import AwsError, OrderopsError
 from orderops.frozen import Frozen
 from orderops.infra.firewall import COUNTRIES, EXCEPTED, OUR_RULES, log_group_name
 from orderops.infra.workspace import Workspace
+from orderops.resources.apigateway_rest_api import STAGE
 
 MOST_RECORDS = 100_000
 """Records that are read, which takes a minute or two."""
@@ -189,6 +190,14 @@ def _add(hits: RuleHits, record: Record, *, blocked: bool) -> None:
     request = record["httpRequest"]
     hits.blocked += blocked
     hits.would_block += not blocked
-    hits.paths[str(request.get("uri", ""))] += 1
+    hits.paths[_path(record)] += 1
     country = str(request.get("country") or "")
     hits.addresses[str(request.get("clientIp", "")), "" if country == "-" else country] += 1
+
+
+def _path(record: Record) -> str:
+    """The path of a request, as exceptions name it: without the stage that the URL of an API has in front."""
+    path = str(record["httpRequest"].get("uri", ""))
+    if record.get("httpSourceName") != "APIGW" or path.split("/")[1:2] != [STAGE]:
+        return path
+    return path.removeprefix(f"/{STAGE}") or "/"

@@ -18,23 +18,13 @@ from orderops.local.apigateway.account import ServedApi
 from orderops.local.apigateway.gateway import Gateways
 from orderops.local.apigateway.keys import KeyHolder, PlanLimits
 from orderops.local.apigateway.matching import GatewayRoute
+from orderops.local.elb.firewall import Firewall
 from orderops.local.ports import free_port
+from support.gateway_routes import route
 from support.laptop import until
 from support.token_issuer import TokenIssuer, token_issuer
 
-OPEN = GatewayRoute(
-    key="GET /version",
-    authorization="NONE",
-    issuer="",
-    audience=frozenset(),
-    scopes=frozenset(),
-    listener="listener",
-    reachable=True,
-    headers={"X-Client-Ip": "$context.identity.sourceIp"},
-    timeout=2.0,
-    rate=None,
-    burst=None,
-)
+OPEN = route("GET /version", headers={"X-Client-Ip": "$context.identity.sourceIp"})
 FORMAT = '{"route":"$context.routeKey","status":"$context.status","why":"$context.authorizer.error"}'
 
 
@@ -85,7 +75,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def gateways(service: Service) -> Iterator[Gateways]:
-    gateways = Gateways({"listener": service.port}.get, lambda request, *_: "X-Signed" in request.headers)
+    gateways = Gateways({"listener": service.port}.get, lambda request, *_: "X-Signed" in request.headers, Firewall())
     yield gateways
     gateways.close()
 

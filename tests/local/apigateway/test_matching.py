@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.local.apigateway.matching import GatewayRoute, route_for
+from orderops.local.apigateway.matching import route_for
+from support.gateway_routes import route
 
 KEYS = (
     "GET /orders",
@@ -14,11 +15,6 @@ KEYS = (
     "GET /files/{path+}",
     "ANY /{proxy+}",
 )
-
-
-def route(key: str) -> GatewayRoute:
-    none: frozenset[str] = frozenset()
-    return GatewayRoute(key, "NONE", "", none, none, "", True, {}, 1.0, None, None)
 
 
 @pytest.mark.parametrize(

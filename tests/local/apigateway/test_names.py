@@ -16,25 +16,13 @@ import pytest
 
 from orderops.local.apigateway.account import ServedApi
 from orderops.local.apigateway.gateway import Gateways
-from orderops.local.apigateway.matching import GatewayRoute
 from orderops.local.apigateway.names import NamePorts, ServedName
 from orderops.local.elb.authority import Authority
+from orderops.local.elb.firewall import Firewall
 from orderops.local.ports import free_port
+from support.gateway_routes import OPEN
 
 NAME = "orders.localhost"
-ROUTE = GatewayRoute(
-    key="GET /version",
-    authorization="NONE",
-    issuer="",
-    audience=frozenset(),
-    scopes=frozenset(),
-    listener="listener",
-    reachable=True,
-    headers={},
-    timeout=2.0,
-    rate=None,
-    burst=None,
-)
 
 
 @pytest.fixture
@@ -63,11 +51,11 @@ Lead = Callable[[str], int]
 @pytest.fixture
 def lead(service: int, tmp_path: Path) -> Iterator[Lead]:
     """Lead the name to an API: "http" or "rest", or "" for none; return its port."""
-    gateways = Gateways({"listener": service}.get, lambda *_: True)
+    gateways = Gateways({"listener": service}.get, lambda *_: True, Firewall())
     names = NamePorts(Authority(tmp_path), gateways.app_of)
     port = free_port()
-    http_api = ServedApi("http", "ap-southeast-2", free_port(), (ROUTE,), "", "")
-    rest_api = ServedApi("rest", "ap-southeast-2", free_port(), (ROUTE,), "", "", "live")
+    http_api = ServedApi("http", "ap-southeast-2", free_port(), (OPEN,), "", "")
+    rest_api = ServedApi("rest", "ap-southeast-2", free_port(), (OPEN,), "", "", "live")
     gateways.update([http_api, rest_api])
 
     def start(api: str) -> int:

@@ -348,7 +348,7 @@ def test_only_what_exists_is_associated_or_taken_away(strict: Client, refused: R
     with refused("WAFNonexistentItemException"):
         balancer.waf.disassociate_web_acl(ResourceArn=missing)
     with refused(INVALID):
-        balancer.waf.get_web_acl_for_resource(ResourceArn="arn:aws:apigateway:ap-southeast-2::/restapis/a/stages/b")
+        balancer.waf.get_web_acl_for_resource(ResourceArn="arn:aws:apigateway:ap-southeast-2::/apis/a/stages/b")
 
 
 def test_a_log_has_an_acl_and_a_group_whose_name_begins_as_aws_wants(

@@ -26,8 +26,10 @@ from orderops.local.apigateway.log_lines import line_of
 from orderops.local.apigateway.matching import GatewayRoute, route_for
 from orderops.local.apigateway.throttle import Throttle
 from orderops.local.apigateway.tokens import JwtCheck, MissingScope, WrongToken
+from orderops.local.apigateway.web_requests import lets_in
 from orderops.local.apigateway.wording import BY_NAME, forbidden, path_in, wording_of
 from orderops.local.elb.balancer import HOP_BY_HOP
+from orderops.local.elb.firewall import Firewall
 from orderops.local.ports import HOST, listen, taken_text
 
 LARGEST = 10 * 1024 * 1024
@@ -57,8 +59,8 @@ class Exchange:
 class Gateways:
     """All APIs of the account, each served by a thread."""
 
-    def __init__(self, find_port: FindPort, may_invoke: MayInvoke) -> None:
-        self._find_port, self._may_invoke = find_port, may_invoke
+    def __init__(self, find_port: FindPort, may_invoke: MayInvoke, firewall: Firewall) -> None:
+        self._find_port, self._may_invoke, self._firewall = find_port, may_invoke, firewall
         self._servers: dict[str, _ApiServer] = {}
         self._lines: list[tuple[str, str, int, str]] = []
 
@@ -90,7 +92,7 @@ class Gateways:
 
     def _open(self, api: ServedApi) -> None:
         try:
-            self._servers[api.id] = _ApiServer(api, self._find_port, self._may_invoke, self._logged)
+            self._servers[api.id] = _ApiServer(api, self._find_port, self._may_invoke, self._firewall, self._logged)
         except OSError:
             log.error("API %s: %s", api.id, taken_text(api.port))
 
@@ -103,10 +105,15 @@ class Gateways:
 
 class _ApiServer:
     def __init__(
-        self, api: ServedApi, find_port: FindPort, may_invoke: MayInvoke, logged: Callable[[Exchange, int, int], None]
+        self,
+        api: ServedApi,
+        find_port: FindPort,
+        may_invoke: MayInvoke,
+        firewall: Firewall,
+        logged: Callable[[Exchange, int, int], None],
     ) -> None:
         self.api = api
-        self._find_port, self._may_invoke, self._logged = find_port, may_invoke, logged
+        self._find_port, self._may_invoke, self._firewall, self._logged = find_port, may_invoke, firewall, logged
         self._tokens, self._throttle, self._keys = JwtCheck(), Throttle(), KeyUse()
         listening = listen(api.port)
         config = uvicorn.Config(self.handle, interface="asgi3", lifespan="off", ws="none", log_config=None)
@@ -136,6 +143,9 @@ class _ApiServer:
         name = request.headers.get("host", "").rpartition(":")[0].lower()
         if name not in ((request.scope[BY_NAME],) if BY_NAME in request.scope else NAMES):
             # On AWS the host is the API's own. Here, a name that resolves to this machine may be that of a web page.
+            return forbidden()
+        if not await lets_in(self._firewall, self.api, request):
+            exchange.problem = "Forbidden"
             return forbidden()
         words = wording_of(self.api)
         path = path_in(self.api, request.scope, request.scope["raw_path"].decode("latin-1"))

@@ -31,7 +31,7 @@ REST = Wording(
 
 
 def forbidden() -> Response:
-    """Return the answer to a host that is none of the API's."""
+    """Return the answer to a host that is none of the API's, and to a request that its web ACL blocks."""
     return JSONResponse({"message": "Forbidden"}, 403)
 
 

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from orderops.local.elb.authority import Authority
-from orderops.local.elb.firewall import SEEN, Firewall, WebAcl, WebRequest
+from orderops.local.elb.firewall import Firewall, WebAcl, WebRequest
 from orderops.local.elb.malformed import origin_form, refusal
 from orderops.local.elb.peeked_body import PeekedBody
 from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redirect_to
@@ -222,7 +222,7 @@ class _Port:
             query=request.query,
             version=incoming.scope["http_version"],
             headers=tuple(incoming.headers.items()),
-            body_size=min(await body.size(SEEN), SEEN + 1) if acl.sees_bodies else 0,
+            body_size=min(await body.size(acl.seen), acl.seen + 1) if acl.sees_bodies else 0,
         )
         return self._firewall.lets_in(acl, seen, time.time())
 

@@ -23,8 +23,9 @@ from orderops.local.elb.traffic import MinuteCounts
 
 Network = IPv4Network | IPv6Network
 Json = Mapping[str, Any]
-# Bytes of a body that a load balancer shows to WAF.
+# Bytes of a body that a load balancer shows to WAF, and API Gateway.
 SEEN = 8192
+SEEN_OF_API = 16_384
 # Records that wait for the next look at the account, and addresses that a rate is kept of; a flood must not fill the
 # memory.
 MOST_WAITING = 10_000
@@ -36,10 +37,11 @@ ALL, DEFAULT = "ALL", "Default_Action"
 
 @dataclass(frozen=True)
 class WebAcl:
-    """Rules of a load balancer in the order of their priority, and where its requests are logged."""
+    """Rules of a load balancer or a stage in the order of their priority, and where its requests are logged."""
 
     arn: str
-    balancer: str
+    source: str
+    """What it guards, as the log names it."""
     rules: tuple[Json, ...]
     ranges: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
     """Addresses of each IP set, by ARN."""
@@ -53,6 +55,10 @@ class WebAcl:
     """The names of its rules in metrics, by rule."""
     redacted: frozenset[str] = frozenset()
     """Headers whose values are left out of the log, in lower case."""
+    source_name: str = "ALB"
+    """The kind of what it guards, as the log names it."""
+    seen: int = SEEN
+    """Bytes of a body that rules see."""
 
     @property
     def sees_bodies(self) -> bool:
@@ -62,7 +68,7 @@ class WebAcl:
 
 @dataclass(frozen=True)
 class WebRequest:
-    """What rules look at. `body_size` counts no more than one byte beyond SEEN."""
+    """What rules look at. `body_size` counts no more than one byte beyond what the web ACL sees of a body."""
 
     address: str
     method: str
@@ -85,7 +91,10 @@ class LogRecord:
 
 
 class Firewall:
-    """Web ACLs by load balancer, the rates of addresses, and the records that wait to be logged."""
+    """Web ACLs, the rates of addresses, and the records that wait to be logged.
+
+    `acls` has them by the name of a load balancer, or by `API/STAGE`.
+    """
 
     def __init__(self) -> None:
         self.acls: Mapping[str, WebAcl] = {}
@@ -136,7 +145,7 @@ class Firewall:
             case "ByteMatchStatement":
                 return _byte_match(body, request)
             case "SizeConstraintStatement":
-                return _size_match(body, request)
+                return _size_match(body, request, acl.seen)
             case "RateBasedStatement":
                 return self._is_over(body, acl, request, now)
             case "NotStatement":
@@ -193,13 +202,13 @@ def _byte_match(body: Json, request: WebRequest) -> bool | None:
             return None
 
 
-def _size_match(body: Json, request: WebRequest) -> bool | None:
+def _size_match(body: Json, request: WebRequest, shown: int) -> bool | None:
     if "Body" not in body["FieldToMatch"]:
         return None
     handling = body["FieldToMatch"]["Body"]["OversizeHandling"]
-    if request.body_size > SEEN and handling != "CONTINUE":
+    if request.body_size > shown and handling != "CONTINUE":
         return bool(handling == "MATCH")
-    seen, size = min(request.body_size, SEEN), int(body["Size"])
+    seen, size = min(request.body_size, shown), int(body["Size"])
     results = {"GT": seen > size, "GE": seen >= size, "LT": seen < size, "LE": seen <= size, "EQ": seen == size}
     return results.get(body["ComparisonOperator"], seen != size)
 
@@ -227,8 +236,8 @@ def _record(
         "terminatingRuleType": "RATE_BASED" if rate else "REGULAR",
         "action": ended,
         "terminatingRuleMatchDetails": [],
-        "httpSourceName": "ALB",
-        "httpSourceId": acl.balancer,
+        "httpSourceName": acl.source_name,
+        "httpSourceId": acl.source,
         "ruleGroupList": [],
         "rateBasedRuleList": [],
         "nonTerminatingMatchingRules": [

@@ -11,6 +11,7 @@ from orderops.local.apigateway.store import Json, new_id
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.strict.apigateway.answers import answer, api_of, listed, patches, query, segments, wrong_patch
 from orderops.local.strict.apigateway.documents import imported
+from orderops.local.strict.apigateway.web_acls import forget_web_acl
 from orderops.local.strict.apigatewayv2.answers import bad, check_unmapped, deleted, not_found
 from orderops.local.strict.iam.roles import not_yet_known, role_by_arn
 
@@ -99,6 +100,8 @@ def delete_rest_api(pause: float, request: Request) -> Response:
     if settings.get("_deleted_at", 0.0) + pause > time.time():
         raise ApiError("TooManyRequestsException", "Too Many Requests", 429)
     settings["_deleted_at"] = time.time()
+    for stage in api.stages:
+        forget_web_acl(api.region, api.id, stage)
     del rest_records(request.region)[api.id]
     for plan in usage_plans(request.region).values():
         plan["apiStages"] = [one for one in plan["apiStages"] if one["apiId"] != api.id]

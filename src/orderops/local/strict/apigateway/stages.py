@@ -10,6 +10,7 @@ from orderops.local.apigateway.rest_store import RestApi, account_settings, usag
 from orderops.local.apigateway.store import Json, new_id
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.strict.apigateway.answers import answer, api_of, listed, patches, segments, wrong_patch
+from orderops.local.strict.apigateway.web_acls import forget_web_acl, with_web_acl
 from orderops.local.strict.apigatewayv2.answers import bad, check_unmapped, not_found
 from orderops.local.strict.interfaces import backend
 
@@ -67,11 +68,12 @@ def delete_deployment(request: Request) -> Response:
 
 
 def get_stages(request: Request) -> Response:
-    return answer({"item": list(api_of(request).stages.values())})
+    api = api_of(request)
+    return answer({"item": [with_web_acl(api.region, api.id, stage) for stage in api.stages.values()]})
 
 
 def get_stage(request: Request) -> Response:
-    return answer(_stage(request))
+    return answer(with_web_acl(request.region, api_of(request).id, _stage(request)))
 
 
 def update_stage(request: Request) -> Response:
@@ -101,6 +103,7 @@ def delete_stage(request: Request) -> Response:
     api, name = api_of(request), _stage(request)["stageName"]
     check_unmapped(request.region, api.id, name)
     del api.stages[name]
+    forget_web_acl(api.region, api.id, name)
     for plan in usage_plans(request.region).values():
         plan["apiStages"] = [one for one in plan["apiStages"] if (one["apiId"], one["stage"]) != (api.id, name)]
     return Response(202, b"", [])

@@ -33,6 +33,7 @@ REPLACED = {
     "AssociationConfig": "association_config",
 }
 PROTECTION = "OnSourceDDoSProtectionConfig"
+BALANCER = ":loadbalancer/app/"
 
 
 def register(emulator: Emulator, delays: Delays) -> None:
@@ -115,7 +116,7 @@ def _with_protection(request: Request, response: Response) -> Response | None:
     document = json.loads(response.body)
     acl = of(request).wacls[document["WebACL"]["ARN"]]
     protection = getattr(acl, "protection", None)
-    if acl.associated_resources and protection is None:
+    if protection is None and any(BALANCER in arn for arn in acl.associated_resources):
         protection = {"ALBLowReputationMode": "ACTIVE_UNDER_DDOS"}
     if protection is None:
         return None

@@ -1,21 +1,22 @@
-"""Web ACLs of load balancers, and their logs: each has one, and both have to exist."""
+"""Web ACLs of load balancers and stages of REST APIs, and their logs: each has one, and both have to exist."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
-from typing import Any
 
+from orderops.local.apigateway.rest_store import rest_records
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.elbv2.balancers import provisioning
 from orderops.local.strict.interfaces import backend
-from orderops.local.strict.wafv2.acls import NEW
+from orderops.local.strict.wafv2.acls import BALANCER, NEW
 from orderops.local.strict.wafv2.errors import SERVICE, absent, invalid, of, unavailable
 
-BALANCER = ":loadbalancer/app/"
+STAGE = re.compile(r"arn:[\w-]+:apigateway:[\w-]+::/restapis/([^/]+)/stages/([^/]+)")
 LOG_PREFIX = "aws-waf-logs-"
 
 
@@ -33,19 +34,19 @@ def register(emulator: Emulator, delays: Delays) -> None:
 
 
 def _associate(request: Request) -> None:
-    balancer = _balancer(request)
+    exists = _exists(request)
     acl = of(request).wacls.get(request.json["WebACLArn"])
     if acl is None:
         raise absent()
-    if balancer is None or provisioning(balancer) or getattr(acl, NEW, 0.0) > time.time():
+    if not exists or _is_provisioning(request) or getattr(acl, NEW, 0.0) > time.time():
         raise unavailable()
     # A resource has one ACL: the new one takes the place of the other.
-    _leave(request, balancer.arn)
+    _leave(request, request.json["ResourceArn"])
 
 
 def _disassociate(delays: Delays) -> Callable[[Request], None]:
     def disassociate(request: Request) -> None:
-        if _balancer(request) is None:
+        if not _exists(request):
             raise absent()
         for acl in of(request).wacls.values():
             if request.json["ResourceArn"] in acl.associated_resources:
@@ -55,16 +56,24 @@ def _disassociate(delays: Delays) -> Callable[[Request], None]:
 
 
 def _check_resource(request: Request) -> None:
-    if _balancer(request) is None:
+    if not _exists(request):
         raise absent()
 
 
-def _balancer(request: Request) -> Any:
-    """The balancer that a request names; None if there is none. Other kinds of resources are not emulated."""
+def _exists(request: Request) -> bool:
+    """Tell whether what a request names is there; HTTP APIs have no web ACL, and other resources are not emulated."""
     arn = request.json["ResourceArn"]
+    if stage := STAGE.fullmatch(arn):
+        api = rest_records(request.region).get(stage[1])
+        return api is not None and stage[2] in api["stages"]
     if BALANCER not in arn:
         raise invalid("RESOURCE_ARN", arn, "The ARN isn't valid")
-    return backend("elbv2", request.region).load_balancers.get(arn)
+    return arn in backend("elbv2", request.region).load_balancers
+
+
+def _is_provisioning(request: Request) -> bool:
+    balancer = backend("elbv2", request.region).load_balancers.get(request.json["ResourceArn"])
+    return balancer is not None and provisioning(balancer)
 
 
 def _forget(request: Request) -> None:
