@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orderops.frozen import replace
+from orderops.frozen import field_names, replace
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptAction, History
 from orderops.migrations.sql.files import Migration, SqlFile
@@ -68,7 +69,7 @@ CLOSED: dict[str, tuple[list[MigrationStatus], Receipt, DatabaseState, str]] = {
     "another way back": ([line(1, back="select 3;\n")], RECEIPT, HERE, "is for another version of U001__step.sql"),
     "an old receipt": (
         ALL,
-        replace(RECEIPT, ended=NOW - timedelta(days=8)),
+        dataclasses.replace(RECEIPT, ended=NOW - timedelta(days=8)),
         HERE,
         "is 8 days old; at most 7 days are accepted",
     ),
@@ -76,11 +77,13 @@ CLOSED: dict[str, tuple[list[MigrationStatus], Receipt, DatabaseState, str]] = {
     "another schema": (ALL, RECEIPT, replace(HERE, schema="drifted"), "is for another schema than the current one"),
     "a failed rehearsal": (
         ALL,
-        replace(RECEIPT, migrations=[rehearsed(1), replace(rehearsed(2), failed=True), rehearsed(3)]),
+        dataclasses.replace(
+            RECEIPT, migrations=[rehearsed(1), dataclasses.replace(rehearsed(2), failed=True), rehearsed(3)]
+        ),
         HERE,
         "says that V002 fails",
     ),
-    "nothing rehearsed": (ALL, replace(RECEIPT, migrations=[]), HERE, "is for no migration"),
+    "nothing rehearsed": (ALL, dataclasses.replace(RECEIPT, migrations=[]), HERE, "is for no migration"),
 }
 
 
@@ -105,13 +108,15 @@ def test_a_missing_receipt_is_named_as_the_reason() -> None:
 
 
 def test_an_older_valid_receipt_opens_the_gate() -> None:
-    other = replace(RECEIPT, key="later", migrations=[rehearsed(3)])
+    other = dataclasses.replace(RECEIPT, key="later", migrations=[rehearsed(3)])
 
     assert opened(ALL, other, RECEIPT) is RECEIPT
 
 
 def test_the_newest_rehearsal_of_these_files_decides() -> None:
-    failed = replace(RECEIPT, key="prod/rehearsals/later.json", migrations=[replace(rehearsed(1), failed=True)])
+    failed = dataclasses.replace(
+        RECEIPT, key="prod/rehearsals/later.json", migrations=[dataclasses.replace(rehearsed(1), failed=True)]
+    )
 
     with pytest.raises(NotRehearsed, match="later says that V001 fails; nothing was applied"):
         opened(ALL[:1], failed, RECEIPT)
@@ -119,17 +124,17 @@ def test_the_newest_rehearsal_of_these_files_decides() -> None:
 
 def test_a_receipt_dated_in_the_future_opens_no_gate() -> None:
     with pytest.raises(NotRehearsed, match=r", is dated in the future by this machine's clock; nothing"):
-        opened(ALL, replace(RECEIPT, ended=NOW + timedelta(days=300)))
+        opened(ALL, dataclasses.replace(RECEIPT, ended=NOW + timedelta(days=300)))
 
 
 @pytest.mark.parametrize("ended", [NOW - timedelta(days=7), NOW + timedelta(hours=1)], ids=["7 days old", "1 h ahead"])
 def test_the_accepted_ages_of_a_receipt_include_their_limits(ended: datetime) -> None:
-    assert opened(ALL, replace(RECEIPT, ended=ended)).ended == ended
+    assert opened(ALL, dataclasses.replace(RECEIPT, ended=ended)).ended == ended
 
 
 def test_a_closed_gate_explains_the_newest_receipt_and_names_all_files() -> None:
-    newest = replace(RECEIPT, key="prod/rehearsals/newest.json", migrations=[rehearsed(3)])
-    older = replace(RECEIPT, key="prod/rehearsals/older.json", major=17)
+    newest = dataclasses.replace(RECEIPT, key="prod/rehearsals/newest.json", migrations=[rehearsed(3)])
+    older = dataclasses.replace(RECEIPT, key="prod/rehearsals/older.json", major=17)
 
     with pytest.raises(NotRehearsed) as refused:
         opened(ALL[:2], newest, older)
@@ -141,7 +146,7 @@ def test_a_closed_gate_explains_the_newest_receipt_and_names_all_files() -> None
 
 
 def attempt(**changes: Any) -> Attempt:
-    values = dict.fromkeys(Attempt.__dataclass_fields__)
+    values = dict.fromkeys(field_names(Attempt))
     given = {
         "id": 1,
         "version": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.frozen import replace
 from orderops.rehearsal.receipts import Receipt, load_receipts, prefix_of, save_receipt
 from orderops.rehearsal.report import Impact, MigrationReport, Report, Verdict
 from support.broken_documents import NOT_JSON

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +18,6 @@ import pytest
 
 from orderops.database.connection import login_from_dsn
 from orderops.errors import OrderopsError, UsageError
-from orderops.frozen import replace
 from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import read_migrations
 from orderops.rehearsal.markdown import check_writable, markdown

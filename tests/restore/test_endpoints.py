@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orderops.errors import OrderopsError
+from orderops.frozen import field_names
 from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptState, History
 from orderops.restore.endpoints import start_of
 from orderops.restore.point_in_time import last_second_before
@@ -20,7 +21,7 @@ Rows = list[tuple[AttemptAction, AttemptState] | tuple[AttemptAction, AttemptSta
 
 def attempt(hour: int, action: AttemptAction, state: AttemptState, done: str = "") -> Attempt:
     """An attempt that started so many hours after noon."""
-    values: dict[str, Any] = dict.fromkeys(Attempt.__dataclass_fields__)
+    values: dict[str, Any] = dict.fromkeys(field_names(Attempt))
     started = NOON + timedelta(hours=hour, microseconds=250_000)
     given = {"action": action, "state": state, "done": [done] if done else [], "started": started}
     return Attempt(**{**values, "id": hour, "version": 7, **given})

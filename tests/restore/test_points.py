@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orderops.frozen import field_names
 from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptState, History
 from orderops.restore.points import RestorePoint, points
 from orderops.restore.timestamps import utc
@@ -18,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 
 def attempt(action: AttemptAction, state: AttemptState, started: datetime, done: list[str] | None = None) -> Attempt:
-    values: dict[str, Any] = dict.fromkeys(Attempt.__dataclass_fields__)
+    values: dict[str, Any] = dict.fromkeys(field_names(Attempt))
     given = {"action": action, "state": state, "started": started, "done": done or [], "description": "add carts"}
     return Attempt(**{**values, "version": 7, **given})
 

@@ -311,6 +311,13 @@ class _Clients:
 
         return AwsSessions(self._new_session or Session, self._region)
 
+    @cached_property
+    def _proxies(self) -> Mapping[str, str] | None:
+        """None for those of the user's environment; botocore reads all of its variables twice for each client."""
+        from urllib.request import getproxies
+
+        return None if getproxies() else {}
+
     def _existing(self, service: str, operation: str, attempts: int) -> Any:
         for client in self._created.get((service, attempts), ()):
             if self._session or not operation or operation in client.meta.method_to_api_mapping:
@@ -328,6 +335,7 @@ class _Clients:
                     connect_timeout=5,
                     read_timeout=40,
                     max_pool_connections=32,
+                    proxies=self._proxies,
                     user_agent_extra=f"orderops/{__version__}",
                 )
                 client = self._new(service, operation, config)

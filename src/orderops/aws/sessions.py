@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ class AwsSessions:
 
     @cached_property
     def _whole(self) -> Session:
-        session = self._new_session(include_builtin_handlers=False)
+        session = self._opened()
         session.lazy_register_component("event_emitter", all_handlers)
         # What finds credentials makes clients of its own, without a region, such as one of STS to assume a role.
         session.set_config_variable("region", self._region)
@@ -48,12 +48,18 @@ class AwsSessions:
         # The operator's own models replace and extend those of botocore, so nothing is known about them.
         if whole.get_config_variable("data_path") or Path(loader.CUSTOMER_DATA_PATH).exists():
             return whole
-        session = self._new_session(include_builtin_handlers=False)
+        session = self._opened()
         session.register_component("event_emitter", handlers_of(NAMES))
         session.register_component("data_loader", loader)
         # Finding credentials takes operations that are not recorded. Found once, as they may cost a code of a device.
         session.register_component("credential_provider", _CredentialsOf(whole))
         session.lazy_register_component("token_provider", lambda: whole.get_component("token_provider"))
+        return session
+
+    def _opened(self) -> Session:
+        session = self._new_session(include_builtin_handlers=False)
+        # Some fifty settings of each client ask for the profile, which botocore puts together anew each time.
+        vars(session)["get_scoped_config"] = cache(session.get_scoped_config)
         return session
 
 

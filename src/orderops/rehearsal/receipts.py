@@ -7,21 +7,21 @@ whether any failed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orderops.aws.documents import BrokenDocument, Bucket, Document
 from orderops.aws.validation import Malformed, Time, validated
 from orderops.errors import OrderopsError
-from orderops.frozen import Frozen, as_dict
 from orderops.rehearsal.report import Report
 
 # Only the newest are read: one request migration, and an older one would be too old for the gate anyway.
 MAX_RECEIPTS = 20
 
 
-class RehearsedMigration(Frozen):
+@dataclass(frozen=True)
+class RehearsedMigration:
     """One migration of a receipt: checksums of its files, its duration, and the schema digests before and after."""
 
     version: int
@@ -50,7 +50,8 @@ class ReceiptShape:
     copy: CopyShape = CopyShape()
 
 
-class Receipt(Frozen):
+@dataclass(frozen=True)
+class Receipt:
     """What the gate needs to know about a rehearsal."""
 
     key: str
@@ -76,7 +77,7 @@ class Receipt(Frozen):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, for a remote job."""
-        return {**as_dict(self), "ended": self.ended.isoformat()}
+        return {**asdict(self), "ended": self.ended.isoformat()}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Receipt:
@@ -87,7 +88,8 @@ class Receipt(Frozen):
             raise OrderopsError(f"the receipt of this job {error}", "re-run this command") from None
 
 
-class Receipts(Frozen):
+@dataclass(frozen=True)
+class Receipts:
     """The latest receipts, newest first, and the documents among them that are no receipt: these open no gate."""
 
     readable: Sequence[Receipt] = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws.validation import Malformed, validated
 from orderops.errors import OrderopsError
-from orderops.frozen import Frozen, as_dict
 
 # Incremented when an older orderops could no longer read what is written.
 FORM = 1
@@ -31,7 +31,8 @@ class Impact(StrEnum):
         return list(Impact).index(self)
 
 
-class Verdict(Frozen):
+@dataclass(frozen=True)
+class Verdict:
     """One sentence, and the figure behind it."""
 
     impact: Impact
@@ -46,7 +47,8 @@ class Verdict(Frozen):
         return self.impact is not Impact.SAFE
 
 
-class Stall(Frozen):
+@dataclass(frozen=True)
+class Stall:
     """The longest wait of one query group."""
 
     family: str
@@ -57,7 +59,8 @@ class Stall(Frozen):
     """Whether it was seen waiting for a lock; otherwise the machine was busy."""
 
 
-class HeldLock(Frozen):
+@dataclass(frozen=True)
+class HeldLock:
     """The strongest lock that a statement took on a table, and for how long."""
 
     relation: str
@@ -65,7 +68,8 @@ class HeldLock(Frozen):
     seconds: float
 
 
-class StatementReport(Frozen):
+@dataclass(frozen=True)
+class StatementReport:
     """One statement of a file."""
 
     line: int
@@ -87,14 +91,16 @@ class StatementReport(Frozen):
     """When its first try began, to find it in the server's log."""
 
 
-class BrokenQuery(Frozen):
+@dataclass(frozen=True)
+class BrokenQuery:
     """A query of the running service that no longer works."""
 
     query: str
     error: str
 
 
-class UndoReport(Frozen):
+@dataclass(frozen=True)
+class UndoReport:
     """Result of an undo."""
 
     seconds: float = 0.0
@@ -112,7 +118,8 @@ class UndoReport(Frozen):
         return not self.failed and not self.differences
 
 
-class WorstCase(Frozen):
+@dataclass(frozen=True)
+class WorstCase:
     """The migration applied again, while a session that used its tables keeps its transaction open."""
 
     held: float = 0.0
@@ -126,7 +133,8 @@ class WorstCase(Frozen):
     """Why it did not finish or was not tried; "" if it did."""
 
 
-class MigrationReport(Frozen):
+@dataclass(frozen=True)
+class MigrationReport:
     """What the rehearsal found about one migration."""
 
     version: int
@@ -149,7 +157,8 @@ class MigrationReport(Frozen):
     worst_case: WorstCase | None = None
 
 
-class QueryGroupReport(Frozen):
+@dataclass(frozen=True)
+class QueryGroupReport:
     """A query group that ran throughout, and how it performed without a migration."""
 
     name: str
@@ -162,7 +171,8 @@ class QueryGroupReport(Frozen):
     """Where it comes from: canaries.sql, or derived for a table that is touched."""
 
 
-class Report(Frozen):
+@dataclass(frozen=True)
+class Report:
     """A whole rehearsal."""
 
     started: datetime
@@ -197,7 +207,7 @@ class Report(Frozen):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
-        return {"form": FORM, **_to_json(as_dict(self))}
+        return {"form": FORM, **_to_json(asdict(self))}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Report:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orderops import __version__
 from orderops.database.connection import Login
 from orderops.errors import Interrupted, OrderopsError
-from orderops.frozen import replace
 from orderops.migrations import migrator
 from orderops.migrations.data_loss.check import losses
 from orderops.migrations.lint.linter import lint

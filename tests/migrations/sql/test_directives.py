@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from orderops.errors import UsageError
+from orderops.frozen import as_dict
 from orderops.migrations.sql.directives import Batch, Head, head_of
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.validation import checked
@@ -213,7 +213,7 @@ def test_the_name_of_a_batch_column_is_that_of_the_catalogue() -> None:
 
 
 def test_an_empty_head_has_the_defaults() -> None:
-    nothing: dict[str, Any] = asdict(Head())
+    nothing: dict[str, Any] = as_dict(Head())
 
     assert not any(nothing.values())
 
