@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from moto.utilities.utils import get_partition
+
 from orderops.local.apigateway.store import Json
 from orderops.local.strict.interfaces import backend
 
@@ -21,4 +23,4 @@ def forget_web_acl(region: str, api: str, stage: str) -> None:
 
 
 def _arn(region: str, api: str, stage: str) -> str:
-    return f"arn:aws:apigateway:{region}::/restapis/{api}/stages/{stage}"
+    return f"arn:{get_partition(region)}:apigateway:{region}::/restapis/{api}/stages/{stage}"
