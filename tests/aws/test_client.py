@@ -215,6 +215,17 @@ def test_a_host_without_an_address_is_named() -> None:
     assert caught.value.hint == "getent hosts nowhere.invalid"
 
 
+def test_calls_go_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(ACCOUNT)}\r\n\r\n"
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    with raw_server((head + ACCOUNT).encode()) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+
+        assert Aws(REGION, endpoint_url="http://nowhere.invalid").account == "123456789012"
+
+
 @pytest.mark.parametrize("response", BROKEN_RESPONSES.values(), ids=BROKEN_RESPONSES.keys())
 def test_an_incomplete_response_is_lost(response: bytes) -> None:
     with raw_server(response) as url, pytest.raises(AwsError) as caught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from orderops.frozen import replace
 from typing import Any
 
 import pytest
