@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orderops.frozen import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from orderops.engine.destroy import destroy, needed_kinds
 from orderops.engine.inventory import Inventory
 from orderops.engine.step import Action
 from orderops.errors import AwsError, Unfinished
+from orderops.frozen import replace
 from orderops.resources.apigateway_stage import ApigatewayStage
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.wafv2_association import Wafv2Association
