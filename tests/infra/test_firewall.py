@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from orderops.config.api import ApiConfig
 from orderops.config.environment import Environment, load_environment
 from orderops.config.waf import ExceptionConfig, WafConfig
@@ -196,6 +198,31 @@ def test_the_web_acl_of_an_api_is_on_its_stage_and_not_on_the_load_balancer_behi
     assert guarded_by(on_the_api()) == ["orderops-dev-api:live"]
     assert guarded_by(on_the_api(api={"balancer": "both"})) == ["orderops-dev-balancer", "orderops-dev-api:live"]
     assert guarded_by(on_the_api(api={"waf": False, "api_keys": True})) == ["orderops-dev-internal"]
+
+
+def test_behind_an_http_api_callers_are_known_by_the_header_that_it_writes() -> None:
+    environment = dev(**EVERYTHING, mode="block").model_copy(update={"api": ApiConfig(type="http")})
+    acl = next(one for one in firewall_of(environment, BALANCER) if isinstance(one, Wafv2WebAcl))
+    rules: dict[str, Any] = acl.desired(Outputs())["Rules"]
+
+    header = {"HeaderName": "X-Client-Ip", "FallbackBehavior": "NO_MATCH"}
+    statements = {name: rule["Statement"] for name, rule in rules.items()}
+    assert statements["rate"]["RateBasedStatement"]["AggregateKeyType"] == "FORWARDED_IP"
+    assert statements["rate"]["RateBasedStatement"]["ForwardedIPConfig"] == header
+    assert statements["countries"]["NotStatement"]["Statement"]["GeoMatchStatement"]["ForwardedIPConfig"] == header
+    for name in ("trusted-ranges-v4", "blocked-ranges-v4", "blocked-ranges-v6"):
+        found = statements[name]["IPSetReferenceStatement"]["IPSetForwardedIPConfig"]
+        assert found == {**header, "Position": "FIRST"}
+
+
+@pytest.mark.parametrize(
+    "api", [{}, {"type": "http", "balancer": "both"}, {"type": "rest"}], ids=["no API", "both", "on a REST API"]
+)
+def test_where_clients_come_themselves_no_header_is_believed(api: dict[str, Any]) -> None:
+    environment = dev(**EVERYTHING).model_copy(update={"api": ApiConfig.model_validate(api)})
+    acl = next(one for one in firewall_of(environment, BALANCER) if isinstance(one, Wafv2WebAcl))
+
+    assert "X-Client-Ip" not in str(acl.desired(Outputs())["Rules"])
 
 
 def test_paths_on_an_api_hold_with_its_stage_in_front_and_without() -> None:

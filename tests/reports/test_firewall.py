@@ -34,7 +34,7 @@ def record(**fields: Any) -> dict[str, Any]:
         "uri": fields.pop("uri", "/orders"),
         "args": "",
         "httpMethod": "POST",
-        "headers": [],
+        "headers": fields.pop("headers", []),
     }
     base = {
         "action": "ALLOW",
@@ -214,6 +214,21 @@ def test_paths_and_addresses_are_counted_for_each_rule(aws: Aws, log: Log, folde
         {"address": "203.0.113.9", "country": "AU", "requests": 2},
         {"address": "2001:db8::1", "country": None, "requests": 1},
     ]
+
+
+def test_behind_an_api_the_addresses_are_those_of_callers(aws: Aws, log: Log, folder: Path) -> None:
+    file = folder / "dev.toml"
+    file.write_text(file.read_text() + '\n[api]\ntype = "http"\n')
+    headers = [{"name": "x-client-ip", "value": "198.51.100.4"}]
+    log(record(**counts("rate"), headers=headers, address="10.0.1.7", country="-"))
+
+    assert dict(report(aws, folder).rules[0].addresses) == {("198.51.100.4", ""): 1}
+
+
+def test_a_header_that_clients_write_themselves_is_not_believed(aws: Aws, log: Log, folder: Path) -> None:
+    log(record(**counts("rate"), headers=[{"name": "x-client-ip", "value": "198.51.100.4"}]))
+
+    assert dict(report(aws, folder).rules[0].addresses) == {("203.0.113.9", "AU"): 1}
 
 
 def test_older_records_and_lines_of_others_are_left_out(aws: Aws, log: Log, folder: Path) -> None:

@@ -12,6 +12,7 @@ from orderops.config.waf_groups import GROUPS, group_of
 from orderops.engine.resource import Output, Resource
 from orderops.resources.apigateway_rest_api import STAGE
 from orderops.resources.apigateway_stage import ApigatewayStage
+from orderops.resources.apigatewayv2_integration import CLIENT_HEADER
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.wafv2_association import Wafv2Association
@@ -40,7 +41,8 @@ def firewall_of(
         for version, ranges in _by_version(cidrs).items()
     }
     forms = ("", f"/{STAGE}") if "api" in environment.firewall_places else ("",)
-    acl = Wafv2WebAcl(acl_name(environment), tuple(_rules(declared, sets, forms)), tuple(sets.values()))
+    rules = tuple(_rules(declared, sets, forms, caller_header(environment)))
+    acl = Wafv2WebAcl(acl_name(environment), rules, tuple(sets.values()))
     group = LogsGroup(log_group_name(environment), declared.log_days)
     logging = Wafv2Logging(acl.name, acl, group, tuple(declared.redacted_headers))
     places = {"balancer": balancer, "api": stage}
@@ -51,6 +53,15 @@ def firewall_of(
 def acl_name(environment: Environment) -> str:
     """The name of the web ACL of an environment."""
     return f"{environment.prefix}-firewall"
+
+
+def caller_header(environment: Environment) -> str:
+    """The header in which the web ACL finds the address of a caller; "" where requests come from callers themselves.
+
+    Behind an API, all of them come from its VPC link. The API writes the header anew, and only it reaches an internal
+    load balancer, so that no caller writes it.
+    """
+    return CLIENT_HEADER if environment.api.alone and environment.firewall_places == ("balancer",) else ""
 
 
 def log_group_name(environment: Environment) -> str:
@@ -65,10 +76,13 @@ def _by_version(cidrs: Sequence[str]) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _rules(declared: WafConfig, sets: Mapping[tuple[str, int], Wafv2IpSet], forms: Sequence[str]) -> Iterator[WafRule]:
+def _rules(
+    declared: WafConfig, sets: Mapping[tuple[str, int], Wafv2IpSet], forms: Sequence[str], header: str
+) -> Iterator[WafRule]:
     """The rules in the order of their priorities: what is trusted first, what costs least next.
 
-    `forms` is what a path may have in front: by the URL of AWS, requests to an API begin with its stage.
+    `forms` is what a path may have in front: by the URL of AWS, requests to an API begin with its stage. `header` is
+    where the address of a caller stands.
     """
     action = "Block" if declared.mode == "block" else "Count"
     excepted = {rule: _any_of(one.paths, forms) for rule, one in declared.exceptions.items() if one.paths}
@@ -78,14 +92,15 @@ def _rules(declared: WafConfig, sets: Mapping[tuple[str, int], Wafv2IpSet], form
 
     for (purpose, version), ip_set in sets.items():
         name = f"{purpose}-ranges-v{version}"
-        statement = {"IPSetReferenceStatement": {"ARN": Output(ip_set, "arn")}}
+        statement = {"IPSetReferenceStatement": {"ARN": Output(ip_set, "arn"), **_first_address(header)}}
         yield WafRule(name, statement, "Allow") if purpose == "trusted" else own(name, BLOCKED, statement)
     if declared.blocked_countries:
-        yield own(COUNTRIES, COUNTRIES, _countries(declared.blocked_countries))
+        yield own(COUNTRIES, COUNTRIES, _countries(declared.blocked_countries, header))
     if declared.allowed_countries:
-        yield own(COUNTRIES, COUNTRIES, {"NotStatement": {"Statement": _countries(declared.allowed_countries)}})
+        allowed = _countries(declared.allowed_countries, header)
+        yield own(COUNTRIES, COUNTRIES, {"NotStatement": {"Statement": allowed}})
     if declared.rate_limit:
-        yield WafRule(RATE, _rate(declared, excepted.get(RATE)), _action(declared, RATE, action))
+        yield WafRule(RATE, _rate(declared, excepted.get(RATE), header), _action(declared, RATE, action))
     yield own(BODY, BODY, _larger_than(declared.max_body_bytes))
     for name in declared.managed_groups:
         yield WafRule(name, _managed(declared, name), "None" if declared.mode == "block" else "Count")
@@ -101,15 +116,26 @@ def _action(declared: WafConfig, rule: str, action: str) -> str:
     return "Count" if exception and not exception.paths else action
 
 
-def _countries(codes: Sequence[str]) -> Statement:
-    return {"GeoMatchStatement": {"CountryCodes": sorted(codes)}}
+def _countries(codes: Sequence[str], header: str) -> Statement:
+    return {"GeoMatchStatement": {"CountryCodes": sorted(codes), **_forwarded(header)}}
 
 
-def _rate(declared: WafConfig, excepted: Statement | None) -> Statement:
+def _forwarded(header: str) -> dict[str, Any]:
+    # Without a match where the header holds no address, so that a fault of ours blocks nobody.
+    return {"ForwardedIPConfig": {"HeaderName": header, "FallbackBehavior": "NO_MATCH"}} if header else {}
+
+
+def _first_address(header: str) -> dict[str, Any]:
+    config = _forwarded(header).get("ForwardedIPConfig")
+    return {"IPSetForwardedIPConfig": {**config, "Position": "FIRST"}} if config else {}
+
+
+def _rate(declared: WafConfig, excepted: Statement | None, header: str) -> Statement:
     statement: dict[str, Any] = {
         "Limit": declared.rate_limit,
         "EvaluationWindowSec": declared.rate_window_seconds,
-        "AggregateKeyType": "IP",
+        "AggregateKeyType": "FORWARDED_IP" if header else "IP",
+        **_forwarded(header),
     }
     if excepted:
         statement["ScopeDownStatement"] = {"NotStatement": {"Statement": excepted}}

@@ -18,7 +18,7 @@ from orderops.config.waf import WafConfig
 from orderops.config.waf_groups import GROUPS, group_of
 from orderops.errors import AwsError, OrderopsError
 from orderops.frozen import Frozen
-from orderops.infra.firewall import COUNTRIES, EXCEPTED, OUR_RULES, log_group_name
+from orderops.infra.firewall import COUNTRIES, EXCEPTED, OUR_RULES, caller_header, log_group_name
 from orderops.infra.workspace import Workspace
 from orderops.resources.apigateway_rest_api import STAGE
 
@@ -101,6 +101,7 @@ def firewall_report(workspace: Workspace, since: datetime) -> FirewallReport:
     excepted = {rule for rule, exception in environment.waf.exceptions.items() if not exception.paths}
     partly = environment.waf.exceptions.keys() - excepted
     rules: dict[str, RuleHits] = {}
+    header = caller_header(environment)
     would, blocked, read = 0, 0, 0
     for record in islice(_records(workspace, group, since), MOST_RECORDS):
         read += 1
@@ -111,7 +112,7 @@ def firewall_report(workspace: Workspace, since: datetime) -> FirewallReport:
         blocked += bool(stopped)
         would += bool(counted and not stopped)
         for rule in {stopped} if stopped else counted:
-            _add(rules.setdefault(rule, RuleHits(rule, group_of(rule) or "")), record, blocked=bool(stopped))
+            _add(rules.setdefault(rule, RuleHits(rule, group_of(rule) or "")), record, header, blocked=bool(stopped))
     found = sorted(rules.values(), key=lambda hits: (-hits.would_block - hits.blocked, hits.rule))
     return FirewallReport(
         environment.name,
@@ -186,13 +187,20 @@ def _rule(one: Any) -> str:
     return str(one.get("ruleId", "")) if isinstance(one, dict) else ""
 
 
-def _add(hits: RuleHits, record: Record, *, blocked: bool) -> None:
+def _add(hits: RuleHits, record: Record, header: str, *, blocked: bool) -> None:
     request = record["httpRequest"]
     hits.blocked += blocked
     hits.would_block += not blocked
     hits.paths[_path(record)] += 1
     country = str(request.get("country") or "")
-    hits.addresses[str(request.get("clientIp", "")), "" if country == "-" else country] += 1
+    hits.addresses[_caller(request, header), "" if country == "-" else country] += 1
+
+
+def _caller(request: Mapping[str, Any], header: str) -> str:
+    """The address of a caller; the log has it in a header where requests come from an API."""
+    sent = [one for one in request.get("headers") or () if isinstance(one, dict)]
+    named = (str(one.get("value", "")) for one in sent if str(one.get("name", "")).lower() == header.lower())
+    return next(named, str(request.get("clientIp", "")))
 
 
 def _path(record: Record) -> str:

@@ -123,6 +123,45 @@ def test_a_statement_matches_or_is_not_judged(statement: dict[str, Any], matches
     assert blocks(statement) is matches
 
 
+FORWARDED = {"HeaderName": "X-Client-Ip", "FallbackBehavior": "NO_MATCH"}
+
+
+def behind(**more: str) -> dict[str, Any]:
+    config = {**FORWARDED, "Position": "FIRST", **more}
+    return {"IPSetReferenceStatement": {"ARN": "here", "IPSetForwardedIPConfig": config}}
+
+
+SENT = {
+    "the header": (("x-client-ip", "192.0.2.9"), behind(), True),
+    "of several, the first": (("X-Client-Ip", "192.0.2.9, 203.0.113.1"), behind(), True),
+    "an address elsewhere": (("X-Client-Ip", "203.0.113.1"), behind(), False),
+    "no address": (("X-Client-Ip", "nobody"), behind(), False),
+    "no address, which is to match": (("X-Client-Ip", "nobody"), behind(FallbackBehavior="MATCH"), True),
+    "no header": (("host", "shop"), behind(FallbackBehavior="MATCH"), False),
+    "no header, and the opposite": (("host", "shop"), none_of(behind()), False),
+}
+
+
+@pytest.mark.parametrize(("header", "statement", "matches"), SENT.values(), ids=SENT)
+def test_a_range_may_be_compared_with_the_address_in_a_header(
+    header: tuple[str, str], statement: dict[str, Any], matches: bool
+) -> None:
+    request = replace(REQUEST, address="10.0.0.1", headers=(header,))
+
+    assert Firewall().lets_in(acl(("r", statement, BLOCK)), request, 0) is not matches
+
+
+def test_a_rate_behind_an_api_is_that_of_the_address_in_its_header() -> None:
+    limited = rate(10, AggregateKeyType="FORWARDED_IP", ForwardedIPConfig=FORWARDED)
+    guard, front = Firewall(), acl(("r", limited, BLOCK))
+    one, other = (
+        replace(REQUEST, address="10.0.0.1", headers=(("X-Client-Ip", f"192.0.2.{number}"),)) for number in (1, 2)
+    )
+
+    assert [guard.lets_in(front, one, now) for now in range(12)] == [True] * 10 + [False] * 2
+    assert guard.lets_in(front, other, 12)
+
+
 def test_a_range_of_ipv6_matches_its_addresses() -> None:
     assert blocks(HERE, replace(REQUEST, address="2001:db8::1"))
     assert not blocks(HERE, replace(REQUEST, address="2001:db9::1"))

@@ -73,6 +73,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         acl(rule({"RateBasedStatement": {**RATE["RateBasedStatement"], "EvaluationWindowSec": 90}})),
         INVALID,
     ),
+    "a rate of forwarded addresses without their header": (
+        acl(rule({"RateBasedStatement": {**RATE["RateBasedStatement"], "AggregateKeyType": "FORWARDED_IP"}})),
+        INVALID,
+    ),
+    "a header with a colon": (
+        acl(
+            rule(
+                {
+                    "GeoMatchStatement": {
+                        "CountryCodes": ["AU"],
+                        "ForwardedIPConfig": {"HeaderName": "x:y", "FallbackBehavior": "MATCH"},
+                    }
+                }
+            )
+        ),
+        INVALID,
+    ),
     "one statement with and": (acl(rule({"AndStatement": {"Statements": [PATH]}})), INVALID),
     "a body without a word on large ones": (acl(rule(body())), INVALID),
     "too many countries": (

@@ -141,7 +141,7 @@ class Firewall:
         name, body = next(iter(statement.items()))
         match name:
             case "IPSetReferenceStatement":
-                return any(ip_address(request.address) in network for network in acl.ranges.get(body["ARN"], ()))
+                return _is_in(acl.ranges.get(body["ARN"], ()), _sender(request, body.get("IPSetForwardedIPConfig")))
             case "ByteMatchStatement":
                 return _byte_match(body, request)
             case "SizeConstraintStatement":
@@ -160,15 +160,18 @@ class Firewall:
 
     def _is_over(self, body: Json, acl: WebAcl, request: WebRequest, now: float) -> bool | None:
         """Count a request of an address, and tell whether it had more than the limit in the window."""
-        if body.get("AggregateKeyType") != "IP":
+        if body.get("AggregateKeyType") not in ("IP", "FORWARDED_IP"):
             return None
+        sender = _sender(request, body.get("ForwardedIPConfig"))
+        if not isinstance(sender, str):
+            return sender
         inside = self._matches(body["ScopeDownStatement"], acl, request, now) if "ScopeDownStatement" in body else True
         if inside is not True:
             return inside
         window = float(body.get("EvaluationWindowSec", 300))
         # A changed setting begins to count again, as on AWS.
         rates = self._rates.setdefault(f"{acl.arn} {json.dumps(body, sort_keys=True)}", {})
-        times = rates.setdefault(request.address, deque(maxlen=int(body["Limit"]) + 1))
+        times = rates.setdefault(sender, deque(maxlen=int(body["Limit"]) + 1))
         times.append(now)
         while times[0] <= now - window:
             times.popleft()
@@ -183,6 +186,29 @@ def _counted(acl: WebAcl, ended: str, by: str, counted: Collection[str]) -> dict
     found = {(f"{acl.metric}/{rule}", metric): 1 for rule in (ALL, acl.metrics.get(by, by))}
     rules = [acl.metrics.get(name, name) for name in counted]
     return found | {(f"{acl.metric}/{rule}", "CountedRequests"): 1 for rule in (*rules, *([ALL] if rules else ()))}
+
+
+def _sender(request: WebRequest, forwarded: Json | None) -> str | bool | None:
+    """The address that a statement looks at. If its header holds none, whether it matches; None without the header.
+
+    API reference, "ForwardedIPConfig": a rule is not applied at all to a request that lacks the header.
+    """
+    if forwarded is None:
+        return request.address
+    wanted = forwarded["HeaderName"].lower()
+    found = next((value for name, value in request.headers if name.lower() == wanted), None)
+    if found is None or forwarded.get("Position", "FIRST") != "FIRST":
+        return None
+    first = found.split(",")[0].strip()
+    try:
+        ip_address(first)
+    except ValueError:
+        return bool(forwarded["FallbackBehavior"] == "MATCH")
+    return first
+
+
+def _is_in(ranges: Sequence[Network], sender: str | bool | None) -> bool | None:
+    return any(ip_address(sender) in network for network in ranges) if isinstance(sender, str) else sender
 
 
 def _byte_match(body: Json, request: WebRequest) -> bool | None:

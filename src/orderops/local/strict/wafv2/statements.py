@@ -6,6 +6,7 @@ Shapes and limits: API reference of AWS WAF, "Rule", "Statement", "RateBasedStat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ TRANSFORMED = 10
 MOST_CAPACITY = 5000
 MOST_COUNTRIES = 50
 EVALUATION_WINDOWS = (60, 120, 300, 600)
+FORWARDED = frozenset({"ForwardedIPConfig", "IPSetForwardedIPConfig"})
+HEADER = re.compile(r"[a-zA-Z0-9-]{1,255}")
 GROUP_STATEMENTS = ("ManagedRuleGroupStatement", "RuleGroupReferenceStatement")
 
 
@@ -90,10 +93,24 @@ def _check_values(name: str, body: Mapping[str, Any]) -> None:
         raise invalid("GEO_MATCH_STATEMENT", body["CountryCodes"])
     if name == "RateBasedStatement" and body.get("EvaluationWindowSec", 300) not in EVALUATION_WINDOWS:
         raise invalid("EVALUATION_WINDOW_SEC", body["EvaluationWindowSec"])
+    if body.get("AggregateKeyType") == "FORWARDED_IP" and "ForwardedIPConfig" not in body:
+        raise invalid("FORWARDED_IP_CONFIG", None, "FORWARDED_IP needs one")
+    for key in FORWARDED & body.keys():
+        _check_forwarded(key, body[key])
     if name in ("AndStatement", "OrStatement") and len(body["Statements"]) < 2:
         raise invalid(name.upper(), len(body["Statements"]), "You need at least two statements")
     if "Body" in body.get("FieldToMatch", {}) and not body["FieldToMatch"]["Body"].get("OversizeHandling"):
         raise invalid("OVERSIZE_HANDLING", body["FieldToMatch"])
+
+
+def _check_forwarded(key: str, config: Mapping[str, Any]) -> None:
+    if not HEADER.fullmatch(config.get("HeaderName", "")):
+        raise invalid("HEADER_NAME", config.get("HeaderName"))
+    if config.get("FallbackBehavior") not in ("MATCH", "NO_MATCH"):
+        raise invalid("FALLBACK_BEHAVIOR", config.get("FallbackBehavior"))
+    positions = ("FIRST", "LAST", "ANY") if key == "IPSetForwardedIPConfig" else (None,)
+    if config.get("Position") not in positions:
+        raise invalid("FORWARDED_IP_CONFIG", config.get("Position"))
 
 
 def _inside(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
