@@ -103,6 +103,17 @@ def test_a_firewall_behind_an_api_moves_onto_it(dev: Account) -> None:
     assert STAGE not in moved
 
 
+def test_a_firewall_behind_an_http_api_knows_callers_by_its_header(dev: Account) -> None:
+    dev.brought_up(WAF + '\n[api]\ntype = "http"\n')
+
+    assert dev.guarded() == {"orderops-dev-internal"}
+    waf = client(dev.proxy, "wafv2")
+    [acl] = waf.list_web_acls(Scope="REGIONAL")["WebACLs"]
+    rules = waf.get_web_acl(Scope="REGIONAL", Name=acl["Name"], Id=acl["Id"])["WebACL"]["Rules"]
+    [rate] = [rule["Statement"]["RateBasedStatement"] for rule in rules if rule["Name"] == "rate"]
+    assert rate["ForwardedIPConfig"] == {"HeaderName": "X-Client-Ip", "FallbackBehavior": "NO_MATCH"}
+
+
 def test_a_firewall_leaves_the_stage_before_it_is_deleted_and_the_api_stays(dev: Account) -> None:
     dev.brought_up(WAF + ALONE)
 

@@ -1,4 +1,4 @@
-"""The firewall of a REST API on the laptop: it refuses clients at the port of the API, and is taken away again."""
+"""The firewall of an API on the laptop: it refuses clients at the port of a REST API, or behind an HTTP API."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ reason = "a test"
 [api]
 waf = true
 """
+BEHIND_HTTP = TABLES.replace("waf = true", 'type = "http"').replace("16384", "8192")
 FORBIDDEN = (403, '{"message":"Forbidden"}')
 
 
@@ -90,3 +91,13 @@ def test_without_the_firewall_the_api_answers_everybody(laptop: LaptopEnvironmen
     until(lambda: ask(f"{api}/version")[0] == 200, what="the address is no longer refused")
     waf = laptop.client("wafv2")
     assert waf.list_web_acls(Scope="REGIONAL")["WebACLs"] == []
+
+
+def test_behind_an_http_api_an_address_above_the_rate_is_refused_and_others_are_not(laptop: LaptopEnvironment) -> None:
+    url = up(laptop, BEHIND_HTTP.format(rate=20))
+
+    until(lambda: ask(f"{url}/version")[0] == 403, what="the rate is reached")
+
+    assert ask(f"{url}/version", address="127.0.0.3")[0] == 200
+    [rate] = [rule for rule in laptop("waf", "report", "--json").json["rules"] if rule["rule"] == "rate"]
+    assert "127.0.0.2" in [one["address"] for one in rate["addresses"]]
