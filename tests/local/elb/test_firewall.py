@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from orderops.config.environment import Environment, load_environment
 from orderops.config.waf import ExceptionConfig, WafConfig
 from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
+from orderops.frozen import replace
 from orderops.infra.firewall import acl_name, firewall_of, log_group_name
 from orderops.infra.workspace import Workspace
 from orderops.reports.firewall import FirewallReport, firewall_report
