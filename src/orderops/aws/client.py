@@ -312,11 +312,11 @@ class _Clients:
         return AwsSessions(self._new_session or Session, self._region)
 
     @cached_property
-    def _proxies(self) -> Mapping[str, str] | None:
-        """None for those of the user's environment; botocore reads all of its variables twice for each client."""
+    def _proxies(self) -> dict[str, Any]:
+        """Tell clients if there are no proxies; botocore reads all variables of the environment twice for each."""
         from urllib.request import getproxies
 
-        return None if getproxies() else {}
+        return {} if getproxies() else {"proxies": {}}
 
     def _existing(self, service: str, operation: str, attempts: int) -> Any:
         for client in self._created.get((service, attempts), ()):
@@ -335,8 +335,8 @@ class _Clients:
                     connect_timeout=5,
                     read_timeout=40,
                     max_pool_connections=32,
-                    proxies=self._proxies,
                     user_agent_extra=f"orderops/{__version__}",
+                    **self._proxies,
                 )
                 client = self._new(service, operation, config)
                 # First, so that a prevented call never reaches the handlers that answer it in tests.
