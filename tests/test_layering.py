@@ -282,6 +282,13 @@ def test_every_resource_has_its_test() -> None:
     assert resources - tested == set()
 
 
+def test_no_resource_has_a_dataclass_in_which_what_it_needs_would_be_missed() -> None:
+    # What a resource needs is looked for in values of the class Frozen only.
+    files = (SOURCE / "resources").rglob("*.py")
+
+    assert [file.name for file in files if "@dataclass" in file.read_text(encoding="utf-8")] == []
+
+
 def test_help_loads_nothing_heavy() -> None:
     told = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "orderops", "--help"], capture_output=True, text=True

@@ -16,8 +16,8 @@ class Frozen(Struct, frozen=True, dict=True):
     """Named fields that are never set again; equal to another of its class with equal fields.
 
     It replaces `@dataclass(frozen=True)`, which compiles six methods of each class anew whenever a command starts. A
-    dataclass remains where a field changes, or is hidden from `repr` or from comparison; where typer makes options of
-    the fields; and for documents, which pydantic validates.
+    dataclass remains where a field changes, or is hidden from `repr` or from comparison; for documents, which pydantic
+    validates; and in `local` and `service`, which start once and import nothing of the program.
     """
 
 

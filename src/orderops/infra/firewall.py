@@ -92,7 +92,8 @@ def _rules(
 
     for (purpose, version), ip_set in sets.items():
         name = f"{purpose}-ranges-v{version}"
-        statement = {"IPSetReferenceStatement": {"ARN": Output(ip_set, "arn"), **_first_address(header)}}
+        caller = _caller("IPSetForwardedIPConfig", header, Position="FIRST")
+        statement = {"IPSetReferenceStatement": {"ARN": Output(ip_set, "arn"), **caller}}
         yield WafRule(name, statement, "Allow") if purpose == "trusted" else own(name, BLOCKED, statement)
     if declared.blocked_countries:
         yield own(COUNTRIES, COUNTRIES, _countries(declared.blocked_countries, header))
@@ -117,17 +118,13 @@ def _action(declared: WafConfig, rule: str, action: str) -> str:
 
 
 def _countries(codes: Sequence[str], header: str) -> Statement:
-    return {"GeoMatchStatement": {"CountryCodes": sorted(codes), **_forwarded(header)}}
+    return {"GeoMatchStatement": {"CountryCodes": sorted(codes), **_caller("ForwardedIPConfig", header)}}
 
 
-def _forwarded(header: str) -> dict[str, Any]:
+def _caller(key: str, header: str, **more: str) -> dict[str, Any]:
+    """Where a statement finds the address of a caller, under its key for that; nothing without a header."""
     # Without a match where the header holds no address, so that a fault of ours blocks nobody.
-    return {"ForwardedIPConfig": {"HeaderName": header, "FallbackBehavior": "NO_MATCH"}} if header else {}
-
-
-def _first_address(header: str) -> dict[str, Any]:
-    config = _forwarded(header).get("ForwardedIPConfig")
-    return {"IPSetForwardedIPConfig": {**config, "Position": "FIRST"}} if config else {}
+    return {key: {"HeaderName": header, "FallbackBehavior": "NO_MATCH", **more}} if header else {}
 
 
 def _rate(declared: WafConfig, excepted: Statement | None, header: str) -> Statement:
@@ -135,7 +132,7 @@ def _rate(declared: WafConfig, excepted: Statement | None, header: str) -> State
         "Limit": declared.rate_limit,
         "EvaluationWindowSec": declared.rate_window_seconds,
         "AggregateKeyType": "FORWARDED_IP" if header else "IP",
-        **_forwarded(header),
+        **_caller("ForwardedIPConfig", header),
     }
     if excepted:
         statement["ScopeDownStatement"] = {"NotStatement": {"Statement": excepted}}
