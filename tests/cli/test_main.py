@@ -153,18 +153,28 @@ GROUPS = {
 
 
 @pytest.mark.parametrize(
-    ("line", "groups"),
+    ("line", "built"),
     [
-        (["infra", "plan"], {"infra"}),
-        (["--verbose", "infra", "--help"], {"infra"}),
-        (["status"], set()),
-        ([], GROUPS),
-        (["--help"], GROUPS),
-        (["infar"], GROUPS),
+        (["infra", "plan", "--env", "dev"], {"infra", "infra plan"}),
+        (["-v", "infra", "apply", "--yes"], {"infra", "infra apply"}),
+        (["status"], {"status"}),
+        (["--verbose", "up", "--env", "dev"], {"up"}),
     ],
 )
-def test_only_what_a_command_line_needs_is_built(line: list[str], groups: set[str]) -> None:
-    assert set(command_for(line).commands) == NAMES | groups
+def test_only_the_command_of_a_command_line_is_built(line: list[str], built: set[str]) -> None:
+    assert {name.removeprefix("orderops ") for name, _ in commands_below(command_for(line))} == built
+
+
+@pytest.mark.parametrize("second", ["--help", "plam", "-v", ""])
+def test_all_commands_of_a_group_are_built_for_a_line_that_names_none(second: str) -> None:
+    group = command_for(["infra", second]).commands["infra"]
+
+    assert set(group.commands) == set(whole_command().commands["infra"].commands)
+
+
+@pytest.mark.parametrize("line", [[], ["--help"], ["infar"], ["--version"]])
+def test_everything_is_built_for_a_line_that_begins_with_no_command(line: list[str]) -> None:
+    assert set(command_for(line).commands) == NAMES | GROUPS
 
 
 def test_completions_know_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,24 +50,24 @@ CASES = {
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_a_command_repeats_the_folders_that_were_named(text: str, expected: str) -> None:
-    with repeating(FOLDERS, lambda _word: TAKEN):
+    with repeating(FOLDERS, lambda _words: TAKEN):
         assert completed(text) == expected
     assert completed(text) == text
 
 
 def test_the_environment_is_repeated_where_a_hint_does_not_name_one() -> None:
-    with repeating(("migrate", "apply", "-e", "prod"), lambda _word: TAKEN):
+    with repeating(("migrate", "apply", "-e", "prod"), lambda _words: TAKEN):
         assert completed("orderops status") == "orderops status --env prod"
         assert completed("orderops status --env dev") == "orderops status --env dev"
 
 
 def test_arguments_of_another_program_are_not_repeated() -> None:
-    with repeating(("local", "psql", "--", "--sql", "x"), lambda _word: TAKEN):
+    with repeating(("local", "psql", "--", "--sql", "x"), lambda _words: TAKEN):
         assert completed("orderops migrate lint") == "orderops migrate lint"
 
 
 def test_without_such_options_the_commands_are_not_read() -> None:
-    def taken(_word: str) -> dict[tuple[str, ...], set[str]]:
+    def taken(_words: tuple[str, ...]) -> dict[tuple[str, ...], set[str]]:
         raise AssertionError("the tree of commands takes time to build")
 
     with repeating(("up",), taken):
@@ -77,11 +77,11 @@ def test_without_such_options_the_commands_are_not_read() -> None:
 def test_an_aws_command_about_the_laptop_cannot_reach_the_account_on_aws() -> None:
     hint = "look: aws rds describe-db-instances --region ap-southeast-2; or orderops status"
 
-    with repeating((), lambda _word: {}):
+    with repeating((), lambda _words: {}):
         assert completed(hint) == hint
         about_the_laptop()
         assert completed(hint) == hint.replace("aws rds", 'eval "$(orderops local env)"; aws rds')
     # The next command line may be about an environment on AWS.
-    with repeating((), lambda _word: {}):
+    with repeating((), lambda _words: {}):
         assert completed(hint) == hint
         assert completed("it is in aws and elsewhere") == "it is in aws and elsewhere"

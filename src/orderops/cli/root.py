@@ -16,14 +16,6 @@ from orderops.operations.options import ChangeOptions, EnvironmentOptions, Image
 if TYPE_CHECKING:
     from orderops.config.environment import Environment
 
-NAMES = ("up", "down", "status", "history", "doctor")
-
-
-def add_to(commands: typer.Typer) -> None:
-    """Add the commands that belong to no group."""
-    for command in (up, down, status, history, doctor):
-        commands.command()(command)
-
 
 @grouped()
 def up(

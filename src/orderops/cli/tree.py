@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from orderops.cli import root
 from orderops.cli.command_tree import EVERYTHING, Path, options_below
 from orderops.cli.help import HELP_OPTIONS
 
@@ -19,6 +19,8 @@ HELP = """Build, release, migrate, restore and monitor an order-processing syste
 Without --env, commands use the laptop environment, which needs no AWS account. Start with: orderops up
 """
 VERBOSE = ("--verbose", "-v")
+COMMANDS = ("up", "down", "status", "history", "doctor")
+"""Those that belong to no group, in the order of the help page."""
 GROUPS = (
     "infra",
     "service",
@@ -40,8 +42,49 @@ COMPLETION = "_ORDEROPS_COMPLETE"
 """Variable of a shell that asks for completions."""
 
 
-def tree(groups: Collection[str] = GROUPS) -> typer.Typer:
-    """The commands that belong to no group, and those of these groups."""
+def tree() -> typer.Typer:
+    """All commands."""
+    commands = _program()
+    _add_commands(commands, COMMANDS)
+    for group in GROUPS:
+        commands.add_typer(_group(group), name=group)
+    return commands
+
+
+@cache
+def whole_command() -> Any:
+    """Everything, as typer's own command."""
+    return typer.main.get_command(tree())
+
+
+def command_for(arguments: Sequence[str]) -> Any:
+    """The command that a command line begins with, in its group; everything where it begins with none.
+
+    Typer reads the signatures of all commands that it is given, which takes as long as ten calls to AWS.
+    """
+    words = [argument for argument in arguments if argument not in VERBOSE]
+    if COMPLETION not in os.environ and words and words[0] in (*GROUPS, *COMMANDS):
+        return _command_of(words[0], words[1] if words[1:] else "")
+    return whole_command()
+
+
+@cache
+def _command_of(first: str, second: str) -> Any:
+    """The one command that these words name, or the group of the first if the second is none of its commands."""
+    commands = _program()
+    if first in GROUPS:
+        commands.add_typer(_with_one_command(_group(first), second), name=first)
+    else:
+        _add_commands(commands, [first])
+    return typer.main.get_command(commands)
+
+
+def options_of(words: Sequence[str]) -> dict[Path, set[str]]:
+    """The options of the command that these words begin with, and of its group, by their paths."""
+    return dict(options_below(command_for(words)))
+
+
+def _program() -> typer.Typer:
     commands = typer.Typer(
         no_args_is_help=True,
         help=HELP,
@@ -50,41 +93,33 @@ def tree(groups: Collection[str] = GROUPS) -> typer.Typer:
         context_settings={"help_option_names": list(HELP_OPTIONS)[::-1]},
     )
     commands.callback()(_about)
-    root.add_to(commands)
-    for group in groups:
-        commands.add_typer(import_module(f"orderops.cli.{group}").commands, name=group)
     return commands
 
 
-def whole_command() -> Any:
-    """Everything, as typer's own command."""
-    return _command_of(GROUPS)
+def _add_commands(commands: typer.Typer, names: Sequence[str]) -> None:
+    from orderops.cli import root
+
+    for name in names:
+        commands.command()(getattr(root, name))
 
 
-def command_for(arguments: Sequence[str]) -> Any:
-    """What is needed for a command line whose first word is a group or command; everything for any other.
-
-    Typer reads the signatures of all commands that it is given, which takes as long as ten calls to AWS.
-    """
-    word = next((argument for argument in arguments if argument not in VERBOSE), "")
-    if COMPLETION in os.environ:
-        return whole_command()
-    if word in GROUPS:
-        return _command_of((word,))
-    if word in root.NAMES:
-        return _command_of(())
-    return whole_command()
+def _group(name: str) -> typer.Typer:
+    group: typer.Typer = import_module(f"orderops.cli.{name}").commands
+    return group
 
 
-@cache
-def _command_of(groups: tuple[str, ...]) -> Any:
-    """The commands of `tree` as typer's own command, which is the same for every command line."""
-    return typer.main.get_command(tree(groups))
+def _with_one_command(group: typer.Typer, name: str) -> typer.Typer:
+    """A group with this command alone; the group itself if it has no such command."""
+    chosen = [command for command in group.registered_commands if _name_of(command) == name]
+    if not chosen:
+        return group
+    narrow = copy.copy(group)
+    narrow.registered_commands, narrow.registered_groups = chosen, []
+    return narrow
 
 
-def options_of(word: str) -> dict[Path, set[str]]:
-    """The options of the commands that begin with this word, by their paths."""
-    return dict(options_below(command_for([word])))
+def _name_of(command: Any) -> str:
+    return command.name or str(typer.main.get_command_name(command.callback.__name__))
 
 
 def _print_version(requested: bool) -> None:

@@ -37,17 +37,17 @@ _repeated: ContextVar[Repeated | None] = ContextVar("repeated options", default=
 
 
 @contextmanager
-def repeating(arguments: Sequence[str], taken: Callable[[str], Taken]) -> Iterator[None]:
+def repeating(arguments: Sequence[str], taken: Callable[[Command], Taken]) -> Iterator[None]:
     """Repeat the options of this command line in every command that is shown meanwhile.
 
-    `taken` tells the options of the commands that begin with a word. It is called only for those that are shown, and
-    only if an option to repeat was given.
+    `taken` tells the options of the command that begins with some words. It is called only for those that are shown,
+    and only if an option to repeat was given.
     """
     given = dict(_given(arguments))
     taken = cache(taken)
 
     def repeated(words: Command) -> Sequence[tuple[str, str]]:
-        commands = taken(words[0])
+        commands = taken(words)
         # `orderops up creates …`: the second word is no command.
         known = commands.get(words) or commands.get(words[:1], ())
         return [(option, shlex.quote(given[option])) for option in given if option in known]
