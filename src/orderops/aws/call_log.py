@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -117,17 +116,22 @@ class LoggedCall:
         CALLS.info(_line(entry), extra={"entry": {**entry, "params": masked(self._params)}})
 
 
-class _LogFile(RotatingFileHandler):
+class _LogFile(logging.FileHandler):
     """The log file. The first error is reported; after that nothing is written any more."""
 
     def __init__(self, path: Path, report: Report) -> None:
-        super().__init__(path, backupCount=OLDER_FILES, encoding="utf-8", delay=True)
+        super().__init__(path, encoding="utf-8", delay=True)
         self._report = report
         self._disabled = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._disabled:
+        if self._disabled:
+            return
+        try:
             super().emit(record)
+        except OSError:
+            # From opening the file, which the first line does.
+            self.handleError(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return json.dumps(getattr(record, "entry", {}), default=str)
@@ -155,7 +159,10 @@ class _LogFile(RotatingFileHandler):
         with path.with_suffix(".lock").open("w") as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and path.stat().st_size > MAX_BYTES:
-                self.doRollover()
+                # Imported where a file is renamed, which few commands do: it loads pickle and sockets.
+                from logging.handlers import RotatingFileHandler
+
+                RotatingFileHandler(path, backupCount=OLDER_FILES, delay=True).doRollover()
 
 
 class _Screen(logging.Handler):
