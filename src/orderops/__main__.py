@@ -15,12 +15,10 @@ def main() -> None:
     """Set up the process, then run the command line."""
     gc.set_threshold(COLLECT_AFTER)
 
-    from orderops.stand_ins import install
+    from orderops.cli import main as run
+    from orderops.cli.stand_ins import install
 
     install()
-
-    from orderops.cli import main as run
-
     run()
 
 
