@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +16,11 @@ import pytest
 from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.session import Session
+from botocore.utils import parse_timestamp
 
 import orderops
 from orderops.aws.client import Aws, every
-from orderops.aws.sessions import AwsSessions
+from orderops.aws.sessions import AwsSessions, time_of
 from orderops.errors import AwsError
 from orderops.local.strict.delays import Delays
 from support.strict_account import strict_account
@@ -162,7 +164,8 @@ def test_models_of_the_operator_replace_those_of_botocore(tmp_path: Path, place:
     (folder / "service-2.json").write_text(json.dumps(model))
     code = """
 from botocore.session import Session
-from orderops.aws.sessions import AwsSessions
+from botocore.utils import parse_timestamp
+from orderops.aws.sessions import AwsSessions, time_of
 print(*AwsSessions(Session, "ap-southeast-2").client("sqs", "").meta.method_to_api_mapping)
 """
     value = tmp_path / ".aws" / "models" if place == "AWS_DATA_PATH" else tmp_path
@@ -176,7 +179,8 @@ def test_without_a_cache_directory_all_operations_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code = """
 from botocore.session import Session
-from orderops.aws.sessions import AwsSessions
+from botocore.utils import parse_timestamp
+from orderops.aws.sessions import AwsSessions, time_of
 sessions = AwsSessions(Session, "ap-southeast-2")
 print(*[hasattr(sessions.client("sqs", name), name) for name in ("create_queue", "purge_queue")])
 """
@@ -184,3 +188,38 @@ print(*[hasattr(sessions.client("sqs", name), name) for name in ("create_queue",
     ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True)
 
     assert (ended.stdout.decode(), ended.stderr.decode()) == ("True True\n", "")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-11-30T07:37:46Z",
+        "2026-11-30T07:37:46.5Z",
+        "2026-11-30T07:37:46.123456789Z",
+        "2026-11-30T07:37:46.000+00:00",
+        "2026-11-30T18:37:46+1100",
+        "2026-11-30T07:37:46",
+        "2026-11-30",
+        "Mon, 30 Nov 2026 07:37:46 GMT",
+        "20261130T073746Z",
+        "1780000000",
+        1780000000,
+        1780000000.25,
+        -1,
+    ],
+)
+def test_a_time_is_what_botocore_reads(written: Any) -> None:
+    read, expected = time_of(written), parse_timestamp(written)
+
+    assert read == expected
+    assert read.utcoffset() == expected.utcoffset()
+
+
+@pytest.mark.parametrize("written", ["2026-11-30Tomorrow", "soon", "", None])
+def test_a_time_that_is_none_is_an_error_as_in_botocore(written: Any) -> None:
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        time_of(written)
+
+
+def test_times_of_answers_are_read_in_the_short_way(aws: Aws) -> None:
+    assert aws.iam.create_user(UserName="orderops-times")["User"]["CreateDate"].tzinfo is UTC

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from botocore.utils import parse_timestamp
 
 from orderops.aws import service_models
 from orderops.aws.event_handlers import all_handlers, handlers_of
@@ -60,7 +63,19 @@ class AwsSessions:
         session = self._new_session(include_builtin_handlers=False)
         # Some fifty settings of each client ask for the profile, which botocore puts together anew each time.
         vars(session)["get_scoped_config"] = cache(session.get_scoped_config)
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=time_of)
         return session
+
+
+def time_of(value: Any) -> datetime:
+    """The time in an answer of AWS. botocore reads every form in the same slow way, a tenth of the CPU of a listing."""
+    if isinstance(value, str) and value[10:11] == "T":
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    read: datetime = parse_timestamp(value)
+    return read
 
 
 class _CredentialsOf:
