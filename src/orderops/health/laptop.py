@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from orderops import local
 from orderops.health.component import ComponentState, ComponentStatus
 from orderops.infra.workspace import Workspace
 
 
 def laptop_status(workspace: Workspace) -> tuple[ComponentStatus, ...]:
     """The laptop environment where its state is not saved; empty everywhere else, and for its tasks."""
-    if not workspace.environment.emulated or local.inside_task():
+    if not workspace.environment.emulated:
+        return ()
+    from orderops import local
+
+    if local.inside_task():
         return ()
     problems = local.saving_problems(local.status()["state"])
     state, command = ComponentState.DEGRADED, "orderops local status"

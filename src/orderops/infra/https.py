@@ -6,9 +6,6 @@ import socket
 import ssl
 from http.client import HTTPSConnection
 
-from orderops.local.directories import data_directory
-from orderops.local.ports import HOST
-
 LAPTOP = ".localhost"
 
 
@@ -17,6 +14,9 @@ def https_connection(host: str, port: int, timeout: float) -> HTTPSConnection:
     context = ssl.create_default_context()
     if not host.endswith(LAPTOP):
         return HTTPSConnection(host, port, timeout=timeout, context=context)
+    # Imported only here, since a status on AWS comes by as well.
+    from orderops.local.directories import data_directory
+
     authority = data_directory() / "authority.pem"
     if authority.is_file():
         context.load_verify_locations(authority)
@@ -31,5 +31,7 @@ class _ToThisMachine(HTTPSConnection):
         self._tls = context
 
     def connect(self) -> None:
+        from orderops.local.ports import HOST
+
         plain = socket.create_connection((HOST, self.port), self.timeout)
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)

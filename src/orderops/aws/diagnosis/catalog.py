@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from orderops.aws.diagnosis import conflicts, credentials, permissions, quotas
 from orderops.aws.diagnosis.rule import Details, ErrorContext, Explanation, KnownError, read_entries
@@ -48,8 +48,7 @@ DETAILS: Mapping[str, Details] = {
 @cache
 def known_errors() -> tuple[KnownError, ...]:
     """Return all entries, in the order in which they are tried. The first call reads the files."""
-    folder = files(__package__)
-    texts = [(folder / name).read_text(encoding="utf-8") for name in FILES]
+    texts = [(Path(__file__).parent / name).read_text(encoding="utf-8") for name in FILES]
     return tuple(entry for text in texts for entry in read_entries(text, DETAILS))
 
 
