@@ -90,6 +90,7 @@ PACKAGES = {
     "werkzeug": {"local"},
 }
 EXCEPTIONS = {
+    ("aws.service_models", "msgspec"): "reads the large documents that every command needs, and makes no class",
     ("operations.gate", "psycopg"): "the type of a connection that it looks through",
     ("operations.migration_target", "psycopg"): "the type of a connection that it hands on",
     ("local.daemon", "botocore"): "moto would load the models of AWS three times at import",
