@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict import make_strict
+from orderops.local.strict.delays import Delays
 from support.laptop import until
-from support.strict_clients import Client, Refused
+from support.strict_clients import Client, Refused, served
 
 NAME = "orders.example.com"
+
+
+@pytest.fixture(scope="module")
+def strict_server() -> Iterator[Client]:
+    """An emulator that issues certificates soon, for tests that look at names and not at certificates."""
+    emulator = Emulator()
+    make_strict(emulator, Delays(certificate=0.05, domain=0.5))
+    with served(emulator) as client:
+        yield client
 
 
 def issued(strict: Client, name: str = NAME) -> str:
