@@ -1,4 +1,4 @@
-"""Install the lowest versions that pyproject.toml admits, and run the contract tests with them.
+"""Install the lowest versions that pyproject.toml admits, and run with them the tests of calls and of the command line.
 
     python benchmarks/lowest_versions.py [FOLDER] [-- PYTEST ARGUMENTS]
 
@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("tests/aws", "tests/resources")
+TESTS = ("tests/aws", "tests/cli", "tests/config", "tests/resources")
+USED = ("local", "service", "ci", "tracing")
+"""Extras of those who use orderops. What only its tests need asks for newer versions of the same packages."""
+TOOLS = ("pytest", "pytest-xdist")
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*\])?>=(?P<version>[0-9][0-9A-Za-z.]*)")
 
 
 def constraints(project: dict[str, Any]) -> Iterator[str]:
-    """Yield `NAME==VERSION` for each dependency with a lower bound, extras included."""
-    extras = project["optional-dependencies"].values()
+    """Yield `NAME==VERSION` for each dependency with a lower bound, those of the extras in USED included."""
+    extras = [project["optional-dependencies"][extra] for extra in USED]
     for requirement in [*project["dependencies"], *(requirement for extra in extras for requirement in extra)]:
         match = REQUIREMENT.match(requirement)
         if match:
@@ -43,8 +46,8 @@ def main(folder: Path, arguments: list[str]) -> int:
     print(file.read_text(encoding="utf-8"))
     venv.create(folder / "venv", with_pip=True)
     python = str(folder / "venv" / "bin" / "python")
-    install = [python, "-m", "pip", "install", "--quiet", "--constraint", str(file), "--editable", f"{ROOT}[dev]"]
-    subprocess.run(install, check=True)
+    packages = ["--editable", f"{ROOT}[{','.join(USED)}]", *TOOLS]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--constraint", str(file), *packages], check=True)
     tests = arguments or ["-q", "-n", "auto", *TESTS]
     return subprocess.run([python, "-m", "pytest", *tests], cwd=ROOT, check=False).returncode
 

@@ -54,7 +54,10 @@ def test_a_question_shows_its_answers_and_an_empty_line_means_no(tmp_path: Path)
     os.close(theirs)
 
     assert asked.returncode == 1
-    assert asked.stderr.startswith(f"Delete everything in {tmp_path}? [y/N] error: not confirmed; nothing was changed")
+    question, _, answer = asked.stderr.partition("[y/N]")
+    assert question == f"Delete everything in {tmp_path}? "
+    # Versions of click differ in whether a space follows.
+    assert answer.strip().startswith("error: not confirmed; nothing was changed")
 
 
 def test_the_version_option_prints_the_version(orderops: Orderops) -> None:
