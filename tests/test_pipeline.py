@@ -42,16 +42,18 @@ def steps(stage: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def aws_step(stage: dict[str, Any]) -> dict[str, Any]:
-    """The one step that has credentials of AWS."""
-    (step,) = (each for each in steps(stage) if "awsCredentials" in each.get("inputs", {}))
-    assert isinstance(step, dict)
-    return step
+def aws_steps(stage: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps that have credentials of AWS: first what plans or changes an environment."""
+    return [step for step in steps(stage) if "awsCredentials" in step.get("inputs", {})]
+
+
+def lines_of(step: dict[str, Any]) -> list[str]:
+    return str(step["inputs"]["inlineScript"]).splitlines()
 
 
 def commands(stage: dict[str, Any]) -> list[str]:
-    """What is run with credentials of AWS, line by line."""
-    return str(aws_step(stage)["inputs"]["inlineScript"]).splitlines()
+    """What plans or changes an environment, line by line."""
+    return lines_of(aws_steps(stage)[0])
 
 
 def test_every_push_is_checked(pipeline: dict[str, Any], stages: dict[str, Any]) -> None:
@@ -76,8 +78,8 @@ def test_each_environment_follows_its_branch(stages: dict[str, Any], environment
 def test_only_orderops_touches_aws_and_only_its_own_environment(stages: dict[str, Any], name: str) -> None:
     stage = stages[name]
 
-    assert aws_step(stage)["inputs"]["awsCredentials"] == CONNECTIONS[name]
-    for line in commands(stage):
+    assert {step["inputs"]["awsCredentials"] for step in aws_steps(stage)} == {CONNECTIONS[name]}
+    for line in [line for step in aws_steps(stage) for line in lines_of(step)]:
         command = re.sub(r"^\w+=\$\((.*)\)$", r"\1", line)
         words = shlex.split(command, comments=True)
         assert words[0] in ("orderops", "set", "echo", "mkdir", "code=0", "test", "ls"), line
@@ -88,9 +90,18 @@ def test_only_orderops_touches_aws_and_only_its_own_environment(stages: dict[str
 def test_no_pipeline_touches_the_databases_schema(stages: dict[str, Any]) -> None:
     scripts = [str(step) for stage in stages.values() for step in steps(stage)]
 
-    scripts = [script.replace("orderops migrate lint", "") for script in scripts]  # it asks no database
+    scripts = [re.sub("orderops migrate (lint|info)", "", script) for script in scripts]  # they only read
     for word in ("migrate", "psql", "sql/"):
         assert not any(word in script for script in scripts)
+
+
+@pytest.mark.parametrize("environment", BRANCHES)
+def test_each_deployment_ends_with_the_migrations_that_are_pending(stages: dict[str, Any], environment: str) -> None:
+    last = steps(stages[environment])[-1]
+
+    assert lines_of(last) == [f"orderops migrate info --env {environment}"]
+    # The release stands, and the next stage goes on, where the database cannot be asked.
+    assert last["continueOnError"] is True
 
 
 def test_credentials_are_only_where_something_is_deployed(stages: dict[str, Any]) -> None:
@@ -118,14 +129,14 @@ def test_prod_is_planned_by_hand_after_staging_and_named(stages: dict[str, Any])
 def test_prod_gets_the_release_that_the_run_names_or_the_image_that_staging_ran(
     pipeline: dict[str, Any], stages: dict[str, Any]
 ) -> None:
-    release, job = aws_step(stages["staging"])["name"], deployment(stages["staging"])["deployment"]
+    release, job = aws_steps(stages["staging"])[0]["name"], deployment(stages["staging"])["deployment"]
 
     assert stages["plan_prod"]["variables"]["image"] == (
         f"$[ stageDependencies.staging.{job}.outputs['{job}.{release}.image'] ]"
     )
     assert any("variable=image;isOutput=true" in line for line in commands(stages["staging"]))
     assert [(one["name"], one["default"]) for one in pipeline["parameters"]] == [("release", "")]
-    assert aws_step(stages["plan_prod"])["env"] == {"IMAGE": "${{ coalesce(parameters.release, '$(image)') }}"}
+    assert aws_steps(stages["plan_prod"])[0]["env"] == {"IMAGE": "${{ coalesce(parameters.release, '$(image)') }}"}
     [planned] = [line for line in commands(stages["plan_prod"]) if line.startswith("orderops")]
     assert '--image "$IMAGE"' in planned
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from orderops.config.environment import load_environment
 from orderops.iam.actions import actions_for, actions_of, calls
 from orderops.iam.persona import Persona
 from orderops.iam.policies import policies
+from orderops.remote.follow import FollowTiming, follow
 from support.command_line import Said
 from support.policy_account import Account
 from support.policy_evaluation import Document, allowing
 from support.policy_fixtures import account_with_iam
 from support.policy_requests import ACCOUNT, Question
 from support.policy_workflows import IMAGE, Operator, shipped
-from support.repository import ENVIRONMENTS
+from support.repository import ENVIRONMENTS, SQL
 
 # End to end.
 pytestmark = pytest.mark.slow
@@ -168,6 +170,17 @@ def test_the_pipeline_creates_an_environment_with_no_more_than_its_policies(acco
     Operator(account, folder, Persona.PIPELINE)(*UP)
 
     assert account.denied == []
+
+
+def test_the_pipeline_asks_which_migrations_are_pending_with_no_more_than_its_policies(
+    system: Account, folder: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
+        asked = Operator(system, folder, Persona.PIPELINE)("migrate", "info", "--sql", str(SQL), expect=1)
+
+    assert "cannot run jobs" in asked.err  # its task is simulated, and ends without output
+    assert system.denied == []
 
 
 def test_policies_of_dev_do_not_allow_another_environment(system: Account, folder: Path) -> None:

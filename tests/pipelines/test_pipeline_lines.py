@@ -85,18 +85,17 @@ def agent(account: Proxy, tmp_path: Path) -> Agent:
     return Agent(account.url, tmp_path)
 
 
-def aws_step(stage: str) -> dict[str, Any]:
-    """The step of a stage that calls AWS."""
+def aws_steps(stage: str) -> list[dict[str, Any]]:
+    """The steps of a stage that call AWS."""
     pipeline = yaml.safe_load((ROOT / "azure-pipelines.yml").read_text())
     (found,) = [found for found in pipeline["stages"] if found["stage"] == stage]
     (job,) = found["jobs"]
     steps = job["steps"] if "steps" in job else job["strategy"]["runOnce"]["deploy"]["steps"]
-    (step,) = [step for step in steps if str(step.get("task", "")).startswith("AWSShellScript")]
-    return dict(step)
+    return [step for step in steps if str(step.get("task", "")).startswith("AWSShellScript")]
 
 
-def script_of(stage: str) -> str:
-    return str(aws_step(stage)["inputs"]["inlineScript"])
+def script_of(stage: str, step: int = 0) -> str:
+    return str(aws_steps(stage)[step]["inputs"]["inlineScript"])
 
 
 def built(agent: Agent, environment: str, *more: str) -> str:
@@ -115,6 +114,8 @@ def built(agent: Agent, environment: str, *more: str) -> str:
 def test_the_lines_of_each_stage_do_what_they_say(agent: Agent) -> None:
     built(agent, "dev")
     assert "ecs-service/orderops-dev-order-processor created" in agent(script_of("dev"))
+    # Its task is simulated: it starts, and ends without output.
+    assert "cannot run jobs" in agent(script_of("dev", step=1), code=1)
 
     image = built(agent, "staging")
     # The builder's words alone are replaced: it asks a registry, which the account here has none of.
@@ -123,7 +124,7 @@ def test_the_lines_of_each_stage_do_what_they_say(agent: Agent) -> None:
 
     # Neither is anything copied between registries: prod's has the release already, under the name of such a copy.
     built(agent, "prod", f"sha256-{image.rpartition(':')[2][:16]}")
-    environ = {name: value.replace(value, image) for name, value in aws_step("plan_prod")["env"].items()}
+    environ = {name: value.replace(value, image) for name, value in aws_steps("plan_prod")[0]["env"].items()}
     planned = agent(script_of("plan_prod"), environ)
     assert "##vso[task.uploadsummary]" in planned
     plan = agent.folder / "checkout" / "plan"

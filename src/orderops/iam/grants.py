@@ -25,6 +25,7 @@ OUR_ROLES = ("arn:{partition}:iam::{account}:role{role_path}" + PREFIX + "*",)
 API_LOG_ROLE = (f"{ROLES}orderops-ApiGatewayLogs",)  # One for the account, for the access logs of REST APIs.
 TO_API_GATEWAY = {"StringEquals": {"iam:PassedToService": ("apigateway.amazonaws.com",)}}
 WITHIN_BOUNDARY = {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}}
+OUR_BUCKETS = (f"arn:{{partition}}:s3:::{PREFIX}*",)
 RECORD = "arn:{partition}:s3:::orderops-{account}-{region}"
 """The bucket of leases and run records."""
 
@@ -46,8 +47,8 @@ class Grant(Frozen):
     resources: tuple[str, ...]
     condition: IamCondition = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
-    adopts: bool = False
-    """Whether it adopts resources without an owner, which only an operator may do."""
+    of_operators: bool = False
+    """Whether only an operator may do it, such as adopting resources without an owner."""
     bounded: bool | None = None
     """Whether it belongs to environments with a permissions boundary, or to those without one; None: to both."""
 
@@ -141,7 +142,7 @@ NARROW = (
         ("ec2:CreateTags",),
         NETWORK,
         {"StringEquals": TAGGED_IN_REQUEST, "Null": {RESOURCE_TAG: "true"}},
-        adopts=True,
+        of_operators=True,
     ),
     Grant(
         "Balancer",
@@ -282,7 +283,8 @@ NARROW = (
         ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"),
         ("arn:{partition}:ecr:{region}:*:repository/orderops-*",),
     ),
-    Grant("LogBuckets", ("s3:*",), (f"arn:{{partition}}:s3:::{PREFIX}*",), excluded=("s3:GetObject", "s3:PutObject")),
+    Grant("LogBuckets", ("s3:*",), OUR_BUCKETS, excluded=("s3:GetObject", "s3:PutObject", "s3:DeleteObject")),
+    Grant("EmptyLogBuckets", ("s3:DeleteObject",), OUR_BUCKETS, of_operators=True),
     # No condition on the prefix: reading a missing object needs ListBucket, and such a request has no prefix.
     Grant("Record", ("s3:CreateBucket", "s3:ListBucket", "s3:TagResource"), (RECORD,)),
     Grant("RecordOfRuns", ("s3:GetObject", "s3:PutObject"), (f"{RECORD}/{{environment}}/*",)),

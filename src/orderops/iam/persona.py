@@ -35,7 +35,8 @@ RELEASING = (
     "service scale",
 )
 # As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
-MIGRATING = ("migrate info", "migrate apply")
+ASKING_DATABASE = ("migrate info",)
+MIGRATING = (*ASKING_DATABASE, "migrate apply")
 ROTATING = ("database rotate",)
 CHANGING_DATABASE = ("database analyze", "database extensions", "database scale", "database upgrade")
 ENTERING = ("service exec",)
@@ -84,6 +85,6 @@ class Persona(StrEnum):
                 *RESTORING,
                 *REMOVING,
             ),
-            Persona.PIPELINE: (*READING, *RELEASING, *BOARD),
+            Persona.PIPELINE: (*READING, *RELEASING, *ASKING_DATABASE, *BOARD),
             Persona.VIEWER: READING,
         }[self]

@@ -100,7 +100,7 @@ def statements(environment: Environment, account: str, persona: Persona) -> list
     by_commands = [
         _statement(grant, actions, values)
         for grant in (ANYTHING, *NARROW)
-        if (persona is Persona.OPERATOR or not grant.adopts)
+        if (persona is Persona.OPERATOR or not grant.of_operators)
         and grant.bounded in (None, bounded)
         and (actions := sorted(action for action in needed if grant in grants_of(action)))
     ]
