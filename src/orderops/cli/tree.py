@@ -71,7 +71,7 @@ def command_for(arguments: Sequence[str]) -> Any:
 @cache
 def _command_of(first: str, second: str) -> Any:
     """The one command that these words name, or the group of the first if the second is none of its commands."""
-    commands = _program()
+    commands = _program(add_completion=False)
     if first in GROUPS:
         commands.add_typer(_with_one_command(_group(first), second), name=first)
     else:
@@ -84,8 +84,10 @@ def options_of(words: Sequence[str]) -> dict[Path, set[str]]:
     return dict(options_below(command_for(words)))
 
 
-def _program() -> typer.Typer:
+def _program(*, add_completion: bool = True) -> typer.Typer:
+    """The program without commands; the options for completions stand before every command."""
     commands = typer.Typer(
+        add_completion=add_completion,
         no_args_is_help=True,
         help=HELP,
         pretty_exceptions_enable=False,
