@@ -23,7 +23,7 @@ def main() -> None:
         run()
     finally:
         # Else Python looks for cycles among all objects several times while it ends, which takes a sixth of a plan's
-        # CPU. What ends with the process, such as a temporary folder, is registered for its end, and not in a cycle.
+        # CPU. What has to happen at the end, such as the deletion of a temporary folder, is registered for it.
         gc.freeze()
 
 
