@@ -70,7 +70,7 @@ class AwsSessions:
 
 
 def time_of(value: Any) -> datetime:
-    """The time in an answer of AWS. botocore reads every form in the same slow way, a tenth of the CPU of a listing."""
+    """The time in an answer of AWS. botocore reads every form of it by the parser that takes the least regular one."""
     if isinstance(value, str) and value[10:11] == "T":
         try:
             return datetime.fromisoformat(value)

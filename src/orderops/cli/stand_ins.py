@@ -1,8 +1,8 @@
 """Stand-ins for modules of libraries that load much and that no command uses.
 
 botocore writes the docstrings of its clients with a parser of HTML, pydantic looks for plugins in the metadata of every
-installed package, and urllib3 reads there whether it may speak HTTP/2. Together they are a tenth of the start of a
-command. A stand-in has the few names that the library takes from the module; for any other the real one is loaded.
+installed package, and urllib3 reads there whether it may speak HTTP/2. Together they are some 15 of the 450 ms of CPU
+that a plan takes. A stand-in has the few names that the library takes; for any other the real module is loaded.
 """
 
 from __future__ import annotations

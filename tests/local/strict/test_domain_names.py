@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from orderops.local.emulator.server import Emulator
-from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from support.laptop import until
-from support.strict_clients import Client, Refused, served
+from support.strict_account import strict_account
+from support.strict_clients import Client, Refused
 
 NAME = "orders.example.com"
 
@@ -20,9 +19,7 @@ NAME = "orders.example.com"
 @pytest.fixture(scope="module")
 def strict_server() -> Iterator[Client]:
     """An emulator that issues certificates soon, for tests that look at names and not at certificates."""
-    emulator = Emulator()
-    make_strict(emulator, Delays(certificate=0.05, domain=0.5))
-    with served(emulator) as client:
+    with strict_account(Delays(certificate=0.05, domain=0.5)) as client:
         yield client
 
 

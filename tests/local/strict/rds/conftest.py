@@ -6,18 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from orderops.local.emulator.server import Emulator
-from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from support.service_roles import give_rds_its_role
-from support.strict_clients import Client, served
+from support.strict_account import strict_account
+from support.strict_clients import Client
 
 
 @pytest.fixture(scope="package")
 def strict_server() -> Iterator[Client]:
-    emulator = Emulator()
-    make_strict(emulator, Delays(database=3600, backup_lag=0.2))
-    with served(emulator) as client:
+    with strict_account(Delays(database=3600, backup_lag=0.2)) as client:
         yield client
 
 
