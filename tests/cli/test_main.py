@@ -14,7 +14,7 @@ import pytest
 
 import orderops as package
 from orderops.cli.command_tree import options_below
-from orderops.cli.tree import command_for, options_of, whole_command
+from orderops.cli.tree import command_for, ends_at_a_group, options_of, whole_command
 from orderops.ui.commands import completed, repeating
 from support.command_line import Orderops
 
@@ -125,6 +125,38 @@ def test_a_flag_has_no_value_in_the_help(orderops: Orderops, words: tuple[str, .
 
     assert "<bool>" not in shown
     assert "bool" not in shown.lower()
+
+
+@pytest.mark.parametrize("words", [("service",), ("-v", "queue", "dlq")], ids=" ".join)
+def test_the_help_of_a_group_that_is_named_alone_is_that_of_its_option(words: tuple[str, ...]) -> None:
+    # In a process of its own, since the first help page of a process sets up all of them.
+    shown = [
+        subprocess.run([sys.executable, "-m", "orderops", *words, *more], capture_output=True, text=True, check=False)
+        for more in ((), ("--help",))
+    ]
+
+    # Typer ends the second one with a line feed more.
+    assert shown[0].stdout.rstrip() == shown[1].stdout.rstrip()
+    assert "--help" in shown[0].stdout
+    assert "bool" not in shown[0].stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "group"),
+    [
+        ([], True),
+        (["service"], True),
+        (["queue", "dlq"], True),
+        (["queue", "dlq", "list"], False),
+        (["infra", "plan"], False),
+        (["infra", "plam"], False),
+        (["status"], False),
+        (["statsu"], False),
+        (["infra", "plan", "--env", "dev"], False),
+    ],
+)
+def test_only_a_group_that_is_named_alone_ends_a_line(line: list[str], group: bool) -> None:
+    assert ends_at_a_group(line) is group
 
 
 def test_a_hint_repeats_the_folder_of_the_environments(orderops: Orderops, tmp_path: Path) -> None:

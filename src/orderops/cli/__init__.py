@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from orderops.cli.help import load_renderer, wants_help
-from orderops.cli.tree import VERBOSE, command_for, options_of
+from orderops.cli.tree import VERBOSE, command_for, ends_at_a_group, options_of
 
 PASSED_ON = ("--", "psql")
 """Arguments from here on belong to another program."""
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     from orderops.ui.commands import repeating
 
     given = verbose_first(sys.argv[1:] if arguments is None else arguments)
-    if wants_help(given):
+    if wants_help(given) or ends_at_a_group(given):
         load_renderer()
     try:
         with repeating(given, options_of):

@@ -15,7 +15,7 @@ UNUSED = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
 
 
 def wants_help(arguments: Sequence[str]) -> bool:
-    """Whether a command line asks for a help page: by an option, or by naming no command."""
+    """Whether a command line asks for a help page: by an option, or by being empty."""
     return not arguments or any(argument in HELP_OPTIONS for argument in arguments)
 
 

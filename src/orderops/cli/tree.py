@@ -68,6 +68,14 @@ def command_for(arguments: Sequence[str]) -> Any:
     return whole_command()
 
 
+def ends_at_a_group(arguments: Sequence[str]) -> bool:
+    """Whether a command line names a group and none of its commands, which shows the help page of the group."""
+    command = command_for(arguments)
+    for word in (argument for argument in arguments if argument not in VERBOSE):
+        command = getattr(command, "commands", {}).get(word)
+    return hasattr(command, "commands")
+
+
 @cache
 def _command_of(first: str, second: str) -> Any:
     """The one command that these words name, or the group of the first if the second is none of its commands."""
